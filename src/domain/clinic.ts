@@ -1,0 +1,113 @@
+/** A clinic as the vendor knows it, and whether the relay polls it. */
+export interface Clinic {
+  /** The vendor's id: opaque, any length. */
+  readonly id: string;
+  /** The configured name, or the vendor's. Unique; filters may name a clinic by it. */
+  readonly name: string;
+  /** Set by a person: its streams are not polled, its connections stay alive. */
+  readonly isPaused: boolean;
+  /** Removed through the API: nothing is polled until a new pair of tokens comes. */
+  readonly isRemoved: boolean;
+  readonly createdAt: number;
+}
+
+/** Where a connection's access tokens come from. */
+export type TokenOrigin =
+  /** The relay alone rotates the pair. */
+  | { readonly kind: 'refreshToken' }
+  /** The operator's app answers `{accessToken, expiresAt}`; the relay never refreshes. */
+  | { readonly kind: 'tokenUrl'; readonly url: string; readonly secret: string | null };
+
+/** An access token and what renews it. Lives encrypted; never in a log line or an error. */
+export interface Tokens {
+  readonly accessToken: string;
+  /** `null` for tokens that come from a `tokenUrl`. */
+  readonly refreshToken: string | null;
+  /** Epoch milliseconds, counted from receipt by `expires_in`, never from the vendor's clock. */
+  readonly expiresAt: number;
+}
+
+export type ConnectionState =
+  | 'working'
+  /** The refresh ended in `invalid_grant`, or a fresh token is still refused: a person must authorize again. */
+  | 'needsReconnect';
+
+/** One user's OAuth permission to read a clinic. */
+export interface Connection {
+  readonly id: string;
+  /** `null` until the clinic was asked for under this token. */
+  readonly clinicId: string | null;
+  readonly name: string;
+  readonly origin: TokenOrigin;
+  /** `null` before the first token of a `tokenUrl` has come. */
+  readonly tokens: Tokens | null;
+  /** The pair that was replaced, kept until the new one has worked. */
+  readonly spareTokens: Tokens | null;
+  /** SHA-256 of the pair in the file, so that a changed file pair is noticed; `null` if not declared. */
+  readonly declaredDigest: string | null;
+  readonly state: ConnectionState;
+  /** Why it needs to reconnect, in one line; `null` while working. */
+  readonly stateReason: string | null;
+  readonly refreshedAt: number | null;
+  readonly createdAt: number;
+}
+
+export interface StreamKey {
+  readonly clinicId: string;
+  readonly category: string;
+}
+
+/** One category of one clinic. */
+export interface Stream extends StreamKey {
+  /** Events created before this moment are known and not delivered. Set once, survives everything. */
+  readonly startAt: number;
+  /** Every event created before this moment was read by a completed poll: a hint, the ids are the truth. `null`: never read. */
+  readonly cursor: number | null;
+  /** When the last poll that went through to the last page began. */
+  readonly polledAt: number | null;
+  /** When the last completed reading of the whole 30 days began. */
+  readonly sweptAt: number | null;
+  /** When it is to be polled next. */
+  readonly nextPollAt: number;
+  /** Polls that failed since the last completed one. */
+  readonly failedInRow: number;
+  /** Why the last poll failed, in one line; `null` after a completed one. */
+  readonly problem: string | null;
+  /** The category answers 401, 403 or 404 for this clinic; re-tried hourly. */
+  readonly isOff: boolean;
+  /** New events recorded so far, the known ones of the past not counted. */
+  readonly recorded: number;
+  /** Epoch milliseconds of the newest event listed so far; `null` if none was. */
+  readonly newestEventAt: number | null;
+}
+
+/** An item that could not be read, kept visible. */
+export interface SetAside extends StreamKey {
+  /** The event id, or a digest of the item's text when it has none. */
+  readonly key: string;
+  readonly eventId: string | null;
+  readonly reason: SetAsideReason;
+  /** One line for people. */
+  readonly detail: string;
+  readonly firstTriedAt: number;
+  readonly lastTriedAt: number;
+  readonly tries: number;
+  /** False while it still stops the cursor of its stream. */
+  readonly isFinal: boolean;
+  /** It was read after all, or is no longer listed. */
+  readonly resolvedAt: number | null;
+}
+
+export type SetAsideReason = 'noId' | 'otherClinic' | 'retrievalFailed' | 'tooLarge';
+
+/** Three tries over at least an hour, then the item is set aside and the cursor moves on. */
+export const retrievalTriesMax = 3;
+export const retrievalTryingMs = 3_600_000;
+
+/** Items that no second look can change are final at once; a failed retrieval gets its hour. */
+export function setAsideIsFinal(
+  item: Pick<SetAside, 'reason' | 'tries' | 'firstTriedAt' | 'lastTriedAt'>,
+): boolean {
+  if (item.reason !== 'retrievalFailed') return true;
+  return item.tries >= retrievalTriesMax && item.lastTriedAt - item.firstTriedAt >= retrievalTryingMs;
+}

@@ -1,0 +1,51 @@
+/** An event as the log knows it. Its body is the vendor's JSON text and lies apart, encrypted. */
+export interface RecordedEvent {
+  /** The vendor's id: opaque, any length. */
+  readonly id: string;
+  readonly clinicId: string;
+  readonly category: string;
+  /** `order.placed`; any type that the vendor may invent. */
+  readonly type: string;
+  /** Epoch milliseconds by the vendor's clock; `null` when it gave none that can be read. */
+  readonly createdAt: number | null;
+  /** When the relay recorded it. */
+  readonly recordedAt: number;
+  /** Created before its stream's start: known, never delivered, without a body. */
+  readonly isPast: boolean;
+}
+
+/** An event with the exact JSON text that the vendor gave for it. */
+export interface EventWithBody extends RecordedEvent {
+  readonly body: string;
+}
+
+/** The eleven types that the vendor documents as webhooks, and those of its clinic keys. */
+export const documentedEventTypes = [
+  'order.placed',
+  'lab_order.updated',
+  'treatment_plan.created',
+  'treatment_plan.updated',
+  'treatment_plan.recommendation.updated',
+  'patient.created',
+  'patient.updated',
+  'patient.emancipated',
+  'product.created',
+  'product.updated',
+  'product.description.updated',
+  'clinic_key.activated',
+  'clinic_key.revoked',
+] as const;
+
+const patternShape = /^(\*|[a-z0-9_]+(\.[a-z0-9_]+)*(\.\*)?)$/;
+
+/** `*`, a whole type (`order.placed`), or everything below a prefix at any depth (`order.*`). */
+export function isEventTypePattern(text: string): boolean {
+  return text.length <= 200 && patternShape.test(text);
+}
+
+/** True when `type` is one of the types that `pattern` stands for. */
+export function matchesEventType(pattern: string, type: string): boolean {
+  if (pattern === '*') return true;
+  if (pattern.endsWith('.*')) return type.startsWith(pattern.slice(0, -1));
+  return pattern === type;
+}

@@ -1,0 +1,381 @@
+import type { Attempt, Outcome } from '../domain/attempt.ts';
+import type {
+  Clinic,
+  Connection,
+  SetAside,
+  SetAsideReason,
+  Stream,
+  StreamKey,
+  Tokens,
+} from '../domain/clinic.ts';
+import type { Delivery, ShownState } from '../domain/delivery.ts';
+import type { EventWithBody, RecordedEvent } from '../domain/event.ts';
+import type { PauseReason, SigningSecret, Subscriber } from '../domain/subscriber.ts';
+
+/**
+ * What the relay remembers, and the only thing that lies between its two halves.
+ *
+ * Every method that changes something takes effect as a whole or not at all, and is
+ * durable when it resolves. Reads show only what is durable. Instants are epoch
+ * milliseconds of the store's own clock; leases are counted on a clock that never steps.
+ * Whoever may throw `StoreUnavailable` decided nothing; after `StoreBroken` the process
+ * has to end.
+ *
+ * Each part is what one user of the store needs; `test/store/contract.ts` holds every
+ * store to all of it.
+ */
+export interface Store
+  extends ClinicStore,
+    PollStore,
+    SubscriberStore,
+    DeliveryStore,
+    LogStore,
+    JobStore,
+    BudgetStore,
+    RevokedTokenStore {
+  /** Resolves when writes are taken at the moment; throws `StoreUnavailable` naming the reason. */
+  assertWritable(): Promise<void>;
+  /** Ends open work tidily and releases the store. Nothing may be called after it. */
+  close(): Promise<void>;
+}
+
+/** The right to do a piece of work now. Opaque to whoever holds it. */
+export interface Claim {
+  readonly claimId: string;
+}
+
+// --- clinics and connections --------------------------------------------------------
+
+export interface ClinicStore {
+  clinics(): Promise<readonly Clinic[]>;
+  /** Adds it, or replaces what is known of it. A name that another clinic has is a `Conflict` `clinic_name_taken`. */
+  saveClinic(clinic: Clinic): Promise<void>;
+  connections(): Promise<readonly Connection[]>;
+  /** Adds it, or replaces everything but its tokens unless `connection.tokens` is given. */
+  saveConnection(connection: Connection): Promise<void>;
+  deleteConnection(connectionId: string): Promise<void>;
+  /** The right to renew a connection's tokens; `null` while somebody else has it. */
+  claimRefresh(connectionId: string, leaseMs: number): Promise<RefreshClaim | null>;
+  /**
+   * Replaces the pair; the old one stays as spare. Ends the claim.
+   * @throws ClaimLost
+   */
+  saveTokens(claim: RefreshClaim, tokens: Tokens): Promise<Connection>;
+  /** The new pair worked: the spare one is dropped. */
+  dropSpareTokens(connectionId: string): Promise<void>;
+  /** Ends the claim without new tokens; `needsReconnect` is the one-line reason when a person has to act. */
+  endRefresh(claim: RefreshClaim, needsReconnect: string | null): Promise<void>;
+}
+
+export interface RefreshClaim extends Claim {
+  readonly connection: Connection;
+}
+
+// --- polls --------------------------------------------------------------------------
+
+export interface PollStore {
+  /** Starts streams that are not known yet; what is known of the others stays. */
+  follow(clinicId: string, streams: readonly { category: string; startAt: number }[]): Promise<void>;
+  streams(): Promise<readonly Stream[]>;
+  /** Claims those of the given streams that nobody else has. One poller per stream, ever. */
+  claimPolls(ask: {
+    readonly streams: readonly StreamKey[];
+    readonly leaseMs: number;
+  }): Promise<readonly PollClaim[]>;
+  /** Those of `eventIds` that were never recorded for the clinic, each once, in the order given. */
+  unseen(clinicId: string, eventIds: readonly string[]): Promise<readonly string[]>;
+  /**
+   * Records events and the deliveries that follow from them. An event that is known for
+   * its clinic adds nothing; a delivery that exists (the event came through another
+   * clinic before) is not made again.
+   *
+   * @returns `subscribersChanged` when `subscribersVersion` is stale: nothing was
+   *   recorded, read the subscribers again and recompute.
+   * @throws ClaimLost
+   */
+  recordEvents(
+    claim: PollClaim,
+    batch: EventBatch,
+  ): Promise<Recorded | { readonly kind: 'subscribersChanged' }>;
+  /**
+   * Notes a try at an item that cannot be read: made visible, and final by the rule of
+   * `setAsideIsFinal`.
+   * @throws ClaimLost
+   */
+  setAside(claim: PollClaim, item: UnreadableItem): Promise<SetAside>;
+  /** Items that could not be read; those that were read after all only with `includeResolved`. */
+  setAsides(filter?: { readonly includeResolved?: boolean }): Promise<readonly SetAside[]>;
+  /** Extends the lease. @throws ClaimLost */
+  renewPoll(claim: PollClaim, leaseMs: number): Promise<void>;
+  /** Ends the claim and keeps what came of it. @throws ClaimLost */
+  endPoll(claim: PollClaim, end: PollEnd): Promise<Stream>;
+  /** Makes streams due now: `category` absent means all of the clinic's. */
+  pollSoon(clinicId: string, category?: string): Promise<void>;
+}
+
+export interface PollClaim extends Claim {
+  readonly stream: Stream;
+}
+
+export interface NewEvent {
+  readonly id: string;
+  readonly type: string;
+  readonly createdAt: number | null;
+  /** The exact JSON text of the event object; `null` when `isPast`. */
+  readonly body: string | null;
+  readonly isPast: boolean;
+  /** Whom it is owed to: see `subscribersOf`. Empty when `isPast`. */
+  readonly subscriberIds: readonly string[];
+}
+
+export interface EventBatch {
+  readonly events: readonly NewEvent[];
+  /** The version of the subscriber set that `subscriberIds` were computed from. */
+  readonly subscribersVersion: number;
+}
+
+export interface Recorded {
+  readonly kind: 'recorded';
+  /** Events that were new for their clinic. */
+  readonly events: number;
+  readonly deliveries: number;
+  /** Ids whose body differs from the one recorded in another clinic. */
+  readonly differing: readonly string[];
+}
+
+export interface UnreadableItem {
+  readonly key: string;
+  readonly eventId: string | null;
+  readonly reason: SetAsideReason;
+  readonly detail: string;
+}
+
+export type PollEnd =
+  | {
+      readonly kind: 'completed';
+      /** When the poll began, by the vendor's clock. */
+      readonly cursor: number;
+      /** It read the whole 30 days. */
+      readonly isSweep: boolean;
+      readonly newestEventAt: number | null;
+      readonly nextPollAt: number;
+    }
+  /** The cursor stays where it was. */
+  | { readonly kind: 'failed'; readonly problem: string; readonly nextPollAt: number }
+  /** The category is not to be had for this clinic at the moment. */
+  | { readonly kind: 'off'; readonly problem: string; readonly nextPollAt: number };
+
+// --- subscribers --------------------------------------------------------------------
+
+export interface SubscriberStore {
+  /** All of them, deleted ones too, and the version that every change of the set raises. */
+  subscribers(): Promise<SubscriberSet>;
+  /** @throws Conflict `subscriber_name_taken` when its owner has another one of that name. */
+  addSubscriber(subscriber: Subscriber): Promise<Subscriber>;
+  /**
+   * Changes fields of one that is not deleted. A change of URL, profile, secrets or
+   * challenge token raises its revision.
+   * @throws NotFound, Conflict `subscriber_name_taken`
+   */
+  changeSubscriber(subscriberId: string, change: SubscriberChange): Promise<Subscriber>;
+  /** Ends its claims and cancels what is open, in the same commit. @throws NotFound */
+  deleteSubscriber(subscriberId: string): Promise<Subscriber>;
+  /** Adds a reason; nothing changes when it has it already. @throws NotFound */
+  pauseSubscriber(subscriberId: string, reason: PauseReason): Promise<Subscriber>;
+  /**
+   * Takes reasons away, and what is past due becomes due. With `skip`, what was held
+   * until now ends as failed (skipped) in the same commit.
+   * @throws NotFound
+   */
+  resumeSubscriber(
+    subscriberId: string,
+    how: { readonly lift: readonly PauseReason[]; readonly backlog: 'deliver' | 'skip' },
+  ): Promise<Subscriber>;
+}
+
+export interface SubscriberSet {
+  readonly version: number;
+  readonly subscribers: readonly Subscriber[];
+}
+
+export type SubscriberChange = Partial<
+  Pick<
+    Subscriber,
+    | 'name'
+    | 'url'
+    | 'profile'
+    | 'challengeToken'
+    | 'eventTypes'
+    | 'clinicIds'
+    | 'envelope'
+    | 'handshake'
+    | 'retrySeconds'
+    | 'concurrency'
+    | 'owner'
+  > & { readonly secrets: readonly SigningSecret[] }
+>;
+
+// --- deliveries ---------------------------------------------------------------------
+
+export interface DeliveryStore {
+  /**
+   * Claims due deliveries of active subscribers, for free slots only, and numbers the
+   * attempt that each is about to get: first attempts before retries, oldest first.
+   * Claims whose lease lapsed become attempts with outcome `interrupted` first.
+   *
+   * @param ask.slotsBySubscriber free slots; a subscriber that is not named gets none.
+   */
+  claimDeliveries(ask: {
+    readonly slotsBySubscriber: ReadonlyMap<string, number>;
+    readonly leaseMs: number;
+  }): Promise<readonly DeliveryClaim[]>;
+  /** Extends leases; claims that are lost already are left out of the answer. */
+  renew(claims: readonly DeliveryClaim[], leaseMs: number): Promise<readonly DeliveryClaim[]>;
+  /**
+   * Records what came of a claimed attempt: the delivery by `afterAttempt`, the
+   * subscriber's health by `afterAttemptOfSubscriber` (only if the attempt was sent under
+   * its current revision), all in one commit. A result under a lost claim is recorded as
+   * late and changes no state.
+   *
+   * @throws ClaimLost after recording the late result.
+   */
+  recordAttempt(claim: DeliveryClaim, result: AttemptResult): Promise<AfterAttempt>;
+  /** When the next delivery of an active subscriber that nobody has claimed becomes due; `null` when none will. */
+  nextDueAt(): Promise<number | null>;
+  /**
+   * Starts a round for each: see `startRound`. In flight and held ones stay as they are.
+   * Unknown ids are left out of the answer.
+   */
+  startRounds(deliveryIds: readonly string[]): Promise<readonly RoundStarted[]>;
+}
+
+export interface DeliveryClaim extends Claim {
+  readonly delivery: Delivery;
+  /** Number of the attempt that this claim is for, counted from 1. */
+  readonly attempt: number;
+  readonly startedAt: number;
+  readonly event: EventWithBody;
+  readonly subscriber: Subscriber;
+}
+
+export interface AttemptResult {
+  readonly outcome: Outcome;
+  readonly durationMs: number;
+  /** At most 1 KiB of the answer; dropped when the outcome is accepted. */
+  readonly excerpt: string | null;
+  /** In [0, 1), for the jitter of the next wait. */
+  readonly random: number;
+}
+
+export interface AfterAttempt {
+  readonly delivery: Delivery;
+  /** The subscriber as the attempt left it. */
+  readonly subscriber: Subscriber;
+  /** The attempt paused the subscriber for this reason. */
+  readonly paused: PauseReason | null;
+}
+
+export interface RoundStarted {
+  readonly deliveryId: string;
+  /** `due`: pending and made due now; `inFlight`, `held`: left as it is; `cancelled`: never sent again. */
+  readonly kind: 'newRound' | 'due' | 'inFlight' | 'held' | 'cancelled';
+}
+
+// --- the log ------------------------------------------------------------------------
+
+export interface LogStore {
+  delivery(deliveryId: string): Promise<Delivery | null>;
+  /** In the order of their numbers. */
+  attempts(deliveryId: string): Promise<readonly Attempt[]>;
+  /** Newest first, by order of creation. */
+  deliveries(filter: DeliveryFilter, page: PageAsk): Promise<Page<Delivery>>;
+  /** Counts by shown state, for the whole log or one subscriber. */
+  deliveryCounts(subscriberIds: readonly string[] | null): Promise<Readonly<Record<ShownState, number>>>;
+  /** Every clinic in which the event was seen, the one it was seen in first at the front. */
+  event(eventId: string): Promise<readonly RecordedEvent[]>;
+  /** The exact text; `null` when it is past, unknown or expired. */
+  eventBody(clinicId: string, eventId: string): Promise<string | null>;
+  /** Newest recorded first. */
+  events(filter: EventFilter, page: PageAsk): Promise<Page<RecordedEvent>>;
+}
+
+export interface DeliveryFilter {
+  readonly state?: ShownState;
+  /** Only these subscribers': how a caller is kept to its own. */
+  readonly subscriberIds?: readonly string[];
+  readonly clinicId?: string;
+  readonly eventType?: string;
+  readonly eventId?: string;
+  /** Created at or after. */
+  readonly since?: number;
+  /** Created before. */
+  readonly until?: number;
+  /** False leaves out those that ended as skipped. */
+  readonly includeSkipped?: boolean;
+}
+
+export interface EventFilter {
+  readonly state?: 'recorded' | 'past';
+  readonly clinicId?: string;
+  readonly eventType?: string;
+  readonly since?: number;
+  readonly until?: number;
+  /** Only events that these subscribers were owed. */
+  readonly subscriberIds?: readonly string[];
+}
+
+export interface PageAsk {
+  /** 1 to 1,000. */
+  readonly limit: number;
+  /** From the page before; `null` for the first. Stable while the log grows. */
+  readonly cursor: string | null;
+}
+
+export interface Page<T> {
+  readonly items: readonly T[];
+  readonly nextCursor: string | null;
+}
+
+// --- jobs, budget, revoked tokens ---------------------------------------------------
+
+/** A stored piece of long work: it survives restarts, and running it twice does no more than once. */
+export interface Job {
+  readonly id: string;
+  readonly kind: 'replay' | 'backfill' | 'audit';
+  readonly state: 'running' | 'done' | 'cancelled';
+  /** The subject whose job it is. */
+  readonly owner: string;
+  readonly createdAt: number;
+  readonly endedAt: number | null;
+  /** What was asked, as its kind defines it. */
+  readonly ask: Readonly<Record<string, unknown>>;
+  /** How far it is, as its kind defines it. */
+  readonly progress: Readonly<Record<string, unknown>>;
+}
+
+export interface JobStore {
+  saveJob(job: Job): Promise<void>;
+  job(jobId: string): Promise<Job | null>;
+  jobs(): Promise<readonly Job[]>;
+}
+
+export interface BudgetStore {
+  /**
+   * Takes up to `count` requests out of the rolling window. What is granted counts for
+   * the window from now on, used or not; it must be used within `useWithinMs`, so that no
+   * restart overruns the vendor's limit.
+   *
+   * @param limit requests in any `windowMs`.
+   */
+  reserveRequests(ask: {
+    readonly count: number;
+    readonly limit: number;
+    readonly windowMs: number;
+  }): Promise<{ readonly granted: number; readonly useWithinMs: number; readonly retryInMs: number }>;
+}
+
+export interface RevokedTokenStore {
+  /** Kept until `expiresAt`, when the token would have ended anyway. */
+  revokeToken(jti: string, expiresAt: number): Promise<void>;
+  isRevoked(jti: string): Promise<boolean>;
+}
