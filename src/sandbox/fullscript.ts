@@ -1,0 +1,318 @@
+import type { Clock } from '../clock.ts';
+import { InvalidInput } from '../domain/errors.ts';
+import { AuthorizePage } from './authorize-page.ts';
+import { ClinicIndex, defaultClinicNames, type SandboxClinic, sandboxClinics } from './clinics.ts';
+import { type Category, EventLog, isCategory, type StoredEvent } from './event-log.ts';
+import { type EventAsk, EventMaker } from './event-maker.ts';
+import type { Moment } from './fault-kind.ts';
+import { Faults } from './faults.ts';
+import { idsOn, listItem, pageText } from './list-page.ts';
+import { pageOf, readListQuery } from './list-query.ts';
+import { seededRandom, seedOf } from './random.ts';
+import { documentedLimit, RollingLimit } from './rate-limit.ts';
+import { apiError, jsonReply, type Reply } from './reply.ts';
+import { TokenEndpoint } from './token-endpoint.ts';
+import { accessTokenSeconds, Tokens } from './tokens.ts';
+
+export const sandboxClientId = 'sandbox-client';
+export const sandboxClientSecret = 'sandbox-secret';
+/** Where a relay on its default port is called back. */
+export const sandboxRedirectUri = 'http://127.0.0.1:8080/oauth/callback';
+
+export interface FullscriptOptions {
+  readonly clock: Pick<Clock, 'now'>;
+  readonly seed: number;
+  readonly clinics?: readonly string[];
+  readonly clientId?: string;
+  readonly clientSecret?: string;
+  readonly redirectUris?: readonly string[];
+  readonly limit?: { readonly requests: number; readonly windowMs: number };
+}
+
+/** A request as it comes off the wire, or from whoever drives the model without one. */
+export interface VendorRequest {
+  readonly method: string;
+  /** With the query: `/api/events/orders?page%5Bsize%5D=100`. */
+  readonly path: string;
+  readonly authorization?: string | undefined;
+  readonly contentType?: string | undefined;
+  readonly body?: string | undefined;
+}
+
+/** What was asked of the vendor so far. */
+export interface RequestCounts {
+  readonly all: number;
+  readonly byOperation: Readonly<Record<string, number>>;
+  /** In the rolling window that ends now. */
+  readonly inWindow: number;
+  readonly limit: number;
+  readonly windowMs: number;
+  /** Requests beyond the limit, each answered 429. */
+  readonly violations: number;
+}
+
+interface Work {
+  readonly reply: Reply;
+  /** Takes effect only when the answer went out as it was made. */
+  readonly sent?: () => void;
+}
+
+/**
+ * Fullscript's OAuth and events API as a value: requests in, answers out, no sockets and
+ * no timers. Whatever it shows depends on its clock, its seed and what it was asked.
+ */
+export class Fullscript {
+  readonly clinics: readonly SandboxClinic[];
+  readonly faults: Faults;
+  readonly seed: number;
+  readonly #clock: Pick<Clock, 'now'>;
+  readonly #random;
+  readonly #maker: EventMaker;
+  readonly #index: ClinicIndex;
+  readonly #log = new EventLog();
+  readonly #tokens: Tokens;
+  readonly #tokenEndpoint: TokenEndpoint;
+  readonly #authorizePage: AuthorizePage;
+  readonly #limit: RollingLimit;
+  readonly #byOperation: Record<string, number> = {};
+  #violations = 0;
+
+  /** @throws InvalidInput `sandbox_clinics_invalid` */
+  constructor(options: FullscriptOptions) {
+    const app = {
+      clientId: options.clientId ?? sandboxClientId,
+      clientSecret: options.clientSecret ?? sandboxClientSecret,
+      redirectUris: options.redirectUris ?? [sandboxRedirectUri],
+    };
+    this.#clock = options.clock;
+    this.seed = options.seed;
+    this.clinics = sandboxClinics(options.clinics ?? defaultClinicNames);
+    this.#index = new ClinicIndex(this.clinics);
+    this.faults = new Faults((idOrName) => this.#index.find(idOrName).id);
+    this.#random = seededRandom(seedOf(options.seed, 'answers'));
+    this.#maker = new EventMaker(options.seed);
+    this.#limit = new RollingLimit(options.limit ?? documentedLimit);
+    this.#tokens = new Tokens({
+      random: this.#random,
+      key: app.clientSecret,
+      clinics: this.clinics,
+      now: this.#clock.now(),
+    });
+    this.#tokenEndpoint = new TokenEndpoint(app, this.#tokens);
+    this.#authorizePage = new AuthorizePage(app, this.clinics, this.#tokens);
+  }
+
+  /** Answers whatever a client may send; never throws. */
+  answer(request: VendorRequest): Reply {
+    if (!URL.canParse(request.path, 'http://sandbox')) {
+      return this.#headed(apiError(400, 'bad_request', 'The address cannot be read.'));
+    }
+    const url = new URL(request.path, 'http://sandbox');
+    const route = `${request.method} ${url.pathname}`;
+    if (route === 'GET /api/oauth/authorize') return this.#headed(this.#authorizePage.show(url.searchParams));
+    if (route === 'POST /api/oauth/authorize') {
+      const form = new URLSearchParams(request.body ?? '');
+      return this.#headed(this.#authorizePage.decide(form, this.#clock.now()));
+    }
+    if (route === 'POST /api/oauth/token') return this.#token(request);
+    if (route === 'POST /api/oauth/revoke') return this.#revoke(request);
+    const accessToken = /^Bearer +(\S+)$/i.exec(request.authorization ?? '')?.[1] ?? null;
+    if (route === 'GET /api/clinic') return this.clinic({ accessToken });
+    const [, segment] = /^\/api\/events\/([^/]+)$/.exec(url.pathname) ?? [];
+    if (request.method !== 'GET' || segment === undefined) {
+      return this.#headed(apiError(404, 'not_found', 'There is no such address.'));
+    }
+    if (isCategory(segment)) return this.list({ accessToken, category: segment, query: url.searchParams });
+    const eventId = decoded(segment);
+    if (eventId === null) return this.#headed(apiError(400, 'bad_request', 'The id cannot be read.'));
+    return this.retrieve({ accessToken, eventId });
+  }
+
+  /** The clinic of the token's user. */
+  clinic(ask: { readonly accessToken: string | null }): Reply {
+    return this.#asUser('clinic', ask.accessToken, {}, (clinic) => ({
+      reply: jsonReply(
+        200,
+        JSON.stringify({
+          clinic: {
+            id: clinic.id,
+            name: clinic.name,
+            patient_count: 12,
+            practitioner_count: 3,
+            discount: 0,
+            dispensary_url: `https://us.fullscript.example/welcome/${clinic.slug}`,
+          },
+        }),
+      ),
+    }));
+  }
+
+  /** One page of a category of the clinic of the token's user. */
+  list(ask: {
+    readonly accessToken: string | null;
+    readonly category: Category;
+    readonly query: URLSearchParams;
+  }): Reply {
+    const { accessToken, category } = ask;
+    return this.#asUser('list', accessToken, { category }, (clinic, moment) => {
+      const query = readListQuery(ask.query, {
+        isDescending: this.faults.take('order-descending', moment) !== null,
+        includesNamedDay: this.faults.take('named-day-included', moment) !== null,
+        utcOffsetMinutes: this.faults.take('day-zone', moment)?.utcOffsetMinutes ?? 0,
+      });
+      if (typeof query === 'string') return { reply: apiError(400, 'invalid_parameter', query) };
+      const { now } = moment;
+      const stream = { clinicId: clinic.id, category };
+      const found = pageOf(this.#log.listable(stream, { now, from: query.from, until: query.until }), query);
+      const whole = { key: 'events', items: found.events.map(listItem), meta: found.meta };
+      const page = this.faults.page(whole, moment);
+      return {
+        reply: jsonReply(200, pageText(page)),
+        sent: () => this.#log.noteListed(clinic.id, idsOn(page), now),
+      };
+    });
+  }
+
+  /** One event of the clinic of the token's user, its text byte for byte. */
+  retrieve(ask: { readonly accessToken: string | null; readonly eventId: string }): Reply {
+    const { accessToken, eventId } = ask;
+    return this.#asUser('retrieve', accessToken, { eventId }, (clinic, moment) => {
+      const event = this.#log.retrievable(clinic.id, eventId, moment.now);
+      if (event === null) return { reply: apiError(404, 'not_found', 'There is no such event.') };
+      return {
+        reply: jsonReply(200, this.faults.wrap(event.text, moment)),
+        sent: () => this.#log.noteRetrieved(clinic.id, eventId, moment.now),
+      };
+    });
+  }
+
+  /**
+   * Lets something happen at a clinic. Its `created_at` is now, and lists show it from
+   * now on, unless the question or a fault says otherwise.
+   *
+   * @throws NotFound for an unknown clinic; InvalidInput `event_invalid` for an id that the clinic has already
+   */
+  addEvent(ask: EventAsk & { readonly clinic: string }): StoredEvent {
+    const clinic = this.#index.find(ask.clinic);
+    const moment = this.#moment('make', clinic.id, {});
+    const draft = this.#maker.draft(clinic, ask, moment.now);
+    const changed = this.faults.draft(draft, { ...moment, category: draft.category });
+    const event = this.#maker.write(clinic, changed);
+    if (!this.#log.add(event)) {
+      throw new InvalidInput('event_invalid', `${clinic.name} has an event ${event.id} already.`, {
+        hint: 'Leave id out to get a new one.',
+        problems: [{ path: 'id', message: 'is taken' }],
+      });
+    }
+    return event;
+  }
+
+  /** Every event that was made, of one clinic or of all, and when it was first listed and retrieved. */
+  ledger(clinic?: string): readonly StoredEvent[] {
+    return this.#log.events(clinic === undefined ? null : this.#index.find(clinic).id);
+  }
+
+  requests(): RequestCounts {
+    return {
+      all: Object.values(this.#byOperation).reduce((sum, count) => sum + count, 0),
+      byOperation: { ...this.#byOperation },
+      inWindow: this.#limit.inWindow(this.#clock.now()),
+      limit: this.#limit.requests,
+      windowMs: this.#limit.windowMs,
+      violations: this.#violations,
+    };
+  }
+
+  /** A clinic's users take their permission back in Fullscript's own pages. @throws NotFound */
+  revokeClinic(clinic: string): void {
+    this.#tokens.revokeClinic(this.#index.find(clinic).id);
+  }
+
+  #token(request: VendorRequest): Reply {
+    const form = this.#tokenEndpoint.read(request);
+    const user = this.#tokens.userOf(form.refresh_token ?? null);
+    const moment = this.#moment('token', user?.clinicId ?? null, {});
+    return this.#exchange(moment, () => ({
+      reply: this.#tokenEndpoint.grant(form, this.#clock.now(), {
+        isStrict: () => this.faults.take('strict-rotation', moment) !== null,
+      }),
+    }));
+  }
+
+  #revoke(request: VendorRequest): Reply {
+    const form = this.#tokenEndpoint.read(request);
+    const user = this.#tokens.userOf(form.token ?? null);
+    return this.#exchange(this.#moment('revoke', user?.clinicId ?? null, {}), () => ({
+      reply: this.#tokenEndpoint.revoke(form),
+    }));
+  }
+
+  #asUser(
+    operation: 'clinic' | 'list' | 'retrieve',
+    accessToken: string | null,
+    about: { readonly category?: Category; readonly eventId?: string },
+    work: (clinic: SandboxClinic, moment: Moment) => Work,
+  ): Reply {
+    const clinicId = this.#tokens.userOf(accessToken)?.clinicId ?? null;
+    const moment = this.#moment(operation, clinicId, about);
+    return this.#exchange(moment, () => {
+      const seconds = this.faults.take('tokens-expire-early', moment)?.seconds ?? accessTokenSeconds;
+      const lifeMs = Math.min(seconds, accessTokenSeconds) * 1000;
+      const found = this.#tokens.authenticate(accessToken, this.#clock.now(), lifeMs);
+      if (found.kind === 'refused') return { reply: apiError(401, found.code, found.message) };
+      return work(this.#index.find(found.user.clinicId), moment);
+    });
+  }
+
+  #exchange(moment: Moment, work: () => Work): Reply {
+    this.#byOperation[moment.operation] = (this.#byOperation[moment.operation] ?? 0) + 1;
+    if (!this.#limit.admit(this.#clock.now())) {
+      this.#violations += 1;
+      return this.#headed(apiError(429, 'rate_limited', 'Too many requests.'), moment.now);
+    }
+    const refusal = this.faults.instead(moment);
+    const done: Work = refusal === null ? work() : { reply: refusal };
+    const reply = this.faults.reply(done.reply, moment);
+    if (reply.drop === undefined && reply.body === done.reply.body) done.sent?.();
+    return this.#headed(reply, moment.now);
+  }
+
+  #moment(
+    operation: Moment['operation'],
+    clinicId: string | null,
+    about: { readonly category?: Category; readonly eventId?: string },
+  ): Moment {
+    const eventId = about.eventId ?? null;
+    const event = clinicId === null || eventId === null ? null : this.#log.find(clinicId, eventId);
+    const moment: Moment = {
+      operation,
+      clinicId,
+      otherClinicId: this.clinics.find((each) => each.id !== clinicId)?.id ?? strangerId,
+      category: about.category ?? event?.category ?? null,
+      eventId,
+      now: this.#clock.now(),
+    };
+    const skew = this.faults.take('clock-skewed', moment);
+    return skew === null ? moment : { ...moment, now: moment.now + skew.seconds * 1000 };
+  }
+
+  #headed(reply: Reply, now: number = this.#clock.now()): Reply {
+    const headers = {
+      date: new Date(now).toUTCString(),
+      'x-request-id': this.#random.uuid(),
+      ...reply.headers,
+    };
+    return { ...reply, headers };
+  }
+}
+
+/** A clinic that the sandbox does not have. */
+const strangerId = '00000000-0000-4000-8000-000000000000';
+
+function decoded(segment: string): string | null {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return null;
+  }
+}
