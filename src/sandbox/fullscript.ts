@@ -4,6 +4,7 @@ import { AuthorizePage } from './authorize-page.ts';
 import { ClinicIndex, defaultClinicNames, type SandboxClinic, sandboxClinics } from './clinics.ts';
 import { type Category, EventLog, isCategory, type StoredEvent } from './event-log.ts';
 import { type EventAsk, EventMaker } from './event-maker.ts';
+import { Exchange, type RequestCounts, type Work } from './exchange.ts';
 import type { Moment } from './fault-kind.ts';
 import { Faults } from './faults.ts';
 import { idsOn, listItem, pageText } from './list-page.ts';
@@ -39,24 +40,6 @@ export interface VendorRequest {
   readonly body?: string | undefined;
 }
 
-/** What was asked of the vendor so far. */
-export interface RequestCounts {
-  readonly all: number;
-  readonly byOperation: Readonly<Record<string, number>>;
-  /** In the rolling window that ends now. */
-  readonly inWindow: number;
-  readonly limit: number;
-  readonly windowMs: number;
-  /** Requests beyond the limit, each answered 429. */
-  readonly violations: number;
-}
-
-interface Work {
-  readonly reply: Reply;
-  /** Takes effect only when the answer went out as it was made. */
-  readonly sent?: () => void;
-}
-
 /**
  * Fullscript's OAuth and events API as a value: requests in, answers out, no sockets and
  * no timers. Whatever it shows depends on its clock, its seed and what it was asked.
@@ -66,16 +49,13 @@ export class Fullscript {
   readonly faults: Faults;
   readonly seed: number;
   readonly #clock: Pick<Clock, 'now'>;
-  readonly #random;
   readonly #maker: EventMaker;
   readonly #index: ClinicIndex;
   readonly #log = new EventLog();
   readonly #tokens: Tokens;
   readonly #tokenEndpoint: TokenEndpoint;
   readonly #authorizePage: AuthorizePage;
-  readonly #limit: RollingLimit;
-  readonly #byOperation: Record<string, number> = {};
-  #violations = 0;
+  readonly #exchange: Exchange;
 
   /** @throws InvalidInput `sandbox_clinics_invalid` */
   constructor(options: FullscriptOptions) {
@@ -89,11 +69,16 @@ export class Fullscript {
     this.clinics = sandboxClinics(options.clinics ?? defaultClinicNames);
     this.#index = new ClinicIndex(this.clinics);
     this.faults = new Faults((idOrName) => this.#index.find(idOrName).id);
-    this.#random = seededRandom(seedOf(options.seed, 'answers'));
+    const random = seededRandom(seedOf(options.seed, 'answers'));
     this.#maker = new EventMaker(options.seed);
-    this.#limit = new RollingLimit(options.limit ?? documentedLimit);
+    this.#exchange = new Exchange({
+      clock: this.#clock,
+      faults: this.faults,
+      limit: new RollingLimit(options.limit ?? documentedLimit),
+      random,
+    });
     this.#tokens = new Tokens({
-      random: this.#random,
+      random,
       key: app.clientSecret,
       clinics: this.clinics,
       now: this.#clock.now(),
@@ -105,14 +90,15 @@ export class Fullscript {
   /** Answers whatever a client may send; never throws. */
   answer(request: VendorRequest): Reply {
     if (!URL.canParse(request.path, 'http://sandbox')) {
-      return this.#headed(apiError(400, 'bad_request', 'The address cannot be read.'));
+      return this.#exchange.headed(apiError(400, 'bad_request', 'The address cannot be read.'));
     }
     const url = new URL(request.path, 'http://sandbox');
     const route = `${request.method} ${url.pathname}`;
-    if (route === 'GET /api/oauth/authorize') return this.#headed(this.#authorizePage.show(url.searchParams));
+    if (route === 'GET /api/oauth/authorize')
+      return this.#exchange.headed(this.#authorizePage.show(url.searchParams));
     if (route === 'POST /api/oauth/authorize') {
       const form = new URLSearchParams(request.body ?? '');
-      return this.#headed(this.#authorizePage.decide(form, this.#clock.now()));
+      return this.#exchange.headed(this.#authorizePage.decide(form, this.#clock.now()));
     }
     if (route === 'POST /api/oauth/token') return this.#token(request);
     if (route === 'POST /api/oauth/revoke') return this.#revoke(request);
@@ -120,11 +106,12 @@ export class Fullscript {
     if (route === 'GET /api/clinic') return this.clinic({ accessToken });
     const [, segment] = /^\/api\/events\/([^/]+)$/.exec(url.pathname) ?? [];
     if (request.method !== 'GET' || segment === undefined) {
-      return this.#headed(apiError(404, 'not_found', 'There is no such address.'));
+      return this.#exchange.headed(apiError(404, 'not_found', 'There is no such address.'));
     }
     if (isCategory(segment)) return this.list({ accessToken, category: segment, query: url.searchParams });
     const eventId = decoded(segment);
-    if (eventId === null) return this.#headed(apiError(400, 'bad_request', 'The id cannot be read.'));
+    if (eventId === null)
+      return this.#exchange.headed(apiError(400, 'bad_request', 'The id cannot be read.'));
     return this.retrieve({ accessToken, eventId });
   }
 
@@ -213,14 +200,7 @@ export class Fullscript {
   }
 
   requests(): RequestCounts {
-    return {
-      all: Object.values(this.#byOperation).reduce((sum, count) => sum + count, 0),
-      byOperation: { ...this.#byOperation },
-      inWindow: this.#limit.inWindow(this.#clock.now()),
-      limit: this.#limit.requests,
-      windowMs: this.#limit.windowMs,
-      violations: this.#violations,
-    };
+    return this.#exchange.requests();
   }
 
   /** A clinic's users take their permission back in Fullscript's own pages. @throws NotFound */
@@ -232,7 +212,7 @@ export class Fullscript {
     const form = this.#tokenEndpoint.read(request);
     const user = this.#tokens.userOf(form.refresh_token ?? null);
     const moment = this.#moment('token', user?.clinicId ?? null, {});
-    return this.#exchange(moment, () => ({
+    return this.#exchange.run(moment, () => ({
       reply: this.#tokenEndpoint.grant(form, this.#clock.now(), {
         isStrict: () => this.faults.take('strict-rotation', moment) !== null,
       }),
@@ -242,7 +222,7 @@ export class Fullscript {
   #revoke(request: VendorRequest): Reply {
     const form = this.#tokenEndpoint.read(request);
     const user = this.#tokens.userOf(form.token ?? null);
-    return this.#exchange(this.#moment('revoke', user?.clinicId ?? null, {}), () => ({
+    return this.#exchange.run(this.#moment('revoke', user?.clinicId ?? null, {}), () => ({
       reply: this.#tokenEndpoint.revoke(form),
     }));
   }
@@ -255,26 +235,13 @@ export class Fullscript {
   ): Reply {
     const clinicId = this.#tokens.userOf(accessToken)?.clinicId ?? null;
     const moment = this.#moment(operation, clinicId, about);
-    return this.#exchange(moment, () => {
+    return this.#exchange.run(moment, () => {
       const seconds = this.faults.take('tokens-expire-early', moment)?.seconds ?? accessTokenSeconds;
       const lifeMs = Math.min(seconds, accessTokenSeconds) * 1000;
       const found = this.#tokens.authenticate(accessToken, this.#clock.now(), lifeMs);
       if (found.kind === 'refused') return { reply: apiError(401, found.code, found.message) };
       return work(this.#index.find(found.user.clinicId), moment);
     });
-  }
-
-  #exchange(moment: Moment, work: () => Work): Reply {
-    this.#byOperation[moment.operation] = (this.#byOperation[moment.operation] ?? 0) + 1;
-    if (!this.#limit.admit(this.#clock.now())) {
-      this.#violations += 1;
-      return this.#headed(apiError(429, 'rate_limited', 'Too many requests.'), moment.now);
-    }
-    const refusal = this.faults.instead(moment);
-    const done: Work = refusal === null ? work() : { reply: refusal };
-    const reply = this.faults.reply(done.reply, moment);
-    if (reply.drop === undefined && reply.body === done.reply.body) done.sent?.();
-    return this.#headed(reply, moment.now);
   }
 
   #moment(
@@ -294,15 +261,6 @@ export class Fullscript {
     };
     const skew = this.faults.take('clock-skewed', moment);
     return skew === null ? moment : { ...moment, now: moment.now + skew.seconds * 1000 };
-  }
-
-  #headed(reply: Reply, now: number = this.#clock.now()): Reply {
-    const headers = {
-      date: new Date(now).toUTCString(),
-      'x-request-id': this.#random.uuid(),
-      ...reply.headers,
-    };
-    return { ...reply, headers };
   }
 }
 
