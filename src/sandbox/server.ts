@@ -121,7 +121,7 @@ function liveEvents(fullscript: Fullscript, clock: Clock, perMinute: number): ()
   const random = seededRandom(seedOf(fullscript.seed, 'live'));
   let cancel = () => {};
   const arm = () => {
-    const waitMs = (-Math.log(1 - random.next()) / perMinute) * 60_000;
+    const waitMs = Math.ceil((-Math.log(1 - random.next()) / perMinute) * 60_000);
     cancel = clock.after(waitMs, () => {
       fullscript.addEvent({ clinic: random.pick(fullscript.clinics).id });
       arm();

@@ -20,13 +20,13 @@ export function simulatedClock(startMs: number): SimulatedClock {
   };
 
   return {
-    now: () => nowMs,
-    wall: () => nowMs,
+    now: () => Math.floor(nowMs),
+    wall: () => Math.floor(nowMs),
     monotonic: () => nowMs - startMs,
     after(delayMs, then) {
       made += 1;
       const id = made;
-      timers.set(id, { dueMs: nowMs + (delayMs > 0 ? delayMs : 0), then });
+      timers.set(id, { dueMs: nowMs + (Number.isNaN(delayMs) ? 0 : Math.max(delayMs, 0)), then });
       return () => timers.delete(id);
     },
     async advance(ms) {
