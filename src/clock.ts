@@ -36,7 +36,7 @@ export function systemClock(): Clock {
     monotonic: () => performance.now(),
     wall: () => Date.now(),
     after(delayMs, then) {
-      let leftMs = delayMs > 0 ? delayMs : 0;
+      let leftMs = Number.isNaN(delayMs) ? 0 : Math.max(delayMs, 0);
       let timer: NodeJS.Timeout;
       const arm = () => {
         const pieceMs = Math.min(leftMs, longestTimerMs);

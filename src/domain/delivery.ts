@@ -56,7 +56,8 @@ export interface Delivery {
 
 export type DeliveryState = 'pending' | 'delivered' | 'failed' | 'cancelled';
 
-export type EndReason = 'scheduleUsedUp' | 'skipped' | 'subscriberDeleted';
+/** `bodyLost`: the stored event cannot be read any more, so there is nothing to send. */
+export type EndReason = 'scheduleUsedUp' | 'skipped' | 'bodyLost' | 'subscriberDeleted';
 
 /** As people see it. */
 export type ShownState = DeliveryState | 'held';
@@ -159,14 +160,14 @@ export function startRound(delivery: Delivery, now: number): Delivery {
   };
 }
 
-/** Ends a pending delivery without an attempt: skipped by a person, or its subscriber was deleted. */
+/** Ends a pending delivery without an attempt. */
 export function endUnsent(
   delivery: Delivery,
-  reason: 'skipped' | 'subscriberDeleted',
+  reason: Exclude<EndReason, 'scheduleUsedUp'>,
   now: number,
 ): Delivery {
   if (delivery.state !== 'pending') return delivery;
-  return end(delivery, reason === 'skipped' ? 'failed' : 'cancelled', reason, now);
+  return end(delivery, reason === 'subscriberDeleted' ? 'cancelled' : 'failed', reason, now);
 }
 
 function end(delivery: Delivery, state: 'failed' | 'cancelled', endReason: EndReason, now: number): Delivery {

@@ -1,0 +1,161 @@
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { StoreCorrupt } from '../../domain/errors.ts';
+import type { AppendedFile, Disk, ReadFile } from './disk.ts';
+import type { SealedRef } from './facts.ts';
+import type { KeyRing } from './keys.ts';
+import { type DataKey, keyIdOf, type SealedFor, seal, unseal } from './sealing.ts';
+
+const cacheBytesMax = 16 * 1024 * 1024;
+
+/**
+ * Sealed bodies and excerpts, a file a day beside the journal. Bytes are synced before
+ * the journal line that points at them is written; bytes that no line points at are
+ * nobody's, and stay where they are.
+ */
+export class Bodies {
+  readonly #disk: Disk;
+  readonly #folder: string;
+  readonly #keys: KeyRing;
+  readonly #readers = new Map<string, ReadFile>();
+  readonly #fresh = new Map<string, Buffer>();
+  #freshBytes = 0;
+  #day: { readonly name: string; readonly file: AppendedFile; readonly key: DataKey } | null = null;
+  #queued: Buffer[] = [];
+  #queuedBytes = 0;
+  #written = 0;
+
+  constructor(disk: Disk, folder: string, keys: KeyRing) {
+    this.#disk = disk;
+    this.#folder = folder;
+    this.#keys = keys;
+  }
+
+  /** Goes on in the file of `day`. */
+  async openDay(day: string): Promise<void> {
+    const name = `${day}.sealed`;
+    if (this.#day?.name === name) return;
+    const key = await this.#keys.keyFor('body', day);
+    const file = await this.#disk.openForAppend(join(this.#folder, name));
+    await this.#disk.syncFolder(this.#folder);
+    await this.#day?.file.close();
+    this.#day = { name, file, key };
+  }
+
+  /** Seals a value for the batch under way; the answer is where it will lie. */
+  keep(plain: Buffer, sealedFor: SealedFor): SealedRef {
+    const day = this.#openDay();
+    const sealed = seal(plain, day.key, sealedFor);
+    const ref = {
+      file: day.name,
+      at: day.file.length + this.#queuedBytes,
+      length: sealed.length,
+      digest: digestOf(sealed),
+    };
+    this.#queued.push(sealed);
+    this.#queuedBytes += sealed.length;
+    this.#remember(ref, plain);
+    return ref;
+  }
+
+  get mark(): number {
+    return this.#queued.length;
+  }
+
+  /** Drops what was queued after `mark`. */
+  dropQueuedAfter(mark: number): void {
+    for (const sealed of this.#queued.splice(mark)) this.#queuedBytes -= sealed.length;
+  }
+
+  /** Writes what is queued; after an error, here or later in the batch, `takeBack` is due. */
+  async write(): Promise<void> {
+    const { file } = this.#openDay();
+    this.#written = file.length;
+    if (this.#queued.length === 0) return;
+    file.assertUntouched();
+    await file.append(Buffer.concat(this.#queued));
+    this.#queued = [];
+    this.#queuedBytes = 0;
+  }
+
+  async sync(): Promise<void> {
+    const { file } = this.#openDay();
+    if (file.length > this.#written) await file.datasync();
+  }
+
+  async takeBack(): Promise<void> {
+    const { file } = this.#openDay();
+    await file.truncate(this.#written);
+    this.#queued = [];
+    this.#queuedBytes = 0;
+  }
+
+  /** @throws StoreCorrupt when the bytes are not what was sealed; the value alone is lost. */
+  async open(ref: SealedRef, sealedFor: SealedFor): Promise<Buffer> {
+    const fresh = this.#fresh.get(placeOf(ref));
+    if (fresh) return fresh;
+    try {
+      const sealed = await (await this.#reader(ref)).read(ref.at, ref.length);
+      if (digestOf(sealed) !== ref.digest) throw new Error('the bytes are not those that were written');
+      const key = this.#keys.key(keyIdOf(sealed));
+      if (!key) throw new Error('its key was dropped');
+      const plain = unseal(sealed, key, sealedFor);
+      this.#remember(ref, plain);
+      return plain;
+    } catch (cause) {
+      throw new StoreCorrupt(
+        'body_unreadable',
+        `${sealedFor.kind} ${sealedFor.record} in ${ref.file} cannot be read.`,
+        {
+          hint: 'Restore the file from a backup, or let the event be fetched again by a replay.',
+          cause,
+        },
+      );
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#day?.file.close();
+    for (const reader of this.#readers.values()) await reader.close();
+    this.#readers.clear();
+  }
+
+  async #reader(ref: SealedRef): Promise<ReadFile> {
+    const open = this.#readers.get(ref.file);
+    if (open) return open;
+    const reader = await this.#disk.openForReading(join(this.#folder, ref.file));
+    const raced = this.#readers.get(ref.file);
+    if (raced) {
+      await reader.close();
+      return raced;
+    }
+    this.#readers.set(ref.file, reader);
+    return reader;
+  }
+
+  /** What was just recorded is what is sent next. */
+  #remember(ref: SealedRef, plain: Buffer): void {
+    const place = placeOf(ref);
+    // A batch that was taken back leaves its places to the next one.
+    this.#freshBytes += plain.length - (this.#fresh.get(place)?.length ?? 0);
+    this.#fresh.set(place, plain);
+    for (const [oldestPlace, oldest] of this.#fresh) {
+      if (this.#freshBytes <= cacheBytesMax) break;
+      this.#fresh.delete(oldestPlace);
+      this.#freshBytes -= oldest.length;
+    }
+  }
+
+  #openDay() {
+    if (!this.#day) throw new Error('no day is open');
+    return this.#day;
+  }
+}
+
+function placeOf(ref: SealedRef): string {
+  return `${ref.file}:${ref.at}`;
+}
+
+function digestOf(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest().subarray(0, 16).toString('base64url');
+}

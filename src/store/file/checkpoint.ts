@@ -1,0 +1,107 @@
+import { createHash } from 'node:crypto';
+import { dirname, join } from 'node:path';
+import { type Adapter, Low } from 'lowdb';
+import { StoreCorrupt } from '../../domain/errors.ts';
+import type { Disk } from './disk.ts';
+import type { State } from './state.ts';
+
+const folded = [
+  'clinics',
+  'connections',
+  'subscribers',
+  'healths',
+  'sequences',
+  'streams',
+  'setAsides',
+  'jobs',
+  'revoked',
+  'budget',
+  'counters',
+] as const satisfies readonly (keyof State)[];
+
+/** The folded state as it was after the journal's line `sequence`. */
+export interface Checkpoint {
+  readonly format: 1;
+  readonly storeId: string;
+  readonly sequence: number;
+  readonly tables: Readonly<Record<(typeof folded)[number], readonly (readonly [string, unknown])[]>>;
+}
+
+/**
+ * lowdb's adapter over our disk: lowdb's own writer renames into place but syncs nothing,
+ * and a power cut then loses acknowledged writes. This one syncs the file before the
+ * rename and the folder after it, and keeps the checkpoint before it beside it.
+ */
+function syncedJsonFile(disk: Disk, path: string): Adapter<Checkpoint> {
+  const previous = `${path}.previous`;
+  return {
+    async read() {
+      for (const candidate of [path, previous]) {
+        const bytes = await disk.read(candidate);
+        const checkpoint = bytes && parse(bytes);
+        if (checkpoint) return checkpoint;
+      }
+      if ((await disk.read(path)) === null) return null;
+      throw new StoreCorrupt('checkpoint_corrupt', `${path} and the one before it are damaged.`, {
+        hint: 'Restore the whole data folder from one backup.',
+      });
+    },
+    async write(checkpoint) {
+      const body = JSON.stringify(checkpoint);
+      const bytes = Buffer.from(`{"sha256":"${digestOf(body)}","checkpoint":${body}}\n`);
+      const temporary = `${path}.tmp`;
+      await disk.remove(temporary);
+      await disk.writeNew(temporary, bytes);
+      if ((await disk.read(path)) !== null) await disk.rename(path, previous);
+      await disk.rename(temporary, path);
+      await disk.syncFolder(dirname(path));
+    },
+  };
+}
+
+/** @returns `null` in a folder that has none. @throws StoreCorrupt */
+export async function readCheckpoint(disk: Disk, folder: string): Promise<Checkpoint | null> {
+  const low = new Low<Checkpoint | null>(
+    syncedJsonFile(disk, join(folder, 'checkpoint.json')) as Adapter<Checkpoint | null>,
+    null,
+  );
+  await low.read();
+  return low.data;
+}
+
+/** Durable when it resolves. */
+export async function writeCheckpoint(
+  disk: Disk,
+  folder: string,
+  state: State,
+  place: { readonly storeId: string; readonly sequence: number },
+): Promise<void> {
+  const tables = {} as Record<(typeof folded)[number], readonly (readonly [string, unknown])[]>;
+  for (const name of folded) tables[name] = [...state[name].entries()];
+  const checkpoint = { format: 1, ...place, tables } as const;
+  await new Low<Checkpoint>(syncedJsonFile(disk, join(folder, 'checkpoint.json')), checkpoint).write();
+}
+
+/** Puts the folded tables of a fresh state to what the checkpoint says. */
+export function loadCheckpoint(state: State, checkpoint: Checkpoint): void {
+  for (const name of folded) {
+    const table = state[name] as { put(key: string, row: unknown): void };
+    for (const [key, row] of checkpoint.tables[name]) table.put(key, row);
+  }
+  state.undo.forget();
+}
+
+function parse(bytes: Buffer): Checkpoint | null {
+  try {
+    const text = bytes.toString();
+    const { sha256, checkpoint } = JSON.parse(text) as { sha256: string; checkpoint: Checkpoint };
+    const body = text.slice(text.indexOf('"checkpoint":') + '"checkpoint":'.length, text.lastIndexOf('}'));
+    return sha256 === digestOf(body) && checkpoint.format === 1 ? checkpoint : null;
+  } catch {
+    return null;
+  }
+}
+
+function digestOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}

@@ -1,0 +1,272 @@
+import type { Clock } from '../../clock.ts';
+import { RelayError, StoreBroken, StoreUnavailable } from '../../domain/errors.ts';
+import type { Bodies } from './bodies.ts';
+import { codeOf } from './disk.ts';
+import type { Fact, SealedRef } from './facts.ts';
+import type { Journal } from './journal.ts';
+import { lineBytesMax } from './journal-line.ts';
+import type { SealedFor } from './sealing.ts';
+import type { State } from './state.ts';
+
+/** What a decision may do: read the state, put facts on record, keep sealed bytes. */
+export interface Decision {
+  readonly state: State;
+  /** Puts a fact on record; the state shows it at once, to this decision and to those after it. */
+  record(fact: Fact): void;
+  /** Seals bytes into the day's file. */
+  keep(plain: Buffer, sealedFor: SealedFor): SealedRef;
+}
+
+/** The current part, and how to begin the next one when the day changes. */
+export interface Parts {
+  readonly bodies: Bodies;
+  readonly journal: () => Journal;
+  /** Makes the day that it is now the current one; does nothing when it is already. */
+  readonly openDay: () => Promise<void>;
+}
+
+/** Hears of a full disk, of its end (`null`), and of a store that cannot go on. */
+export type OnTrouble = (trouble: StoreUnavailable | StoreBroken | null) => void;
+
+const diskIsFull = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
+const retryFullDiskMs = 2_000;
+/** Leaves room for what a line carries beside its fact. */
+const factBytesMax = lineBytesMax - 200;
+
+/**
+ * Group commit: decisions queue up while a sync is under way, then all of them are taken
+ * serially over the state, written as one batch, synced once, and only then answered.
+ * Between batches the state is exactly what is durable, and that is when reads look at it.
+ *
+ * - The disk is full at a write: the batch is taken back, from the file and from the
+ *   state, and tried again every few seconds; until one succeeds, new decisions are
+ *   refused with `StoreUnavailable` and reads are answered.
+ * - Any other error of the disk: nobody can say what is on it, so everything is refused
+ *   with `StoreBroken` and the process has to end. A failed sync is never tried again:
+ *   the kernel may report success for pages that it dropped.
+ */
+export class Commits {
+  readonly #state: State;
+  readonly #parts: Parts;
+  readonly #clock: Clock;
+  readonly #onTrouble: OnTrouble;
+  #queue: Command[] = [];
+  #reads: (() => void)[] = [];
+  #isRunning = false;
+  #broken: StoreBroken | null = null;
+  #full: StoreUnavailable | null = null;
+  #idle: (() => void)[] = [];
+
+  constructor(state: State, parts: Parts, clock: Clock, onTrouble: OnTrouble) {
+    this.#state = state;
+    this.#parts = parts;
+    this.#clock = clock;
+    this.#onTrouble = onTrouble;
+  }
+
+  /** Resolves with the decision's answer once it is durable; what it throws rejects, and nothing of it is kept. */
+  commit<Answer>(decide: (decision: Decision) => Answer): Promise<Answer> {
+    const refusal = this.#broken ?? this.#full;
+    if (refusal) return Promise.reject(refusal);
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ decide, resolve: resolve as (answer: unknown) => void, reject });
+      this.#run();
+    });
+  }
+
+  /** Looks at what is durable. */
+  read<Answer>(look: (state: State) => Answer): Promise<Answer> {
+    if (this.#broken) return Promise.reject(this.#broken);
+    return new Promise((resolve, reject) => {
+      this.#reads.push(() => {
+        try {
+          resolve(look(this.#state));
+        } catch (error) {
+          reject(error);
+        }
+      });
+      this.#run();
+    });
+  }
+
+  /** @throws StoreUnavailable, StoreBroken */
+  assertWritable(): void {
+    const refusal = this.#broken ?? this.#full;
+    if (refusal) throw refusal;
+  }
+
+  /** Refuses new decisions and resolves when those under way are durable or refused. */
+  async stop(): Promise<void> {
+    if (this.#full) {
+      this.#break(
+        new StoreBroken('store_closed', 'The store was closed while its disk was full.', closedHint),
+      );
+    }
+    while (this.#isRunning) await new Promise<void>((resolve) => this.#idle.push(resolve));
+    this.#broken ??= new StoreBroken('store_closed', 'The store is closed.', closedHint);
+  }
+
+  #run(): void {
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    // Whoever asks in the same turn gets into the same batch.
+    queueMicrotask(() => void this.#loop());
+  }
+
+  async #loop(): Promise<void> {
+    for (;;) {
+      for (const read of this.#reads.splice(0)) read();
+      if (this.#queue.length === 0 || this.#full || this.#broken) break;
+      await this.#batch(this.#queue.splice(0));
+    }
+    this.#isRunning = false;
+    for (const resume of this.#idle.splice(0)) resume();
+  }
+
+  async #batch(commands: Command[]): Promise<void> {
+    const { bodies } = this.#parts;
+    const settle: (() => void)[] = [];
+    try {
+      await this.#parts.openDay();
+    } catch (error) {
+      this.#fail(error, commands);
+      return;
+    }
+    const commits: string[][] = [];
+    for (const command of commands) {
+      const { facts, answer } = this.#decide(command);
+      if (facts.length > 0) commits.push(facts);
+      settle.push(answer);
+    }
+    if (commits.length > 0) {
+      const journal = this.#parts.journal();
+      let isSyncing = false;
+      try {
+        await bodies.write();
+        isSyncing = true;
+        await bodies.sync();
+        isSyncing = false;
+        await journal.append(commits);
+        isSyncing = true;
+        await journal.sync();
+      } catch (error) {
+        this.#state.undo.rollBackTo(0);
+        await this.#takeBack(error, isSyncing, commands);
+        return;
+      }
+    }
+    this.#state.undo.forget();
+    for (const answer of settle) answer();
+  }
+
+  #decide(command: Command): { facts: string[]; answer: () => void } {
+    const { undo } = this.#state;
+    const mark = undo.mark;
+    const keptMark = this.#parts.bodies.mark;
+    const facts: string[] = [];
+    try {
+      const value = command.decide({
+        state: this.#state,
+        record: (fact) => {
+          const json = JSON.stringify(fact);
+          if (json.length * 3 > factBytesMax && Buffer.byteLength(json) > factBytesMax) {
+            throw new RelayError('record_too_large', 'The record is too large for the delivery log.', {
+              hint: 'Shorten names, filters or headers.',
+            });
+          }
+          facts.push(json);
+          this.#state.apply(fact);
+        },
+        keep: (plain, sealedFor) => this.#parts.bodies.keep(plain, sealedFor),
+      });
+      return { facts, answer: () => command.resolve(value) };
+    } catch (error) {
+      undo.rollBackTo(mark);
+      this.#parts.bodies.dropQueuedAfter(keptMark);
+      return { facts: [], answer: () => command.reject(error) };
+    }
+  }
+
+  /** @param isSyncing the error came from a sync, after which nothing may be tried again. */
+  async #takeBack(error: unknown, isSyncing: boolean, commands: Command[]): Promise<void> {
+    if (isSyncing || !diskIsFull.has(codeOf(error) ?? '')) {
+      this.#fail(isSyncing ? syncFailed(error) : error, commands);
+      return;
+    }
+    try {
+      await this.#parts.journal().takeBack();
+      await this.#parts.bodies.takeBack();
+    } catch (cause) {
+      this.#break(broken(cause), commands);
+      return;
+    }
+    this.#fail(error, commands);
+  }
+
+  #fail(error: unknown, commands: Command[]): void {
+    if (!diskIsFull.has(codeOf(error) ?? '')) {
+      this.#break(broken(error), commands);
+      return;
+    }
+    this.#queue.unshift(...commands);
+    if (!this.#full) {
+      this.#full = new StoreUnavailable(
+        'disk_full',
+        'The disk of the delivery log is full: nothing new is taken.',
+        {
+          hint: 'Free some space; the relay goes on by itself.',
+          cause: error,
+        },
+      );
+      this.#onTrouble(this.#full);
+    }
+    this.#clock.after(retryFullDiskMs, () => void this.#tryAgain());
+  }
+
+  /** The kept batch goes first; only when it is durable is anything new taken. */
+  async #tryAgain(): Promise<void> {
+    if (this.#broken || !this.#full) return;
+    while (this.#isRunning) await new Promise<void>((resolve) => this.#idle.push(resolve));
+    this.#isRunning = true;
+    await this.#batch(this.#queue.splice(0));
+    if (this.#queue.length === 0 && !this.#broken) {
+      this.#full = null;
+      this.#onTrouble(null);
+    }
+    await this.#loop();
+  }
+
+  #break(error: StoreBroken, commands: readonly Command[] = []): void {
+    this.#broken = error;
+    for (const command of [...commands, ...this.#queue.splice(0)]) command.reject(error);
+    this.#onTrouble(error);
+  }
+}
+
+interface Command {
+  readonly decide: (decision: Decision) => unknown;
+  readonly resolve: (answer: unknown) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+const closedHint = { hint: 'Start the relay again.' };
+
+function syncFailed(cause: unknown): StoreBroken {
+  return new StoreBroken('store_sync_failed', 'The disk could not make the delivery log durable.', {
+    hint: 'Check the disk, then start the relay again: it recovers to what is on the disk.',
+    cause,
+  });
+}
+
+function broken(cause: unknown): StoreBroken {
+  if (cause instanceof StoreBroken) return cause;
+  const code = codeOf(cause);
+  return new StoreBroken(
+    'store_broken',
+    `The delivery log cannot be written${code ? ` (${code})` : ''}: ${cause instanceof Error ? cause.message : 'unknown error'}`,
+    {
+      hint: 'Check the disk and the data folder, then start the relay again: it recovers to what is on the disk.',
+      cause,
+    },
+  );
+}

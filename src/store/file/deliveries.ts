@@ -1,0 +1,272 @@
+import { afterAttempt, type Delivery, startRound } from '../../domain/delivery.ts';
+import { ClaimLost, StoreCorrupt } from '../../domain/errors.ts';
+import { type PauseReason, type Subscriber, scheduleOf, stateOfSubscriber } from '../../domain/subscriber.ts';
+import type { AttemptResult, DeliveryClaim, DeliveryStore, RoundStarted } from '../store.ts';
+import type { Decision } from './commits.ts';
+import type { Core } from './core.ts';
+import type { AttemptFact, EventRow } from './facts.ts';
+import { Leases } from './leases.ts';
+import { eventKey, healthChange, type OpenAttempt, type State } from './state.ts';
+
+interface Claimed {
+  readonly open: OpenAttempt;
+  readonly delivery: Delivery;
+  readonly event: EventRow;
+  readonly subscriber: Subscriber;
+}
+
+/** Beside the contract: `interruptLapsed`, with which a start ends what the process before it left under way. */
+export function deliveryPart({
+  commits,
+  bodies,
+  codec,
+  clock,
+  random,
+}: Core): DeliveryStore & { interruptLapsed(): Promise<void> } {
+  const leases = new Leases(clock);
+
+  const subscriberOf = (state: State, delivery: Delivery) => {
+    const row = state.subscribers.get(delivery.subscriberId);
+    return row && codec.subscriber(state, row);
+  };
+
+  /** An entry of the due queue that still says what is so. */
+  const isOpenIn = (state: State) => (entry: { id: string; dueAt: number }) => {
+    const delivery = state.deliveries.get(entry.id);
+    return (
+      delivery?.dueAt === entry.dueAt && delivery.state === 'pending' && !state.openAttempts.has(entry.id)
+    );
+  };
+
+  /** What an attempt's result makes of its delivery and subscriber, put on record. */
+  const recordResult = (decision: Decision, open: OpenAttempt, result: AttemptResult): PauseReason | null => {
+    const { state } = decision;
+    const before = state.deliveries.get(open.deliveryId);
+    const subscriber = before && subscriberOf(state, before);
+    if (!before || !subscriber) throw new ClaimLost(`delivery ${open.deliveryId}`);
+    const now = clock.now();
+    const after = afterAttempt(before, result.outcome, {
+      waitsMs: scheduleOf(subscriber),
+      now,
+      random: result.random,
+    });
+    const isCurrent = open.revision === subscriber.revision;
+    const { health, pause } = isCurrent
+      ? healthChange(subscriber.health, { ...result, deliveryId: before.id }, now)
+      : { health: null, pause: null };
+    const isNewPause =
+      pause !== null && subscriber.deletedAt === null && !subscriber.pauseReasons.includes(pause);
+    decision.record({
+      ...attemptFact(decision, open, before, result),
+      after: {
+        state: after.state,
+        failures: after.failures,
+        interruptedInRow: after.interruptedInRow,
+        dueAt: after.dueAt,
+        waitMs: after.waitMs,
+        endedAt: after.endedAt,
+        ...(after.endReason !== null && { endReason: after.endReason }),
+        ...(after.deliveredAt !== null && { deliveredAt: after.deliveredAt }),
+      },
+      ...(health && { health }),
+      ...(isNewPause && { pause }),
+    });
+    return isNewPause ? pause : null;
+  };
+
+  const attemptFact = (
+    decision: Decision,
+    open: OpenAttempt,
+    delivery: Delivery,
+    { outcome, durationMs, excerpt }: AttemptResult,
+  ): AttemptFact => ({
+    t: 'attempt',
+    delivery: open.deliveryId,
+    n: open.number,
+    round: delivery.round,
+    at: open.startedAt,
+    ms: Math.round(durationMs),
+    outcome,
+    revision: open.revision,
+    ...(excerpt && outcome.kind !== 'accepted' && { excerpt: keepExcerpt(decision, open, excerpt) }),
+  });
+
+  /** An attempt that its holder did not end in time. */
+  const interrupt = (decision: Decision, open: OpenAttempt): void => {
+    const durationMs = Math.max(0, clock.now() - open.startedAt);
+    recordResult(decision, open, {
+      outcome: { kind: 'interrupted' },
+      durationMs,
+      excerpt: null,
+      random: random(),
+    });
+  };
+
+  const interruptLapsed = (decision: Decision): void => {
+    for (const open of [...decision.state.openAttempts.values()]) {
+      if (!leases.isTaken(open.deliveryId)) interrupt(decision, open);
+    }
+  };
+
+  const claimDue = (
+    decision: Decision,
+    slotsBySubscriber: ReadonlyMap<string, number>,
+    leaseMs: number,
+  ): Claimed[] => {
+    const { state } = decision;
+    const now = clock.now();
+    const isOpen = isOpenIn(state);
+    const claimed: Claimed[] = [];
+    for (const [subscriberId, slots] of slotsBySubscriber) {
+      const row = state.subscribers.get(subscriberId);
+      if (!row || stateOfSubscriber({ ...row, health: state.healthOf(subscriberId) }) !== 'active') continue;
+      const subscriber = codec.subscriber(state, row);
+      for (const deliveryId of state.due.take(subscriberId, slots, now, isOpen)) {
+        const delivery = state.deliveries.get(deliveryId);
+        const event = delivery && state.events.get(eventKey(delivery.clinicId, delivery.eventId));
+        if (!delivery || !event) continue;
+        const open = { deliveryId, number: delivery.attempts + 1, revision: row.revision, startedAt: now };
+        claimed.push({ open, delivery, event, subscriber });
+        // Within the decision, so that a claim queued behind this one does not take it for lapsed.
+        leases.take(deliveryId, claimIdOf(open), leaseMs);
+      }
+    }
+    if (claimed.length > 0) {
+      const of = claimed.map(({ open }) => [open.deliveryId, open.number, open.revision] as const);
+      decision.record({ t: 'claimed', at: now, of });
+    }
+    return claimed;
+  };
+
+  /** `null` when the body cannot be read. */
+  const withBody = async ({
+    open,
+    delivery,
+    event: row,
+    subscriber,
+  }: Claimed): Promise<DeliveryClaim | null> => {
+    const { body: ref, bodyOf, ...event } = row;
+    try {
+      if (!ref) return null;
+      const record = eventKey(bodyOf ?? event.clinicId, event.id);
+      const body = (await bodies.open(ref, { kind: 'body', record })).toString();
+      const { number: attempt, startedAt } = open;
+      return {
+        claimId: claimIdOf(open),
+        delivery,
+        attempt,
+        startedAt,
+        event: { ...event, body },
+        subscriber,
+      };
+    } catch (error) {
+      if (error instanceof StoreCorrupt) return null;
+      throw error;
+    }
+  };
+
+  return {
+    interruptLapsed: () => commits.commit(interruptLapsed),
+
+    claimDeliveries: async ({ slotsBySubscriber, leaseMs }) => {
+      const claimed = await commits.commit((decision) => {
+        interruptLapsed(decision);
+        return claimDue(decision, slotsBySubscriber, leaseMs);
+      });
+      const claims = await Promise.all(claimed.map(withBody));
+      // A delivery whose body cannot be read ends visibly and stops nobody else.
+      const lost = claimed.filter((_, index) => claims[index] === null).map(({ open }) => open.deliveryId);
+      if (lost.length > 0) {
+        await commits.commit(({ record }) =>
+          record({ t: 'ended', at: clock.now(), reason: 'bodyLost', of: lost }),
+        );
+      }
+      return claims.filter((claim) => claim !== null);
+    },
+
+    renew: async (claims, leaseMs) =>
+      claims.filter((claim) => leases.extend(claim.delivery.id, claim.claimId, leaseMs)),
+
+    recordAttempt: async (claim, result) => {
+      const after = await commits.commit((decision) => {
+        const { state } = decision;
+        const before = state.deliveries.get(claim.delivery.id);
+        const open = state.openAttempts.get(claim.delivery.id);
+        if (!before) return null;
+        if (open?.number !== claim.attempt) {
+          const { delivery, attempt: number, startedAt, subscriber } = claim;
+          const late = { deliveryId: delivery.id, number, startedAt, revision: subscriber.revision };
+          decision.record(attemptFact(decision, late, delivery, result));
+          return null;
+        }
+        const paused = recordResult(decision, open, result);
+        const delivery = state.deliveries.get(before.id) ?? before;
+        return { delivery, subscriber: subscriberOf(state, delivery) ?? claim.subscriber, paused };
+      });
+      leases.end(claim.delivery.id, claim.claimId);
+      if (!after) throw new ClaimLost(`attempt ${claim.attempt} of delivery ${claim.delivery.id}`);
+      return after;
+    },
+
+    nextDueAt: () =>
+      commits.read((state) => {
+        const isOpen = isOpenIn(state);
+        let soonest: number | null = null;
+        for (const row of state.subscribers.values()) {
+          if (stateOfSubscriber({ ...row, health: state.healthOf(row.id) }) !== 'active') continue;
+          const dueAt = state.due.nextDueAt(row.id, isOpen);
+          if (dueAt !== null && (soonest === null || dueAt < soonest)) soonest = dueAt;
+        }
+        return soonest;
+      }),
+
+    startRounds: (deliveryIds) =>
+      commits.commit(({ state, record }) => {
+        const now = clock.now();
+        const started: RoundStarted[] = [];
+        const changed: string[] = [];
+        for (const deliveryId of new Set(deliveryIds)) {
+          const delivery = state.deliveries.get(deliveryId);
+          const subscriber = delivery && state.subscribers.get(delivery.subscriberId);
+          if (!delivery || !subscriber) continue;
+          const kind = roundKind(
+            state,
+            delivery,
+            subscriber.deletedAt !== null,
+            subscriber.pauseReasons.length > 0,
+          );
+          started.push({ deliveryId, kind });
+          if ((kind === 'newRound' || kind === 'due') && startRound(delivery, now) !== delivery)
+            changed.push(deliveryId);
+        }
+        if (changed.length > 0) record({ t: 'round', at: now, of: changed });
+        return started;
+      }),
+  };
+}
+
+function roundKind(
+  state: State,
+  delivery: Delivery,
+  isDeleted: boolean,
+  isPaused: boolean,
+): RoundStarted['kind'] {
+  if (delivery.state === 'cancelled' || isDeleted) return 'cancelled';
+  if (state.openAttempts.has(delivery.id)) return 'inFlight';
+  if (delivery.state !== 'pending') return 'newRound';
+  return isPaused || state.healthOf(delivery.subscriberId).isFailing ? 'held' : 'due';
+}
+
+function claimIdOf(open: OpenAttempt): string {
+  return `${open.deliveryId}#${open.number}`;
+}
+
+/** At most 1 KiB of an answer goes on record. */
+const excerptBytesMax = 1024;
+
+function keepExcerpt({ keep }: Decision, open: OpenAttempt, excerpt: string) {
+  return keep(Buffer.from(excerpt).subarray(0, excerptBytesMax), {
+    kind: 'excerpt',
+    record: `${open.deliveryId}#${open.number}`,
+  });
+}

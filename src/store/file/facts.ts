@@ -1,0 +1,123 @@
+import type { Outcome } from '../../domain/attempt.ts';
+import type { Clinic, Connection, SetAside, Stream, TokenOrigin } from '../../domain/clinic.ts';
+import type { Delivery, EndReason } from '../../domain/delivery.ts';
+import type { RecordedEvent } from '../../domain/event.ts';
+import type { Health, PauseReason, Subscriber } from '../../domain/subscriber.ts';
+import type { Job } from '../store.ts';
+
+/**
+ * What the journal says happened: each fact is one line, holds results and not
+ * intentions, and is all that `State.apply` needs. Once released, a fact's meaning never
+ * changes; a new meaning gets a new type.
+ */
+export type Fact =
+  | { readonly t: 'clinic'; readonly row: Clinic }
+  | { readonly t: 'connection'; readonly row: ConnectionRow }
+  | { readonly t: 'connectionGone'; readonly id: string }
+  | { readonly t: 'stream'; readonly row: Stream }
+  | { readonly t: 'setAside'; readonly row: SetAside }
+  | EventFact
+  | SubscriberFact
+  | ClaimedFact
+  | AttemptFact
+  /** A new round, or a pending one made due: `startRound`. */
+  | { readonly t: 'round'; readonly at: number; readonly of: readonly string[] }
+  /** Ended without an attempt: `endUnsent`. */
+  | {
+      readonly t: 'ended';
+      readonly at: number;
+      readonly reason: Exclude<EndReason, 'scheduleUsedUp'>;
+      readonly of: readonly string[];
+    }
+  | { readonly t: 'job'; readonly row: Job }
+  | { readonly t: 'revoked'; readonly jti: string; readonly until: number }
+  /** Requests taken out of the vendor's budget. */
+  | { readonly t: 'budget'; readonly at: number; readonly count: number; readonly countsUntil: number };
+
+/** An event seen in a clinic, and the deliveries that follow from it. */
+export interface EventFact {
+  readonly t: 'event';
+  readonly row: Omit<EventRow, 'recordedAt'>;
+  readonly at: number;
+  /** Subscriber id and the sequence number of its delivery. */
+  readonly to: readonly (readonly [subscriberId: string, sequence: number])[];
+}
+
+/** `bumped`: the set of subscribers, or whom they want events for, changed. */
+export interface SubscriberFact {
+  readonly t: 'subscriber';
+  readonly row: SubscriberRow;
+  readonly bumped: boolean;
+  readonly health?: Health;
+}
+
+/** Attempts about to be made: the start of each is on record before its POST. */
+export interface ClaimedFact {
+  readonly t: 'claimed';
+  readonly at: number;
+  readonly of: readonly (readonly [deliveryId: string, attempt: number, revision: number])[];
+}
+
+/** What came of an attempt; without `after`, the result came too late to change anything. */
+export interface AttemptFact {
+  readonly t: 'attempt';
+  readonly delivery: string;
+  readonly n: number;
+  readonly round: number;
+  /** When it began. */
+  readonly at: number;
+  readonly ms: number;
+  readonly outcome: Outcome;
+  readonly revision: number;
+  readonly excerpt?: SealedRef;
+  readonly after?: Pick<
+    Delivery,
+    'state' | 'failures' | 'interruptedInRow' | 'dueAt' | 'waitMs' | 'endedAt'
+  > & {
+    readonly endReason?: EndReason;
+    readonly deliveredAt?: number;
+  };
+  /** Left out when nothing but the time of the last success changed. */
+  readonly health?: Health;
+  readonly pause?: PauseReason;
+}
+
+/** Where sealed bytes lie. */
+export interface SealedRef {
+  /** Name of the file in the bodies' folder. */
+  readonly file: string;
+  readonly at: number;
+  readonly length: number;
+  /** SHA-256 of the sealed bytes, 128 bits in base64url. */
+  readonly digest: string;
+}
+
+export interface EventRow extends RecordedEvent {
+  readonly body: SealedRef | null;
+  /** The clinic whose record holds the body, when it was equal to this one's. */
+  readonly bodyOf?: string;
+}
+
+/** A subscriber without what changes with every delivery, its secrets sealed. */
+export interface SubscriberRow
+  extends Omit<Subscriber, 'secrets' | 'challengeToken' | 'health' | 'sequence'> {
+  readonly sealed: string;
+}
+
+/** A connection, its tokens sealed. */
+export interface ConnectionRow extends Omit<Connection, 'tokens' | 'spareTokens' | 'origin'> {
+  readonly origin: TokenOrigin['kind'];
+  readonly tokenUrl: string | null;
+  readonly sealed: string;
+}
+
+export interface AttemptRow {
+  readonly number: number;
+  readonly round: number;
+  readonly startedAt: number;
+  readonly durationMs: number;
+  readonly outcome: Outcome;
+  readonly revision: number;
+  readonly isLate: boolean;
+  readonly excerpt: SealedRef | null;
+}

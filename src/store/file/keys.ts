@@ -1,0 +1,122 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { dirname, join } from 'node:path';
+import { RelayError, StoreCorrupt } from '../../domain/errors.ts';
+import type { Disk } from './disk.ts';
+import { type DataKey, keyIdOf, seal, unseal } from './sealing.ts';
+
+/** What a data key is for. Bodies and the log have one a day, so that a day can be made unreadable; values one for long. */
+export type KeyPurpose = 'body' | 'log' | 'value';
+
+/** The master keys, 32 bytes each, from the environment: never on the store's disk. */
+export interface MasterKeys {
+  readonly current: Buffer;
+  /** While rotating: what the current one cannot open is opened with it and sealed anew. */
+  readonly previous: Buffer | null;
+}
+
+interface KeyFile {
+  readonly format: 1;
+  /** Key id to the key, sealed by the master key, in base64. */
+  readonly keys: Readonly<Record<string, string>>;
+}
+
+/**
+ * The data keys, held in one synced file and sealed there by the master key. A new key is
+ * durable before anything is sealed with it.
+ */
+export class KeyRing {
+  readonly #disk: Disk;
+  readonly #path: string;
+  readonly #master: DataKey;
+  readonly #keys: Map<string, DataKey>;
+
+  private constructor(disk: Disk, path: string, master: DataKey, keys: Map<string, DataKey>) {
+    this.#disk = disk;
+    this.#path = path;
+    this.#master = master;
+    this.#keys = keys;
+  }
+
+  /** @throws RelayError `wrong_master_key`, StoreCorrupt */
+  static async open(disk: Disk, folder: string, masterKeys: MasterKeys): Promise<KeyRing> {
+    const path = join(folder, 'keys.json');
+    const master = masterKey(masterKeys.current);
+    const previous = masterKeys.previous && masterKey(masterKeys.previous);
+    const text = await disk.read(path);
+    const keys = new Map<string, DataKey>();
+    let isResealDue = false;
+    for (const [id, value] of Object.entries(text ? readKeyFile(path, text).keys : {})) {
+      const sealed = Buffer.from(value, 'base64');
+      const sealedBy = sealed.length > 2 ? keyIdOf(sealed) : '';
+      const opener = [master, previous].find((key) => key?.id === sealedBy);
+      if (!opener) {
+        throw new RelayError('wrong_master_key', 'The master key does not open this store.', {
+          hint: 'Set RELAY_MASTER_KEY to the key that the store was made with. While changing keys, put the old one into RELAY_MASTER_KEY_PREVIOUS.',
+        });
+      }
+      isResealDue ||= opener !== master;
+      try {
+        keys.set(id, { id, bytes: unseal(sealed, opener, { kind: 'key', record: id }) });
+      } catch (cause) {
+        throw new StoreCorrupt('keys_corrupt', `The key ${id} in ${path} is damaged.`, {
+          hint: 'Restore keys.json from a backup; without it the day it belongs to cannot be read.',
+          cause,
+        });
+      }
+    }
+    const ring = new KeyRing(disk, path, master, keys);
+    if (isResealDue) await ring.#save();
+    return ring;
+  }
+
+  /** The key of that id, or `null` when it was dropped or never was. */
+  key(id: string): DataKey | null {
+    return this.#keys.get(id) ?? null;
+  }
+
+  /** The key for a purpose and day, made and durable if it is new. */
+  async keyFor(purpose: KeyPurpose, day: string): Promise<DataKey> {
+    const id = `${purpose}-${day}`;
+    const known = this.#keys.get(id);
+    if (known) return known;
+    const key = { id, bytes: randomBytes(32) };
+    this.#keys.set(id, key);
+    await this.#save();
+    return key;
+  }
+
+  async #save(): Promise<void> {
+    const keys: Record<string, string> = {};
+    for (const key of this.#keys.values()) {
+      keys[key.id] = seal(key.bytes, this.#master, { kind: 'key', record: key.id }).toString('base64');
+    }
+    const file: KeyFile = { format: 1, keys };
+    await replaceFile(this.#disk, this.#path, Buffer.from(`${JSON.stringify(file, null, 1)}\n`));
+  }
+}
+
+/** Puts new content under a name so that a crash leaves the old or the new, whole: write, sync, rename, sync the folder. */
+export async function replaceFile(disk: Disk, path: string, bytes: Buffer): Promise<void> {
+  const temporary = `${path}.tmp`;
+  await disk.remove(temporary);
+  await disk.writeNew(temporary, bytes);
+  await disk.rename(temporary, path);
+  await disk.syncFolder(dirname(path));
+}
+
+function masterKey(bytes: Buffer): DataKey {
+  const digest = createHash('sha256').update('fullscript-relay master key').update(bytes).digest('hex');
+  return { id: `master-${digest.slice(0, 12)}`, bytes };
+}
+
+function readKeyFile(path: string, text: Buffer): KeyFile {
+  try {
+    const file = JSON.parse(text.toString()) as KeyFile;
+    if (file.format === 1 && typeof file.keys === 'object') return file;
+  } catch {
+    // Falls through to the same error: what is there is not a key file.
+  }
+  throw new StoreCorrupt('keys_corrupt', `${path} is not a key file of this version.`, {
+    hint: 'Restore keys.json from a backup; without it nothing sealed in this store can be read.',
+  });
+}

@@ -1,0 +1,253 @@
+import { randomUUID } from 'node:crypto';
+import { type SetAside, type Stream, type StreamKey, setAsideIsFinal } from '../../domain/clinic.ts';
+import { deliveryIdOf } from '../../domain/delivery.ts';
+import { ClaimLost, NotFound } from '../../domain/errors.ts';
+import type { NewEvent, PollClaim, PollEnd, PollStore } from '../store.ts';
+import type { Decision } from './commits.ts';
+import type { Core } from './core.ts';
+import type { EventRow } from './facts.ts';
+import { Leases } from './leases.ts';
+import { eventKey, type State, streamKey } from './state.ts';
+
+export function pollPart({ commits, bodies, clock }: Core): PollStore {
+  const polls = new Leases(clock);
+
+  const held = ({ stream, claimId }: PollClaim): void => {
+    if (!polls.isHeld(streamKey(stream), claimId)) {
+      throw new ClaimLost(`the poll of ${stream.category} of clinic ${stream.clinicId}`);
+    }
+  };
+
+  /** The body of the event in another clinic, if it has one. */
+  const elsewhere = async (
+    clinicId: string,
+    eventId: string,
+  ): Promise<{ row: EventRow; body: string } | null> => {
+    const row = await commits.read((state) =>
+      rowsOf(state, eventId).find(
+        (other) => other.clinicId !== clinicId && other.body !== null && !other.bodyOf,
+      ),
+    );
+    if (!row?.body) return null;
+    const body = await bodies.open(row.body, { kind: 'body', record: eventKey(row.clinicId, row.id) });
+    return { row, body: body.toString() };
+  };
+
+  return {
+    follow: (clinicId, streams) =>
+      commits.commit(({ state, record }) => {
+        for (const { category, startAt } of streams) {
+          if (state.streams.has(streamKey({ clinicId, category }))) continue;
+          record({ t: 'stream', row: newStream({ clinicId, category }, startAt, clock.now()) });
+        }
+      }),
+
+    streams: () => commits.read((state) => [...state.streams.values()]),
+
+    claimPolls: ({ streams, leaseMs }) =>
+      commits.read((state) => {
+        const claims: PollClaim[] = [];
+        for (const key of streams) {
+          const stream = state.streams.get(streamKey(key));
+          const claimId = stream && polls.take(streamKey(key), randomUUID(), leaseMs);
+          if (stream && claimId) claims.push({ claimId, stream });
+        }
+        return claims;
+      }),
+
+    unseen: (clinicId, eventIds) =>
+      commits.read((state) =>
+        [...new Set(eventIds)].filter((id) => !state.events.has(eventKey(clinicId, id))),
+      ),
+
+    recordEvents: async (claim, { events, subscribersVersion }) => {
+      const { clinicId, category } = claim.stream;
+      const known = new Map<string, { row: EventRow; body: string }>();
+      for (const { id, body } of events) {
+        const other = body === null ? null : await elsewhere(clinicId, id);
+        if (other) known.set(id, other);
+      }
+      return commits.commit((decision) => {
+        held(claim);
+        const { state } = decision;
+        if (state.subscribersVersion !== subscribersVersion) return { kind: 'subscribersChanged' };
+        let recorded = 0;
+        let deliveries = 0;
+        for (const event of events) {
+          if (state.events.has(eventKey(clinicId, event.id))) continue;
+          recorded++;
+          deliveries += recordEvent(
+            decision,
+            event,
+            { clinicId, category, now: clock.now() },
+            known.get(event.id),
+          );
+        }
+        const differing = events.filter((event) => {
+          const other = known.get(event.id);
+          return other !== undefined && other.body !== event.body;
+        });
+        const stream = state.streams.get(streamKey(claim.stream));
+        const added = events.filter((event) => !event.isPast).length;
+        if (stream && recorded > 0) {
+          decision.record({
+            t: 'stream',
+            row: { ...stream, recorded: stream.recorded + Math.min(added, recorded) },
+          });
+        }
+        resolveSetAsides(decision, claim.stream, events, clock.now());
+        return {
+          kind: 'recorded',
+          events: recorded,
+          deliveries,
+          differing: differing.map((event) => event.id),
+        };
+      });
+    },
+
+    setAside: (claim, item) =>
+      commits.commit(({ state, record }) => {
+        held(claim);
+        const { clinicId, category } = claim.stream;
+        const before = state.setAsides.get(`${streamKey(claim.stream)}${item.key}`);
+        const now = clock.now();
+        const tried = {
+          clinicId,
+          category,
+          ...item,
+          firstTriedAt: before?.firstTriedAt ?? now,
+          lastTriedAt: now,
+          tries: (before?.tries ?? 0) + 1,
+          resolvedAt: null,
+        };
+        const row: SetAside = { ...tried, isFinal: setAsideIsFinal(tried) };
+        record({ t: 'setAside', row });
+        return row;
+      }),
+
+    setAsides: (filter) =>
+      commits.read((state) =>
+        [...state.setAsides.values()].filter((item) => filter?.includeResolved || item.resolvedAt === null),
+      ),
+
+    renewPoll: async (claim, leaseMs) => {
+      held(claim);
+      polls.extend(streamKey(claim.stream), claim.claimId, leaseMs);
+    },
+
+    endPoll: (claim, end) =>
+      commits
+        .commit(({ state, record }) => {
+          held(claim);
+          const before = state.streams.get(streamKey(claim.stream));
+          if (!before) throw new NotFound('stream', claim.stream.category);
+          const row = afterPoll(before, end, clock.now());
+          record({ t: 'stream', row });
+          return row;
+        })
+        .then((stream) => {
+          polls.end(streamKey(stream), claim.claimId);
+          return stream;
+        }),
+
+    pollSoon: (clinicId, category) =>
+      commits.commit(({ state, record }) => {
+        const now = clock.now();
+        for (const stream of [...state.streams.values()]) {
+          if (stream.clinicId !== clinicId || (category !== undefined && stream.category !== category))
+            continue;
+          if (stream.nextPollAt > now) record({ t: 'stream', row: { ...stream, nextPollAt: now } });
+        }
+      }),
+  };
+}
+
+function newStream(key: StreamKey, startAt: number, now: number): Stream {
+  return {
+    ...key,
+    startAt,
+    cursor: null,
+    polledAt: null,
+    sweptAt: null,
+    nextPollAt: now,
+    failedInRow: 0,
+    problem: null,
+    isOff: false,
+    recorded: 0,
+    newestEventAt: null,
+  };
+}
+
+function afterPoll(stream: Stream, end: PollEnd, now: number): Stream {
+  switch (end.kind) {
+    case 'completed':
+      return {
+        ...stream,
+        cursor: Math.max(end.cursor, stream.cursor ?? 0),
+        polledAt: now,
+        sweptAt: end.isSweep ? now : stream.sweptAt,
+        nextPollAt: end.nextPollAt,
+        failedInRow: 0,
+        problem: null,
+        isOff: false,
+        newestEventAt: Math.max(end.newestEventAt ?? 0, stream.newestEventAt ?? 0) || null,
+      };
+    case 'failed':
+      return {
+        ...stream,
+        nextPollAt: end.nextPollAt,
+        failedInRow: stream.failedInRow + 1,
+        problem: end.problem,
+      };
+    case 'off':
+      return { ...stream, nextPollAt: end.nextPollAt, problem: end.problem, isOff: true };
+  }
+}
+
+/** Every clinic's record of an event. */
+export function rowsOf(state: State, eventId: string): EventRow[] {
+  const rows: EventRow[] = [];
+  for (const clinic of state.clinics.values()) {
+    const row = state.events.get(eventKey(clinic.id, eventId));
+    if (row) rows.push(row);
+  }
+  return rows.sort((a, b) => a.recordedAt - b.recordedAt);
+}
+
+/** @returns how many deliveries it made. */
+function recordEvent(
+  { state, record, keep }: Decision,
+  event: NewEvent,
+  { clinicId, category, now }: { clinicId: string; category: string; now: number },
+  known: { row: EventRow; body: string } | undefined,
+): number {
+  const { id, type, createdAt, isPast } = event;
+  const to = event.subscriberIds
+    .filter((subscriberId) => !state.deliveries.has(deliveryIdOf(id, subscriberId)))
+    .map((subscriberId) => [subscriberId, (state.sequences.get(subscriberId) ?? 0) + 1] as const);
+  const isKept = known !== undefined && known.body === event.body && known.row.body !== null;
+  const body = isKept
+    ? { body: known.row.body, bodyOf: known.row.clinicId }
+    : {
+        body:
+          event.body === null
+            ? null
+            : keep(Buffer.from(event.body), { kind: 'body', record: eventKey(clinicId, id) }),
+      };
+  record({ t: 'event', row: { id, clinicId, category, type, createdAt, isPast, ...body }, at: now, to });
+  return to.length;
+}
+
+/** What was set aside and could be read after all is no longer. */
+function resolveSetAsides(
+  { state, record }: Decision,
+  stream: Stream,
+  events: readonly NewEvent[],
+  now: number,
+): void {
+  if (state.setAsides.size === 0) return;
+  for (const { id } of events) {
+    const item = state.setAsides.get(`${streamKey(stream)}${id}`);
+    if (item && item.resolvedAt === null) record({ t: 'setAside', row: { ...item, resolvedAt: now } });
+  }
+}

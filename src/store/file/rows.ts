@@ -1,0 +1,105 @@
+import type { Attempt } from '../../domain/attempt.ts';
+import type { Connection, Tokens } from '../../domain/clinic.ts';
+import { StoreCorrupt } from '../../domain/errors.ts';
+import type { SigningSecret, Subscriber } from '../../domain/subscriber.ts';
+import type { AttemptRow, ConnectionRow, SubscriberRow } from './facts.ts';
+import type { KeyRing } from './keys.ts';
+import { type DataKey, keyIdOf, type SealedFor, seal, unseal } from './sealing.ts';
+import type { State } from './state.ts';
+
+interface SubscriberSecrets {
+  readonly secrets: readonly SigningSecret[];
+  readonly challengeToken: string | null;
+}
+
+interface ConnectionSecrets {
+  readonly tokens: Tokens | null;
+  readonly spareTokens: Tokens | null;
+  readonly tokenUrlSecret: string | null;
+}
+
+/** Between what the relay works with and what may lie on a disk: everything secret in it sealed. */
+export class Codec {
+  readonly #keys: KeyRing;
+  readonly #key: DataKey;
+  /** Opened once: rows are never changed, only replaced. */
+  readonly #opened = new WeakMap<object, unknown>();
+
+  constructor(keys: KeyRing, key: DataKey) {
+    this.#keys = keys;
+    this.#key = key;
+  }
+
+  subscriberRow(subscriber: Subscriber): SubscriberRow {
+    const { secrets, challengeToken, health: _health, sequence: _sequence, ...rest } = subscriber;
+    return {
+      ...rest,
+      sealed: this.#seal({ secrets, challengeToken }, { kind: 'subscriber', record: rest.id }),
+    };
+  }
+
+  subscriber(state: State, row: SubscriberRow): Subscriber {
+    const { sealed, ...rest } = row;
+    const opened = this.#open<SubscriberSecrets>(row, sealed, { kind: 'subscriber', record: row.id });
+    return { ...rest, ...opened, health: state.healthOf(row.id), sequence: state.sequences.get(row.id) ?? 0 };
+  }
+
+  connectionRow(connection: Connection): ConnectionRow {
+    const { tokens, spareTokens, origin, ...rest } = connection;
+    const hidden: ConnectionSecrets = {
+      tokens,
+      spareTokens,
+      tokenUrlSecret: origin.kind === 'tokenUrl' ? origin.secret : null,
+    };
+    return {
+      ...rest,
+      origin: origin.kind,
+      tokenUrl: origin.kind === 'tokenUrl' ? origin.url : null,
+      sealed: this.#seal(hidden, { kind: 'connection', record: rest.id }),
+    };
+  }
+
+  connection(row: ConnectionRow): Connection {
+    const { sealed, origin, tokenUrl, ...rest } = row;
+    const { tokens, spareTokens, tokenUrlSecret } = this.#open<ConnectionSecrets>(row, sealed, {
+      kind: 'connection',
+      record: row.id,
+    });
+    return {
+      ...rest,
+      tokens,
+      spareTokens,
+      origin:
+        origin === 'tokenUrl'
+          ? { kind: 'tokenUrl', url: tokenUrl ?? '', secret: tokenUrlSecret }
+          : { kind: 'refreshToken' },
+    };
+  }
+
+  attempt(deliveryId: string, row: AttemptRow, excerpt: string | null): Attempt {
+    return { ...row, deliveryId, excerpt };
+  }
+
+  #seal(value: SubscriberSecrets | ConnectionSecrets, sealedFor: SealedFor): string {
+    return seal(Buffer.from(JSON.stringify(value)), this.#key, sealedFor).toString('base64url');
+  }
+
+  #open<Secrets>(row: object, text: string, sealedFor: SealedFor): Secrets {
+    const known = this.#opened.get(row);
+    if (known) return known as Secrets;
+    const sealed = Buffer.from(text, 'base64url');
+    const key = this.#keys.key(keyIdOf(sealed));
+    if (!key) {
+      throw new StoreCorrupt(
+        'value_unreadable',
+        `The key of ${sealedFor.kind} ${sealedFor.record} is not there.`,
+        {
+          hint: 'Restore keys.json from a backup.',
+        },
+      );
+    }
+    const opened = JSON.parse(unseal(sealed, key, sealedFor).toString()) as Secrets;
+    this.#opened.set(row, opened as object);
+    return opened;
+  }
+}

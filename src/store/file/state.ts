@@ -1,0 +1,258 @@
+import type { Clinic, SetAside, Stream } from '../../domain/clinic.ts';
+import {
+  afterAttemptOfSubscriber,
+  type Delivery,
+  endUnsent,
+  newDelivery,
+  startRound,
+} from '../../domain/delivery.ts';
+import { type Health, untriedHealth } from '../../domain/subscriber.ts';
+import type { Job } from '../store.ts';
+import { DueQueues } from './due-queues.ts';
+import type {
+  AttemptFact,
+  AttemptRow,
+  ConnectionRow,
+  EventFact,
+  EventRow,
+  Fact,
+  SubscriberRow,
+} from './facts.ts';
+import { Table, UndoLog } from './table.ts';
+
+/** An attempt under way: whoever holds its number may record what came of it. */
+export interface OpenAttempt {
+  readonly deliveryId: string;
+  readonly number: number;
+  readonly revision: number;
+  readonly startedAt: number;
+}
+
+export interface BudgetBlock {
+  readonly at: number;
+  readonly count: number;
+  readonly countsUntil: number;
+}
+
+/**
+ * Everything the file store knows, in memory. `apply` is the only thing that changes it,
+ * live and at recovery alike; what it changes can be taken back through `undo`.
+ *
+ * The folded part is small and comes back from the checkpoint; the log part (events,
+ * deliveries, attempts) comes back from the journal. While facts that the checkpoint
+ * covers are read again, only the log part takes them.
+ */
+export class State {
+  readonly undo = new UndoLog();
+
+  // Folded: kept whole in the checkpoint.
+  readonly clinics = new Table<Clinic>(this.undo);
+  readonly connections = new Table<ConnectionRow>(this.undo);
+  readonly subscribers = new Table<SubscriberRow>(this.undo);
+  readonly healths = new Table<Health>(this.undo);
+  /** Subscriber id → how many deliveries it was given. */
+  readonly sequences = new Table<number>(this.undo);
+  readonly streams = new Table<Stream>(this.undo);
+  readonly setAsides = new Table<SetAside>(this.undo);
+  readonly jobs = new Table<Job>(this.undo);
+  /** Token id → until when it has to be remembered. */
+  readonly revoked = new Table<number>(this.undo);
+  readonly budget = new Table<BudgetBlock>(this.undo);
+  readonly counters = new Table<number>(this.undo);
+
+  // The log: comes from the journal.
+  readonly due = new DueQueues();
+  readonly eventOrder: string[] = [];
+  readonly deliveryOrder: string[] = [];
+  readonly events = new Table<EventRow>(this.undo, (before, after) => {
+    if (!before && after) this.eventOrder.push(eventKey(after.clinicId, after.id));
+    else if (before && !after) this.eventOrder.pop();
+  });
+  readonly deliveries = new Table<Delivery>(this.undo, (before, after) => {
+    if (!before && after) this.deliveryOrder.push(after.id);
+    else if (before && !after) this.deliveryOrder.pop();
+    if (before) this.#count(before, -1);
+    if (after) {
+      this.#count(after, 1);
+      this.due.note(after);
+    }
+  });
+  readonly attempts = new Table<readonly AttemptRow[]>(this.undo);
+  /** By delivery id: at most one attempt of a delivery is under way. */
+  readonly openAttempts = new Table<OpenAttempt>(this.undo, (before, after) => {
+    const delivery = before && !after ? this.deliveries.get(before.deliveryId) : undefined;
+    if (delivery) this.due.note(delivery);
+  });
+  /** Subscriber id → how many of its deliveries are in each state. */
+  readonly counts = new Map<string, Record<Delivery['state'], number>>();
+
+  #isFoldedCovered = false;
+
+  /** Counts the changes of whom events are owed to. */
+  get subscribersVersion(): number {
+    return this.counters.get('subscribersVersion') ?? 0;
+  }
+
+  /** @param isFoldedCovered the checkpoint already holds what this fact does to the folded part. */
+  apply(fact: Fact, isFoldedCovered = false): void {
+    this.#isFoldedCovered = isFoldedCovered;
+    switch (fact.t) {
+      case 'clinic':
+        this.#fold(this.clinics, fact.row.id, fact.row);
+        break;
+      case 'connection':
+        this.#fold(this.connections, fact.row.id, fact.row);
+        break;
+      case 'connectionGone':
+        this.#fold(this.connections, fact.id, undefined);
+        break;
+      case 'stream':
+        this.#fold(this.streams, streamKey(fact.row), fact.row);
+        break;
+      case 'setAside':
+        this.#fold(this.setAsides, `${streamKey(fact.row)}${fact.row.key}`, fact.row);
+        break;
+      case 'job':
+        this.#fold(this.jobs, fact.row.id, fact.row);
+        break;
+      case 'revoked':
+        this.#fold(this.revoked, fact.jti, fact.until);
+        break;
+      case 'budget':
+        for (const [key, block] of [...this.budget.entries()]) {
+          if (block.countsUntil <= fact.at) this.#fold(this.budget, key, undefined);
+        }
+        this.#fold(this.budget, `${fact.at}/${this.budget.size}`, fact);
+        break;
+      case 'subscriber':
+        this.#fold(this.subscribers, fact.row.id, fact.row);
+        if (fact.health) this.#fold(this.healths, fact.row.id, fact.health);
+        if (fact.bumped) this.#fold(this.counters, 'subscribersVersion', this.subscribersVersion + 1);
+        break;
+      case 'event':
+        this.#applyEvent(fact);
+        break;
+      case 'claimed':
+        for (const [deliveryId, number, revision] of fact.of) {
+          this.openAttempts.put(deliveryId, { deliveryId, number, revision, startedAt: fact.at });
+        }
+        break;
+      case 'attempt':
+        this.#applyAttempt(fact);
+        break;
+      case 'round':
+        for (const id of fact.of) this.#change(id, (delivery) => startRound(delivery, fact.at));
+        break;
+      case 'ended':
+        for (const id of fact.of) {
+          this.#change(id, (delivery) => endUnsent(delivery, fact.reason, fact.at));
+          // A skipped one in flight is left to its result.
+          if (fact.reason !== 'skipped') this.#endOpenAttempt(id);
+        }
+        break;
+    }
+  }
+
+  healthOf(subscriberId: string): Health {
+    return this.healths.get(subscriberId) ?? untriedHealth;
+  }
+
+  #applyEvent({ row, at, to }: EventFact): void {
+    this.events.put(eventKey(row.clinicId, row.id), { ...row, recordedAt: at });
+    for (const [subscriberId, sequence] of to) {
+      const delivery = newDelivery(
+        { eventId: row.id, subscriberId, clinicId: row.clinicId, eventType: row.type, sequence },
+        at,
+      );
+      this.deliveries.put(delivery.id, delivery);
+      this.#fold(this.sequences, subscriberId, sequence);
+    }
+  }
+
+  #applyAttempt(fact: AttemptFact): void {
+    const row: AttemptRow = {
+      number: fact.n,
+      round: fact.round,
+      startedAt: fact.at,
+      durationMs: fact.ms,
+      outcome: fact.outcome,
+      revision: fact.revision,
+      isLate: fact.after === undefined,
+      excerpt: fact.excerpt ?? null,
+    };
+    this.attempts.put(fact.delivery, [...(this.attempts.get(fact.delivery) ?? []), row]);
+    if (!fact.after) return;
+    const { after } = fact;
+    this.#endOpenAttempt(fact.delivery);
+    let subscriberId: string | undefined;
+    this.#change(fact.delivery, (delivery) => {
+      subscriberId = delivery.subscriberId;
+      return {
+        ...delivery,
+        ...after,
+        endReason: after.endReason ?? null,
+        deliveredAt: after.deliveredAt ?? delivery.deliveredAt,
+        attempts: fact.n,
+        lastOutcome: fact.outcome,
+      };
+    });
+    if (subscriberId !== undefined) this.#applyHealth(subscriberId, fact);
+  }
+
+  #applyHealth(subscriberId: string, fact: AttemptFact): void {
+    const endedAt = fact.at + fact.ms;
+    if (fact.health) this.#fold(this.healths, subscriberId, fact.health);
+    else if (fact.outcome.kind === 'accepted' && this.healths.has(subscriberId)) {
+      this.#fold(this.healths, subscriberId, { ...this.healthOf(subscriberId), lastSuccessAt: endedAt });
+    }
+    const row = fact.pause && this.subscribers.get(subscriberId);
+    if (row && fact.pause) {
+      const pauseReasons = [...new Set([...row.pauseReasons, fact.pause])];
+      this.#fold(this.subscribers, subscriberId, { ...row, pauseReasons });
+    }
+  }
+
+  #endOpenAttempt(deliveryId: string): void {
+    if (this.openAttempts.has(deliveryId)) this.openAttempts.put(deliveryId, undefined);
+  }
+
+  #change(deliveryId: string, change: (delivery: Delivery) => Delivery): void {
+    const delivery = this.deliveries.get(deliveryId);
+    if (delivery) this.deliveries.put(deliveryId, change(delivery));
+  }
+
+  #fold<Row>(table: Table<Row>, key: string, row: Row | undefined): void {
+    if (!this.#isFoldedCovered) table.put(key, row);
+  }
+
+  #count(delivery: Delivery, by: 1 | -1): void {
+    let counts = this.counts.get(delivery.subscriberId);
+    if (!counts) {
+      counts = { pending: 0, delivered: 0, failed: 0, cancelled: 0 };
+      this.counts.set(delivery.subscriberId, counts);
+    }
+    counts[delivery.state] += by;
+  }
+}
+
+/** The health that goes on record with an attempt, and nothing when only the time of a success moved on. */
+export function healthChange(
+  before: Health,
+  attempt: Parameters<typeof afterAttemptOfSubscriber>[1],
+  now: number,
+) {
+  const { health, pause } = afterAttemptOfSubscriber(before, attempt, now);
+  const isSame =
+    JSON.stringify({ ...health, lastSuccessAt: 0 }) === JSON.stringify({ ...before, lastSuccessAt: 0 });
+  const isFirstSuccess = before.lastSuccessAt === null && health.lastSuccessAt !== null;
+  return { health: isSame && !isFirstSuccess ? null : health, pause };
+}
+
+/** Ids are opaque and may hold any character, so the length of the first keeps two pairs apart. */
+export function eventKey(clinicId: string, eventId: string): string {
+  return `${clinicId.length}:${clinicId}${eventId}`;
+}
+
+export function streamKey({ clinicId, category }: { clinicId: string; category: string }): string {
+  return `${clinicId.length}:${clinicId}${category}:`;
+}

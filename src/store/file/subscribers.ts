@@ -1,0 +1,128 @@
+import { endUnsent } from '../../domain/delivery.ts';
+import { Conflict, NotFound } from '../../domain/errors.ts';
+import type { PauseReason, Subscriber } from '../../domain/subscriber.ts';
+import type { SubscriberChange, SubscriberStore } from '../store.ts';
+import type { Decision } from './commits.ts';
+import type { Core } from './core.ts';
+import type { State } from './state.ts';
+
+/** Ids on one line of the journal. */
+const idsPerLine = 1_000;
+
+/** Changes that the next attempt would notice: results of earlier ones say nothing about the new endpoint. */
+const revising = ['url', 'profile', 'secrets', 'challengeToken'] as const;
+
+export function subscriberPart({ commits, codec, clock }: Core): SubscriberStore {
+  const living = (state: State, id: string): Subscriber => {
+    const row = state.subscribers.get(id);
+    if (!row || row.deletedAt !== null) throw new NotFound('subscriber', id);
+    return codec.subscriber(state, row);
+  };
+
+  const save = ({ record }: Decision, subscriber: Subscriber, bumped: boolean): void => {
+    record({ t: 'subscriber', row: codec.subscriberRow(subscriber), bumped });
+  };
+
+  const assertNameFree = (state: State, subscriber: Pick<Subscriber, 'id' | 'name' | 'owner'>): void => {
+    for (const other of state.subscribers.values()) {
+      if (other.deletedAt !== null || other.id === subscriber.id) continue;
+      if (other.name === subscriber.name && other.owner === subscriber.owner) {
+        throw new Conflict(
+          'subscriber_name_taken',
+          `There is a subscriber named ${subscriber.name} already.`,
+          {
+            hint: 'Choose another name, or update the one there is.',
+          },
+        );
+      }
+    }
+  };
+
+  const change = (subscriberId: string, changed: (before: Subscriber) => Subscriber) =>
+    commits.commit((decision) => {
+      const before = living(decision.state, subscriberId);
+      const after = changed(before);
+      if (after !== before) save(decision, after, false);
+      return after;
+    });
+
+  return {
+    subscribers: () =>
+      commits.read((state) => ({
+        version: state.subscribersVersion,
+        subscribers: [...state.subscribers.values()].map((row) => codec.subscriber(state, row)),
+      })),
+
+    addSubscriber: (subscriber) =>
+      commits.commit((decision) => {
+        const { state } = decision;
+        if (state.subscribers.get(subscriber.id)?.deletedAt === null) {
+          throw new Conflict('subscriber_exists', `There is a subscriber ${subscriber.id} already.`, {
+            hint: 'Update the one there is.',
+          });
+        }
+        assertNameFree(state, subscriber);
+        save(decision, subscriber, true);
+        return codec.subscriber(state, codec.subscriberRow(subscriber));
+      }),
+
+    changeSubscriber: (subscriberId, change) =>
+      commits.commit((decision) => {
+        const before = living(decision.state, subscriberId);
+        const after = applied(before, change);
+        assertNameFree(decision.state, after);
+        save(decision, after, true);
+        return after;
+      }),
+
+    deleteSubscriber: (subscriberId) =>
+      commits.commit((decision) => {
+        const before = living(decision.state, subscriberId);
+        const now = clock.now();
+        const after = { ...before, deletedAt: now };
+        save(decision, after, true);
+        endOpen(decision, subscriberId, 'subscriberDeleted', now);
+        return after;
+      }),
+
+    pauseSubscriber: (subscriberId, reason) =>
+      change(subscriberId, (before) =>
+        before.pauseReasons.includes(reason)
+          ? before
+          : { ...before, pauseReasons: [...before.pauseReasons, reason] },
+      ),
+
+    resumeSubscriber: (subscriberId, { lift, backlog }) =>
+      commits.commit((decision) => {
+        const before = living(decision.state, subscriberId);
+        const pauseReasons = before.pauseReasons.filter((reason: PauseReason) => !lift.includes(reason));
+        const after = { ...before, pauseReasons };
+        if (pauseReasons.length !== before.pauseReasons.length) save(decision, after, false);
+        if (backlog === 'skip') endOpen(decision, subscriberId, 'skipped', clock.now());
+        return after;
+      }),
+  };
+
+  /** In flight ones are left to their result when skipped, and ended with their claim when deleted. */
+  function endOpen(
+    { state, record }: Decision,
+    subscriberId: string,
+    reason: 'skipped' | 'subscriberDeleted',
+    now: number,
+  ): void {
+    const ids: string[] = [];
+    for (const delivery of state.deliveries.values()) {
+      if (delivery.subscriberId === subscriberId && endUnsent(delivery, reason, now) !== delivery)
+        ids.push(delivery.id);
+    }
+    for (let from = 0; from < ids.length; from += idsPerLine) {
+      record({ t: 'ended', at: now, reason, of: ids.slice(from, from + idsPerLine) });
+    }
+  }
+}
+
+function applied(before: Subscriber, change: SubscriberChange): Subscriber {
+  const after = { ...before, ...change };
+  const isRevised = revising.some((field) => JSON.stringify(after[field]) !== JSON.stringify(before[field]));
+  return isRevised ? { ...after, revision: before.revision + 1 } : after;
+}

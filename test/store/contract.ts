@@ -1,0 +1,555 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { deliveryIdOf } from '../../src/domain/delivery.ts';
+import { ClaimLost, Conflict, InvalidInput, NotFound } from '../../src/domain/errors.ts';
+import type { DeliveryClaim, Store } from '../../src/store/store.ts';
+import type { SimulatedClock } from '../world/clock.ts';
+import {
+  aClinic,
+  accepted,
+  anEvent,
+  aSubscriber,
+  claim,
+  furnished,
+  pollOf,
+  record,
+  refused,
+} from './fixtures.ts';
+
+export interface StoreUnderTest {
+  readonly store: Store;
+  readonly clock: SimulatedClock;
+  /** What the next process finds after this one was killed: opens the same place again. */
+  reopen(): Promise<Store>;
+  discard(): Promise<void>;
+}
+
+/** Holds a store to `store.ts`. What a crash leaves is part of the contract, so every promise is checked after `reopen`, too. */
+export function keepsTheContract(name: string, open: () => Promise<StoreUnderTest>): void {
+  describe(name, () => {
+    let under: StoreUnderTest;
+    let store: Store;
+
+    beforeEach(async () => {
+      under = await open();
+      store = under.store;
+    });
+    afterEach(() => under.discard());
+
+    const reopened = async (): Promise<Store> => {
+      store = await under.reopen();
+      return store;
+    };
+
+    const only = (claims: readonly DeliveryClaim[]): DeliveryClaim => {
+      expect(claims).toHaveLength(1);
+      return claims[0] as DeliveryClaim;
+    };
+
+    describe('events', () => {
+      test('a recorded event is seen, has its exact text, and is owed to its subscriber once', async () => {
+        await furnished(store);
+        const body = '{"id":"e1", "n":12345678901234567890,"x":10.0,"s":"\\u00e9\\/"}';
+        await record(store, [anEvent('e1', { body })]);
+        for (const when of ['at once', 'after a crash']) {
+          if (when === 'after a crash') await reopened();
+          expect(await store.unseen('clinic-1', ['e1', 'e2', 'e2']), when).toEqual(['e2']);
+          expect(await store.eventBody('clinic-1', 'e1'), when).toBe(body);
+          const { items } = await store.deliveries({}, { limit: 10, cursor: null });
+          expect(items, when).toMatchObject([
+            { id: deliveryIdOf('e1', 'sub_1'), state: 'pending', sequence: 1, clinicId: 'clinic-1' },
+          ]);
+        }
+      });
+
+      test('recording an event again adds nothing', async () => {
+        await furnished(store);
+        await record(store, [anEvent('e1')]);
+        await record(store, [anEvent('e1'), anEvent('e2')]);
+        const { items } = await store.deliveries({}, { limit: 10, cursor: null });
+        expect(items.map((delivery) => [delivery.eventId, delivery.sequence])).toEqual([
+          ['e2', 2],
+          ['e1', 1],
+        ]);
+      });
+
+      test('a stale version of the subscriber set records nothing', async () => {
+        await furnished(store);
+        const { version } = await store.subscribers();
+        await store.addSubscriber(aSubscriber('sub_2'));
+        const poll = await pollOf(store);
+        const answer = await store.recordEvents(poll, {
+          events: [anEvent('e1')],
+          subscribersVersion: version,
+        });
+        expect(answer).toEqual({ kind: 'subscribersChanged' });
+        expect(await store.unseen('clinic-1', ['e1'])).toEqual(['e1']);
+      });
+
+      test('pausing a subscriber does not make its version stale', async () => {
+        await furnished(store);
+        const { version } = await store.subscribers();
+        await store.pauseSubscriber('sub_1', 'person');
+        expect((await store.subscribers()).version).toBe(version);
+      });
+
+      test('an event seen in a second clinic adds deliveries only for who has none, and keeps its own clinic', async () => {
+        await furnished(store);
+        await store.saveClinic(aClinic('clinic-2', 'New York'));
+        await store.follow('clinic-2', [{ category: 'orders', startAt: 0 }]);
+        await store.addSubscriber(aSubscriber('sub_2'));
+        await record(store, [anEvent('e1')]);
+        await record(store, [anEvent('e1', { subscriberIds: ['sub_1', 'sub_2'] })], 'clinic-2');
+        await reopened();
+        const { items } = await store.deliveries({}, { limit: 10, cursor: null });
+        expect(items.map((delivery) => [delivery.subscriberId, delivery.clinicId])).toEqual([
+          ['sub_2', 'clinic-2'],
+          ['sub_1', 'clinic-1'],
+        ]);
+        expect(await store.event('e1')).toMatchObject([{ clinicId: 'clinic-1' }, { clinicId: 'clinic-2' }]);
+        expect(await store.eventBody('clinic-2', 'e1')).toBe(anEvent('e1').body);
+      });
+
+      test('a body that differs from the one in another clinic is reported, and each clinic keeps its own', async () => {
+        await furnished(store);
+        await store.saveClinic(aClinic('clinic-2', 'New York'));
+        await store.follow('clinic-2', [{ category: 'orders', startAt: 0 }]);
+        await record(store, [anEvent('e1')]);
+        const poll = await pollOf(store, 'clinic-2');
+        const { version } = await store.subscribers();
+        const events = [anEvent('e1', { body: '{"id":"e1","other":true}' })];
+        const answer = await store.recordEvents(poll, { events, subscribersVersion: version });
+        expect(answer).toMatchObject({ kind: 'recorded', differing: ['e1'] });
+        expect(await store.eventBody('clinic-1', 'e1')).toBe(anEvent('e1').body);
+        expect(await store.eventBody('clinic-2', 'e1')).toBe('{"id":"e1","other":true}');
+      });
+
+      test('an event of the past is known, without a body and without deliveries', async () => {
+        await furnished(store);
+        await record(store, [anEvent('e1', { isPast: true, body: null, subscriberIds: [] })]);
+        await reopened();
+        expect(await store.unseen('clinic-1', ['e1'])).toEqual([]);
+        expect(await store.eventBody('clinic-1', 'e1')).toBeNull();
+        expect((await store.events({ state: 'past' }, { limit: 5, cursor: null })).items).toHaveLength(1);
+        expect((await store.deliveries({}, { limit: 5, cursor: null })).items).toHaveLength(0);
+      });
+
+      test('ids that would run into each other are kept apart', async () => {
+        await store.saveClinic(aClinic('a', 'A'));
+        await store.saveClinic(aClinic('ab', 'B'));
+        await store.addSubscriber(aSubscriber());
+        for (const clinicId of ['a', 'ab'])
+          await store.follow(clinicId, [{ category: 'orders', startAt: 0 }]);
+        await record(store, [anEvent('bc')], 'a');
+        expect(await store.unseen('ab', ['c'])).toEqual(['c']);
+        expect(await store.unseen('a', ['__proto__', 'constructor'])).toEqual(['__proto__', 'constructor']);
+      });
+    });
+
+    describe('polls', () => {
+      test('a stream has one poller; another gets it when the lease lapsed, and the first can record nothing more', async () => {
+        await furnished(store);
+        const first = await pollOf(store);
+        expect(await store.claimPolls({ streams: [first.stream], leaseMs: 60_000 })).toEqual([]);
+        await under.clock.advance(61_000);
+        const second = await pollOf(store);
+        const { version } = await store.subscribers();
+        await expect(
+          store.recordEvents(first, { events: [anEvent('e1')], subscribersVersion: version }),
+        ).rejects.toThrow(ClaimLost);
+        await expect(
+          store.endPoll(first, { kind: 'failed', problem: 'late', nextPollAt: 0 }),
+        ).rejects.toThrow(ClaimLost);
+        expect(await store.unseen('clinic-1', ['e1'])).toEqual(['e1']);
+        await store.endPoll(second, { kind: 'failed', problem: 'status 500', nextPollAt: 7 });
+        expect((await reopened()).streams()).resolves.toMatchObject([
+          { cursor: null, failedInRow: 1, problem: 'status 500', nextPollAt: 7 },
+        ]);
+      });
+
+      test('a completed poll moves the cursor, and never back', async () => {
+        await furnished(store);
+        const end = { kind: 'completed', isSweep: true, newestEventAt: 9, nextPollAt: 1 } as const;
+        await store.endPoll(await pollOf(store), { ...end, cursor: 500 });
+        await store.endPoll(await pollOf(store), { ...end, cursor: 400 });
+        await reopened();
+        expect(await store.streams()).toMatchObject([{ cursor: 500, problem: null, newestEventAt: 9 }]);
+      });
+
+      test('following again keeps the start and the cursor', async () => {
+        await furnished(store);
+        await record(store, []);
+        await store.follow('clinic-1', [{ category: 'orders', startAt: 99 }]);
+        expect(await store.streams()).toMatchObject([{ startAt: 0, cursor: 5_000 }]);
+      });
+
+      test('an item that cannot be retrieved is final after three tries over an hour, and resolved when it is read', async () => {
+        await furnished(store);
+        const item = { key: 'e1', eventId: 'e1', reason: 'retrievalFailed', detail: 'status 404' } as const;
+        const poll = await pollOf(store);
+        expect(await store.setAside(poll, item)).toMatchObject({ tries: 1, isFinal: false });
+        await under.clock.advance(1_000);
+        expect(await store.setAside(poll, item)).toMatchObject({ tries: 2, isFinal: false });
+        await under.clock.advance(1_000);
+        expect(await store.setAside(poll, item)).toMatchObject({ tries: 3, isFinal: false });
+        await under.clock.advance(3_600_000);
+        expect(await store.setAside(poll, item)).toMatchObject({ tries: 4, isFinal: true });
+        await reopened();
+        expect(await store.setAsides()).toMatchObject([{ eventId: 'e1', isFinal: true, tries: 4 }]);
+        await record(store, [anEvent('e1')]);
+        expect(await store.setAsides()).toEqual([]);
+        expect(await store.setAsides({ includeResolved: true })).toHaveLength(1);
+      });
+    });
+
+    describe('deliveries', () => {
+      test('claims are given for free slots only, oldest first, each once', async () => {
+        await furnished(store);
+        await record(store, [anEvent('e1'), anEvent('e2'), anEvent('e3')]);
+        expect((await claim(store, 2)).map(({ event }) => event.id)).toEqual(['e1', 'e2']);
+        expect((await claim(store, 5)).map(({ event }) => event.id)).toEqual(['e3']);
+        expect(await claim(store, 5)).toEqual([]);
+        expect(await store.claimDeliveries({ slotsBySubscriber: new Map(), leaseMs: 1 })).toEqual([]);
+      });
+
+      test('a claim holds all that an attempt needs', async () => {
+        await furnished(store);
+        await record(store, [anEvent('e1')]);
+        expect(only(await claim(store))).toMatchObject({
+          attempt: 1,
+          delivery: { sequence: 1, round: 1 },
+          event: { id: 'e1', type: 'order.placed', body: anEvent('e1').body },
+          subscriber: { url: 'https://ehr.example/hook', secrets: aSubscriber().secrets },
+        });
+      });
+
+      test('first attempts go before retries', async () => {
+        await furnished(store);
+        await record(store, [anEvent('e1')]);
+        await store.recordAttempt(only(await claim(store)), refused);
+        await under.clock.advance(60_000);
+        await record(store, [anEvent('e2')]);
+        expect((await claim(store, 1)).map(({ event }) => event.id)).toEqual(['e2']);
+        expect((await claim(store, 1)).map(({ event }) => event.id)).toEqual(['e1']);
+      });
+
+      test('an accepted attempt delivers, and is never sent again', async () => {
+        await furnished(store);
+        await record(store, [anEvent('e1')]);
+        const after = await store.recordAttempt(only(await claim(store)), accepted);
+        expect(after.delivery).toMatchObject({ state: 'delivered', attempts: 1, dueAt: null });
+        expect(after.subscriber.health.lastSuccessAt).not.toBeNull();
+        await reopened();
+        expect(await claim(store)).toEqual([]);
+        expect(await store.attempts(after.delivery.id)).toMatchObject([
+          { number: 1, outcome: { kind: 'accepted', status: 200 }, excerpt: null, isLate: false },
+        ]);
+      });
+
+      test('a failed attempt is due again after its wait, and ends as failed when the schedule is used up', async () => {
+        await furnished(store);
+        await record(store, [anEvent('e1')]);
+        const start = under.clock.now();
+        await store.recordAttempt(only(await claim(store)), refused);
+        await reopened();
+        expect(await store.nextDueAt()).toBe(start + 10_000);
+        expect(await claim(store)).toEqual([]);
+        await under.clock.advance(10_000);
+        await store.recordAttempt(only(await claim(store)), refused);
+        await under.clock.advance(20_000);
+        const after = await store.recordAttempt(only(await claim(store)), refused);
+        expect(after.delivery).toMatchObject({ state: 'failed', endReason: 'scheduleUsedUp', attempts: 3 });
+        expect(await store.nextDueAt()).toBeNull();
+        await reopened();
+        expect(await store.attempts(after.delivery.id)).toMatchObject([
+          { number: 1, excerpt: 'not now' },
+          { number: 2 },
+          { number: 3 },
+        ]);
+        expect(await store.deliveryCounts(null)).toMatchObject({ failed: 1, pending: 0 });
+      });
+
+      test('an attempt that a crash cut off is interrupted: numbered, due at once, no step consumed', async () => {
+        await furnished(store);
+        await record(store, [anEvent('e1')]);
+        const cutOff = only(await claim(store));
+        await reopened();
+        expect(await store.attempts(cutOff.delivery.id)).toMatchObject([
+          { number: 1, outcome: { kind: 'interrupted' } },
+        ]);
+        const again = only(await claim(store));
+        expect(again).toMatchObject({ attempt: 2, delivery: { failures: 0, interruptedInRow: 1 } });
+        expect((await store.subscribers()).subscribers[0]?.health.failedInRow).toEqual([]);
+      });
+
+      test('a lapsed lease is given away; the late result is on record and changes nothing', async () => {
+        await furnished(store);
+        await record(store, [anEvent('e1')]);
+        const slow = only(await claim(store));
+        await under.clock.advance(31_000);
+        const second = only(await claim(store));
+        expect(second.attempt).toBe(2);
+        await expect(store.recordAttempt(slow, accepted)).rejects.toThrow(ClaimLost);
+        expect(await store.delivery(slow.delivery.id)).toMatchObject({ state: 'pending' });
+        await reopened();
+        const attempts = await store.attempts(slow.delivery.id);
+        expect(attempts.filter((attempt) => attempt.isLate)).toMatchObject([{ number: 1 }]);
+      });
+
+      test('a renewed lease is kept', async () => {
+        await furnished(store);
+        await record(store, [anEvent('e1')]);
+        const slow = only(await claim(store));
+        await under.clock.advance(20_000);
+        expect(await store.renew([slow], 30_000)).toHaveLength(1);
+        await under.clock.advance(20_000);
+        expect(await claim(store)).toEqual([]);
+        expect((await store.recordAttempt(slow, accepted)).delivery.state).toBe('delivered');
+      });
+
+      test('410 pauses the subscriber and consumes no step', async () => {
+        await furnished(store);
+        await record(store, [anEvent('e1'), anEvent('e2')]);
+        const after = await store.recordAttempt(only(await claim(store, 1)), {
+          ...refused,
+          outcome: { kind: 'rejected', status: 410, retryAfterMs: null, because: 'status' },
+        });
+        expect(after).toMatchObject({ paused: 'gone', delivery: { state: 'pending', failures: 0 } });
+        await reopened();
+        expect((await store.subscribers()).subscribers[0]?.pauseReasons).toEqual(['gone']);
+        expect(await claim(store)).toEqual([]);
+        expect(await store.deliveryCounts(['sub_1'])).toMatchObject({ held: 2, pending: 0 });
+      });
+
+      test('a failure under an old revision consumes a step and says nothing about the new endpoint', async () => {
+        await furnished(store);
+        await record(store, [anEvent('e1')]);
+        const old = only(await claim(store));
+        await store.changeSubscriber('sub_1', { url: 'https://new.example/hook' });
+        const after = await store.recordAttempt(old, {
+          ...refused,
+          outcome: { kind: 'rejected', status: 410, retryAfterMs: null, because: 'status' },
+        });
+        expect(after.paused).toBeNull();
+        expect(after.subscriber).toMatchObject({
+          revision: 2,
+          pauseReasons: [],
+          health: { failedInRow: [] },
+        });
+      });
+    });
+
+    describe('replays', () => {
+      test('a failed delivery starts a new round with the schedule afresh; attempts go on counting', async () => {
+        await furnished(store, aSubscriber('sub_1', { retrySeconds: [] }));
+        await record(store, [anEvent('e1')]);
+        const { delivery } = await store.recordAttempt(only(await claim(store)), refused);
+        expect(delivery.state).toBe('failed');
+        expect(await store.startRounds([delivery.id, 'unknown'])).toEqual([
+          { deliveryId: delivery.id, kind: 'newRound' },
+        ]);
+        await reopened();
+        expect(only(await claim(store))).toMatchObject({
+          attempt: 2,
+          delivery: { round: 2, failures: 0, sequence: 1 },
+        });
+      });
+
+      test('what is in flight, held or cancelled is left as it is and reported so', async () => {
+        await furnished(store);
+        await record(store, [anEvent('e1'), anEvent('e2')]);
+        const inFlight = only(await claim(store, 1));
+        const other = deliveryIdOf('e2', 'sub_1');
+        expect(await store.startRounds([inFlight.delivery.id])).toMatchObject([{ kind: 'inFlight' }]);
+        expect(await store.startRounds([other])).toMatchObject([{ kind: 'due' }]);
+        await store.pauseSubscriber('sub_1', 'person');
+        expect(await store.startRounds([other])).toMatchObject([{ kind: 'held' }]);
+        await store.deleteSubscriber('sub_1');
+        expect(await store.startRounds([other])).toMatchObject([{ kind: 'cancelled' }]);
+      });
+
+      test('a replay of a delivered one keeps the first success on record', async () => {
+        await furnished(store);
+        await record(store, [anEvent('e1')]);
+        const { delivery } = await store.recordAttempt(only(await claim(store)), accepted);
+        await under.clock.advance(5_000);
+        await store.startRounds([delivery.id]);
+        const after = await store.recordAttempt(only(await claim(store)), accepted);
+        expect(after.delivery).toMatchObject({ round: 2, attempts: 2, deliveredAt: delivery.deliveredAt });
+      });
+    });
+
+    describe('subscribers', () => {
+      test('a subscriber comes back whole after a crash, its secrets included', async () => {
+        const subscriber = aSubscriber('sub_1', { challengeToken: 'the challenge', eventTypes: ['order.*'] });
+        await store.addSubscriber(subscriber);
+        await reopened();
+        expect((await store.subscribers()).subscribers).toEqual([subscriber]);
+      });
+
+      test('one owner has a name once; another owner may have it, too', async () => {
+        await store.addSubscriber(aSubscriber('sub_1', { name: 'ehr' }));
+        await expect(store.addSubscriber(aSubscriber('sub_2', { name: 'ehr' }))).rejects.toThrow(Conflict);
+        await store.addSubscriber(aSubscriber('sub_3', { name: 'ehr', owner: 'somebody' }));
+        await expect(store.changeSubscriber('sub_9', { name: 'x' })).rejects.toThrow(NotFound);
+      });
+
+      test('deleting ends claims and cancels what is open, and its results change nothing', async () => {
+        await furnished(store);
+        await record(store, [anEvent('e1'), anEvent('e2')]);
+        const inFlight = only(await claim(store, 1));
+        await store.deleteSubscriber('sub_1');
+        await expect(store.recordAttempt(inFlight, accepted)).rejects.toThrow(ClaimLost);
+        await reopened();
+        const { items } = await store.deliveries({}, { limit: 9, cursor: null });
+        expect(items.map(({ state, endReason }) => [state, endReason])).toEqual([
+          ['cancelled', 'subscriberDeleted'],
+          ['cancelled', 'subscriberDeleted'],
+        ]);
+        await expect(store.deleteSubscriber('sub_1')).rejects.toThrow(NotFound);
+      });
+
+      test('while paused nothing is claimed; resuming delivers what was held', async () => {
+        await furnished(store);
+        await store.pauseSubscriber('sub_1', 'person');
+        await record(store, [anEvent('e1')]);
+        await reopened();
+        expect(await claim(store)).toEqual([]);
+        expect(await store.nextDueAt()).toBeNull();
+        await store.resumeSubscriber('sub_1', { lift: ['person'], backlog: 'deliver' });
+        expect(await claim(store)).toHaveLength(1);
+      });
+
+      test('resuming with skip ends what was held as failed, in the same commit', async () => {
+        await furnished(store);
+        await store.pauseSubscriber('sub_1', 'person');
+        await record(store, [anEvent('e1'), anEvent('e2')]);
+        await store.resumeSubscriber('sub_1', { lift: ['person'], backlog: 'skip' });
+        await reopened();
+        expect(await claim(store)).toEqual([]);
+        const { items } = await store.deliveries({ state: 'failed' }, { limit: 9, cursor: null });
+        expect(items.map(({ endReason }) => endReason)).toEqual(['skipped', 'skipped']);
+        expect((await store.deliveries({ includeSkipped: false }, { limit: 9, cursor: null })).items).toEqual(
+          [],
+        );
+      });
+
+      test('a late success of a skipped delivery delivers it', async () => {
+        await furnished(store);
+        await record(store, [anEvent('e1')]);
+        const inFlight = only(await claim(store));
+        await store.pauseSubscriber('sub_1', 'person');
+        await store.resumeSubscriber('sub_1', { lift: ['person'], backlog: 'skip' });
+        expect((await store.recordAttempt(inFlight, accepted)).delivery.state).toBe('delivered');
+      });
+    });
+
+    describe('lists', () => {
+      test('pages run from newest to oldest and do not shift while the log grows', async () => {
+        await furnished(store);
+        await record(store, [anEvent('e1'), anEvent('e2'), anEvent('e3')]);
+        const first = await store.deliveries({}, { limit: 2, cursor: null });
+        await record(store, [anEvent('e4')]);
+        const second = await store.deliveries({}, { limit: 2, cursor: first.nextCursor });
+        expect([...first.items, ...second.items].map(({ eventId }) => eventId)).toEqual(['e3', 'e2', 'e1']);
+        expect(second.nextCursor).toBeNull();
+        await expect(store.deliveries({}, { limit: 2, cursor: 'x' })).rejects.toThrow(InvalidInput);
+      });
+
+      for (const { filter, ids, because } of [
+        { filter: { eventType: 'patient.created' }, ids: ['e2'], because: 'the type' },
+        { filter: { eventId: 'e1' }, ids: ['e1'], because: 'the event' },
+        { filter: { subscriberIds: [] }, ids: [], because: 'nobody’s' },
+        { filter: { subscriberIds: ['sub_1'] }, ids: ['e2', 'e1'], because: 'the subscriber' },
+        { filter: { clinicId: 'elsewhere' }, ids: [], because: 'the clinic' },
+        { filter: { state: 'pending' as const }, ids: ['e2'], because: 'the state' },
+        { filter: { state: 'held' as const }, ids: [], because: 'nothing is held' },
+      ]) {
+        test(`deliveries are filtered by ${because}`, async () => {
+          await furnished(store);
+          await record(store, [anEvent('e1'), anEvent('e2', { type: 'patient.created' })]);
+          await store.recordAttempt(only(await claim(store, 1)), accepted);
+          const { items } = await store.deliveries(filter, { limit: 10, cursor: null });
+          expect(items.map(({ eventId }) => eventId)).toEqual(ids);
+        });
+      }
+    });
+
+    describe('connections', () => {
+      const connection = {
+        id: 'con_1',
+        clinicId: null,
+        name: 'Washington',
+        origin: { kind: 'refreshToken' },
+        tokens: { accessToken: 'at-1', refreshToken: 'rt-1', expiresAt: 10 },
+        spareTokens: null,
+        declaredDigest: null,
+        state: 'working',
+        stateReason: null,
+        refreshedAt: null,
+        createdAt: 0,
+      } as const;
+
+      test('one refresh at a time; the new pair is durable and the old one stays spare until it is dropped', async () => {
+        await store.saveConnection(connection);
+        const refresh = await store.claimRefresh('con_1', 30_000);
+        expect(refresh?.connection.tokens?.refreshToken).toBe('rt-1');
+        expect(await store.claimRefresh('con_1', 30_000)).toBeNull();
+        if (!refresh) return;
+        await store.saveTokens(refresh, { accessToken: 'at-2', refreshToken: 'rt-2', expiresAt: 20 });
+        await reopened();
+        expect(await store.connections()).toMatchObject([
+          { tokens: { accessToken: 'at-2' }, spareTokens: { refreshToken: 'rt-1' } },
+        ]);
+        await store.dropSpareTokens('con_1');
+        expect(await store.connections()).toMatchObject([{ spareTokens: null }]);
+      });
+
+      test('a refresh that ends without tokens can name why somebody has to reconnect', async () => {
+        await store.saveConnection(connection);
+        const refresh = await store.claimRefresh('con_1', 30_000);
+        if (refresh) await store.endRefresh(refresh, 'invalid_grant');
+        await reopened();
+        expect(await store.connections()).toMatchObject([
+          { state: 'needsReconnect', stateReason: 'invalid_grant' },
+        ]);
+        expect(await store.claimRefresh('con_1', 30_000)).not.toBeNull();
+      });
+
+      test('a clinic keeps its name to itself', async () => {
+        await store.saveClinic(aClinic('clinic-1', 'Washington'));
+        await expect(store.saveClinic(aClinic('clinic-2', 'Washington'))).rejects.toThrow(Conflict);
+      });
+    });
+
+    describe('jobs, budget, revoked tokens', () => {
+      test('what was revoked and how far a job was survives a crash', async () => {
+        await store.revokeToken('jti-1', 10);
+        await store.saveJob({
+          id: 'job_1',
+          kind: 'replay',
+          state: 'running',
+          owner: 'owner',
+          createdAt: 1,
+          endedAt: null,
+          ask: { state: 'failed' },
+          progress: { started: 3 },
+        });
+        await reopened();
+        expect(await store.isRevoked('jti-1')).toBe(true);
+        expect(await store.isRevoked('jti-2')).toBe(false);
+        expect(await store.job('job_1')).toMatchObject({ progress: { started: 3 } });
+      });
+
+      test('a restart does not overrun the window of the budget', async () => {
+        const ask = { count: 60, limit: 100, windowMs: 300_000 };
+        expect(await store.reserveRequests(ask)).toMatchObject({ granted: 60 });
+        await reopened();
+        expect(await store.reserveRequests(ask)).toMatchObject({ granted: 40 });
+        const refusal = await store.reserveRequests(ask);
+        expect(refusal).toMatchObject({ granted: 0 });
+        await under.clock.advance(refusal.retryInMs);
+        expect((await store.reserveRequests(ask)).granted).toBeGreaterThan(0);
+      });
+    });
+  });
+}
