@@ -1,0 +1,34 @@
+import { allPages } from './pages.ts';
+import { type CallApi, pathOf } from './relay-api.ts';
+import type { ClinicView } from './views.ts';
+
+/** A clinic by a pair of tokens that the relay alone rotates, or by a URL that hands out access tokens. */
+export interface ClinicInput {
+  readonly name: string;
+  readonly accessToken?: string;
+  readonly refreshToken?: string;
+  readonly tokenUrl?: string;
+  readonly tokenUrlSecret?: string;
+}
+
+export function listClinics(call: CallApi): Promise<readonly ClinicView[]> {
+  return allPages(call, '/v1/clinics');
+}
+
+export async function addClinic(call: CallApi, body: ClinicInput): Promise<ClinicView> {
+  return (await call({ method: 'POST', path: '/v1/clinics', body })) as ClinicView;
+}
+
+/** `poll` makes its streams due now; `pause` keeps its connections alive and reads nothing. */
+export async function tellClinic(
+  call: CallApi,
+  id: string,
+  what: 'poll' | 'pause' | 'resume',
+): Promise<unknown> {
+  return call({ method: 'POST', path: pathOf('v1', 'clinics', id, what) });
+}
+
+/** Revokes its tokens and stops polling it; its past events stay. */
+export async function disconnectClinic(call: CallApi, id: string): Promise<void> {
+  await call({ method: 'DELETE', path: pathOf('v1', 'clinics', id) });
+}

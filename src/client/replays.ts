@@ -1,0 +1,28 @@
+import { type CallApi, pathOf } from './relay-api.ts';
+import type { ReplayStartedView, ReplayView } from './views.ts';
+
+export interface ReplayAsk {
+  /** `failed` leaves out what was skipped; `skipped` names it. */
+  readonly state: string;
+  readonly subscriberId?: string | undefined;
+  readonly clinicId?: string | undefined;
+  readonly eventType?: string | undefined;
+  readonly since?: string | undefined;
+  readonly until?: string | undefined;
+  /** Counts and changes nothing. */
+  readonly dryRun?: boolean | undefined;
+}
+
+/** Starts a new round for one delivery, or says why it is left as it is. */
+export async function replayDelivery(call: CallApi, id: string): Promise<ReplayStartedView> {
+  const path = pathOf('v1', 'deliveries', id, 'replay');
+  return (await call({ method: 'POST', path })) as ReplayStartedView;
+}
+
+export async function startReplay(call: CallApi, body: ReplayAsk): Promise<ReplayView> {
+  return (await call({ method: 'POST', path: '/v1/replays', body })) as ReplayView;
+}
+
+export async function showReplay(call: CallApi, id: string): Promise<ReplayView> {
+  return (await call({ method: 'GET', path: pathOf('v1', 'replays', id) })) as ReplayView;
+}

@@ -1,0 +1,10 @@
+import type { CallApi } from './relay-api.ts';
+
+export async function showStatus(call: CallApi): Promise<unknown> {
+  return call({ method: 'GET', path: '/v1/status' });
+}
+
+/** From now on the token with that `jti` is refused. */
+export async function revokeToken(call: CallApi, jti: string): Promise<void> {
+  await call({ method: 'POST', path: '/v1/tokens/revoke', body: { jti } });
+}
