@@ -110,10 +110,9 @@ const tokenFaults = {
     settings: none,
   }),
   'refresh-token-missing': define({
-    about: 'The token endpoint’s answer has no `refresh_token`; the old one stays good.',
+    about: 'The answer to a refresh has no `refresh_token`; the old one stays good.',
     operations: ['token'],
     settings: none,
-    reply: (reply) => changeOauth(reply, ({ refresh_token: _, ...rest }) => rest),
   }),
   'odd-expires-in': define({
     about: 'The token endpoint’s answer says `expiresIn` (anything) instead of 7200.',

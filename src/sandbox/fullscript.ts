@@ -213,8 +213,9 @@ export class Fullscript {
     const user = this.#tokens.userOf(form.refresh_token ?? null);
     const moment = this.#moment('token', user?.clinicId ?? null, {});
     return this.#exchange.run(moment, () => ({
-      reply: this.#tokenEndpoint.grant(form, this.#clock.now(), {
-        isStrict: () => this.faults.take('strict-rotation', moment) !== null,
+      reply: this.#tokenEndpoint.grant(form, this.#clock.now(), () => {
+        if (this.faults.take('refresh-token-missing', moment) !== null) return 'none';
+        return this.faults.take('strict-rotation', moment) === null ? 'graceful' : 'strict';
       }),
     }));
   }

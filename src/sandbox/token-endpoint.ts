@@ -1,5 +1,5 @@
 import { jsonReply, oauthError, type Reply } from './reply.ts';
-import { accessTokenSeconds, type TokenPair, type Tokens } from './tokens.ts';
+import { accessTokenSeconds, type Rotation, type TokenPair, type Tokens } from './tokens.ts';
 
 /** The app as it is registered with the vendor. */
 export interface RegisteredApp {
@@ -40,8 +40,7 @@ export class TokenEndpoint {
     }
   }
 
-  /** @param rotation.isStrict asked only when a refresh token is spent. */
-  grant(form: Form, now: number, rotation: { readonly isStrict: () => boolean }): Reply {
+  grant(form: Form, now: number, rotation: () => Rotation): Reply {
     const refusal = this.#refuseClient(form) ?? this.#refuseFields(form);
     if (refusal !== null) return refusal;
     if (form.redirect_uri !== undefined && !this.#app.redirectUris.includes(form.redirect_uri)) {
@@ -50,7 +49,7 @@ export class TokenEndpoint {
     const pair =
       form.grant_type === 'authorization_code'
         ? this.#tokens.exchange(form.code ?? '', form.redirect_uri ?? '', now)
-        : this.#tokens.refresh(form.refresh_token ?? '', now, rotation.isStrict);
+        : this.#tokens.refresh(form.refresh_token ?? '', now, rotation);
     if (pair === null) return oauthError(400, 'invalid_grant', 'The grant is invalid, expired or revoked.');
     return jsonReply(200, JSON.stringify({ oauth: oauthOf(pair) }), { 'cache-control': 'no-store' });
   }
@@ -95,7 +94,7 @@ function oauthOf(pair: TokenPair) {
     access_token: pair.accessToken,
     token_type: 'Bearer',
     expires_in: accessTokenSeconds,
-    refresh_token: pair.refreshToken,
+    ...(pair.refreshToken === null ? {} : { refresh_token: pair.refreshToken }),
     scope: grantedScope,
     created_at: new Date(pair.issuedAt).toISOString(),
     resource_owner: { id: pair.user.id, type: pair.user.type },

@@ -6,14 +6,23 @@ import type { Random } from './random.ts';
 export const accessTokenSeconds = 7200;
 export const codeMs = 10 * 60_000;
 
+/**
+ * What a refresh does to the old pair. `graceful`, as documented: its refresh token stays
+ * good until the new access token is first used. `strict`: it ends at once, the access
+ * token included. `none`: it stays, and no new refresh token is given.
+ */
+export type Rotation = 'graceful' | 'strict' | 'none';
+
 export interface TokenPair {
   readonly accessToken: string;
-  readonly refreshToken: string;
+  /** `null` when the one that was spent stays. */
+  readonly refreshToken: string | null;
   readonly user: SandboxUser;
   readonly issuedAt: number;
 }
 
 interface Kept extends TokenPair {
+  readonly refreshToken: string;
   /** The pair whose refresh token made this one; it ends when this one is first used. */
   readonly replaces: Kept | null;
   isRevoked: boolean;
@@ -61,14 +70,22 @@ export class Tokens {
   }
 
   /**
-   * A new pair; `null` when the refresh token no longer counts. It stays good until the
-   * new access token is first used, or with `isStrict` ends at once, and its access token with it.
+   * A new pair; `null` when the refresh token no longer counts.
+   *
+   * @param rotation asked when the token is about to be spent.
    */
-  refresh(refreshToken: string, now: number, isStrict: () => boolean): TokenPair | null {
+  refresh(refreshToken: string, now: number, rotation: () => Rotation): TokenPair | null {
     const old = this.#byRefresh.get(refreshToken) ?? this.#adopt(refreshToken, now);
     if (old === null || old.isRevoked || old.isRefreshEnded) return null;
-    if (isStrict()) old.isRevoked = true;
-    return this.#issue(old.user, now, old);
+    switch (rotation()) {
+      case 'graceful':
+        return this.#issue(old.user, now, old);
+      case 'strict':
+        old.isRevoked = true;
+        return this.#issue(old.user, now, old);
+      case 'none':
+        return { ...this.#issue(old.user, now, null), refreshToken: null };
+    }
   }
 
   /** Whose token it is, whether it still counts or not. */
@@ -117,7 +134,7 @@ export class Tokens {
     );
   }
 
-  #keep(pair: TokenPair, replaces: Kept | null): Kept {
+  #keep(pair: Pick<Kept, 'accessToken' | 'refreshToken' | 'user' | 'issuedAt'>, replaces: Kept | null): Kept {
     const kept: Kept = { ...pair, replaces, isRevoked: false, isRefreshEnded: false };
     this.#byAccess.set(kept.accessToken, kept);
     this.#byRefresh.set(kept.refreshToken, kept);
