@@ -78,6 +78,12 @@ const requestFaults = {
     settings: none,
     reply: (reply) => ({ ...reply, body: reply.body.slice(0, Math.floor(reply.body.length / 2)) }),
   }),
+  'invalid-utf8': define({
+    about: 'The answer’s bytes are no UTF-8: its first string begins with the byte 0xff.',
+    operations: requests,
+    settings: none,
+    reply: (reply) => ({ ...reply, body: reply.body.replace('"', '"\u00ff'), encoding: 'latin1' }),
+  }),
   'clock-skewed': define({
     about:
       'The vendor’s clock (the `Date` header, new events, days) is `seconds` ahead, or behind if negative.',

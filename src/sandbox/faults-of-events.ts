@@ -18,6 +18,12 @@ export const eventFaults = {
     settings: none,
     wrap: (eventText) => `{"event_payload":{"event":${eventText}}}`,
   }),
+  'changed-event': define({
+    about: 'A retrieval answers an event with one key more than its text has.',
+    operations: ['retrieve'],
+    settings: none,
+    wrap: (eventText) => `{"event":${eventText.slice(0, -1)},"revision":2}}`,
+  }),
   'unknown-keys': define({
     about: 'New events have keys that nobody documents, `__proto__` among them.',
     operations: ['make'],
@@ -91,6 +97,15 @@ export const eventFaults = {
       ...draft,
       createdAt: draft.createdAt - (draft.createdAt % (seconds * 1000)),
     }),
+  }),
+  'deep-event': define({
+    about: 'New events carry lists within lists, `depth` of them.',
+    operations: ['make'],
+    settings: z.strictObject({ depth: z.int().min(1).max(1_000_000).default(10_000) }),
+    draft: (draft, { depth }) => {
+      const deep = new RawJson('['.repeat(depth) + ']'.repeat(depth));
+      return { ...draft, members: { ...draft.members, deep } };
+    },
   }),
   'huge-event': define({
     about: 'New events carry about `bytes` bytes more.',

@@ -4,6 +4,8 @@ export interface Reply {
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
+  /** How the body becomes bytes; UTF-8 when absent. */
+  readonly encoding?: 'latin1';
   /** The answer takes this long. */
   readonly delayMs?: number;
   /** The connection breaks: nothing of the answer arrives, or about half of its body. */

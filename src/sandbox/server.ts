@@ -91,7 +91,7 @@ function write(response: Response, reply: Reply): void {
     response.destroy();
     return;
   }
-  const body = Buffer.from(reply.body);
+  const body = Buffer.from(reply.body, reply.encoding ?? 'utf8');
   response.writeHead(reply.status, { ...reply.headers, 'content-length': body.length });
   if (reply.drop === undefined) {
     response.end(body);

@@ -62,6 +62,11 @@ const shown: Readonly<Record<FaultName, (name: FaultName) => void>> = {
     expect(status).toBe(200);
     expect(() => JSON.parse(body)).toThrow();
   },
+  'invalid-utf8': (name) => {
+    const { body, encoding } = struck({ name }).get('/api/clinic');
+    const bytes = Buffer.from(body, encoding);
+    expect(() => new TextDecoder('utf-8', { fatal: true }).decode(bytes)).toThrow();
+  },
   'clock-skewed': (name) => {
     const v = struck({ name, seconds: -600 });
     expect(v.get('/api/clinic').headers.date).toBe('Fri, 20 Nov 2026 11:50:00 GMT');
@@ -150,6 +155,10 @@ const shown: Readonly<Record<FaultName, (name: FaultName) => void>> = {
     const v = struck({ name });
     expect(retrieved(v).body).toBe(`{"event_payload":{"event":${orderIn(v).text}}}`);
   },
+  'changed-event': (name) => {
+    const v = struck({ name });
+    expect(JSON.parse(retrieved(v).body).event).toEqual({ ...JSON.parse(orderIn(v).text), revision: 2 });
+  },
   'unknown-keys': (name) =>
     expect(retrieved(struck({ name })).body).toContain('"__proto__":{"isAdmin":true}'),
   'reordered-keys': (name) => expect(orderIn(struck({ name })).text).toMatch(/^\{"data":/),
@@ -178,6 +187,9 @@ const shown: Readonly<Record<FaultName, (name: FaultName) => void>> = {
   },
   'equal-timestamps': (name) =>
     expect(orderIn(struck({ name, seconds: 86_400 })).createdAt).toBe(startAt - 12 * 3_600_000),
+  'deep-event': (name) => {
+    expect(retrieved(struck({ name, depth: 50 })).body).toContain('['.repeat(50) + ']'.repeat(50));
+  },
   'huge-event': (name) =>
     expect(retrieved(struck({ name, bytes: 2_000_000 })).body.length).toBeGreaterThan(2_000_000),
 };

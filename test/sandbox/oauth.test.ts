@@ -85,6 +85,20 @@ describe('the token endpoint', () => {
     expect(JSON.parse(exchange(late).body).error).toBe('invalid_grant');
   });
 
+  test('takes a code only with the redirect URI that it was given to', () => {
+    const other = 'http://127.0.0.1:1/other';
+    const v = vendor({ redirectUris: [sandboxRedirectUri, other] });
+    const exchange = { grant_type: 'authorization_code', code: codeFor(v), redirect_uri: other };
+    expect(JSON.parse(v.token(exchange).body).error).toBe('invalid_grant');
+  });
+
+  test('takes a refresh with the registered redirect URI or none, and no other', () => {
+    const v = vendor();
+    const refresh = { grant_type: 'refresh_token', refresh_token: 'sandbox-refresh-washington' };
+    expect(v.token({ ...refresh, redirect_uri: sandboxRedirectUri }).status).toBe(200);
+    expect(v.token({ ...refresh, redirect_uri: 'http://127.0.0.1:1/other' }).status).toBe(400);
+  });
+
   test('takes a form as well as JSON', () => {
     const v = vendor();
     const body = new URLSearchParams({

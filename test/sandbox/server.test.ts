@@ -176,8 +176,9 @@ describe('the admin routes', () => {
     { path: 'nonsense', body: {}, status: 404, because: 'there is no such route' },
   ]) {
     test(`answer ${status} to ${JSON.stringify(body)} at ${path}: ${because}`, async () => {
-      const { post } = await sandbox();
+      const { post, fullscript } = await sandbox();
       const answer = await post(`/sandbox/${path}`, body);
+      expect(fullscript.ledger()).toEqual([]);
       expect(answer.status).toBe(status);
       expect(await answer.json()).toMatchObject({ code: expect.any(String), message: expect.any(String) });
     });
