@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts';
 import { InvalidInput } from '../domain/errors.ts';
 import { AuthorizePage } from './authorize-page.ts';
 import { ClinicIndex, defaultClinicNames, type SandboxClinic, sandboxClinics } from './clinics.ts';
-import { type Category, EventLog, isCategory, type StoredEvent } from './event-log.ts';
+import { type Category, EventLog, type StoredEvent } from './event-log.ts';
 import { type EventAsk, EventMaker } from './event-maker.ts';
 import { Exchange, type RequestCounts, type Work } from './exchange.ts';
 import type { Moment } from './fault-kind.ts';
@@ -12,6 +12,7 @@ import { pageOf, readListQuery } from './list-query.ts';
 import { seededRandom, seedOf } from './random.ts';
 import { documentedLimit, RollingLimit } from './rate-limit.ts';
 import { apiError, jsonReply, type Reply } from './reply.ts';
+import { bearerTokenOf, routeOf, type VendorRequest } from './route.ts';
 import { TokenEndpoint } from './token-endpoint.ts';
 import { accessTokenSeconds, Tokens } from './tokens.ts';
 
@@ -28,16 +29,6 @@ export interface FullscriptOptions {
   readonly clientSecret?: string;
   readonly redirectUris?: readonly string[];
   readonly limit?: { readonly requests: number; readonly windowMs: number };
-}
-
-/** A request as it comes off the wire, or from whoever drives the model without one. */
-export interface VendorRequest {
-  readonly method: string;
-  /** With the query: `/api/events/orders?page%5Bsize%5D=100`. */
-  readonly path: string;
-  readonly authorization?: string | undefined;
-  readonly contentType?: string | undefined;
-  readonly body?: string | undefined;
 }
 
 /**
@@ -89,30 +80,30 @@ export class Fullscript {
 
   /** Answers whatever a client may send; never throws. */
   answer(request: VendorRequest): Reply {
-    if (!URL.canParse(request.path, 'http://sandbox')) {
-      return this.#exchange.headed(apiError(400, 'bad_request', 'The address cannot be read.'));
+    const route = routeOf(request);
+    const accessToken = bearerTokenOf(request);
+    switch (route.kind) {
+      case 'authorizePage':
+        return this.#exchange.headed(this.#authorizePage.show(route.query));
+      case 'consent': {
+        const form = new URLSearchParams(request.body ?? '');
+        return this.#exchange.headed(this.#authorizePage.decide(form, this.#clock.now()));
+      }
+      case 'token':
+        return this.#token(request);
+      case 'revoke':
+        return this.#revoke(request);
+      case 'clinic':
+        return this.clinic({ accessToken });
+      case 'list':
+        return this.list({ accessToken, category: route.category, query: route.query });
+      case 'retrieve':
+        return this.retrieve({ accessToken, eventId: route.eventId });
+      case 'unknown':
+        return this.#exchange.headed(apiError(404, 'not_found', 'There is no such address.'));
+      case 'unreadable':
+        return this.#exchange.headed(apiError(400, 'bad_request', 'The address cannot be read.'));
     }
-    const url = new URL(request.path, 'http://sandbox');
-    const route = `${request.method} ${url.pathname}`;
-    if (route === 'GET /api/oauth/authorize')
-      return this.#exchange.headed(this.#authorizePage.show(url.searchParams));
-    if (route === 'POST /api/oauth/authorize') {
-      const form = new URLSearchParams(request.body ?? '');
-      return this.#exchange.headed(this.#authorizePage.decide(form, this.#clock.now()));
-    }
-    if (route === 'POST /api/oauth/token') return this.#token(request);
-    if (route === 'POST /api/oauth/revoke') return this.#revoke(request);
-    const accessToken = /^Bearer +(\S+)$/i.exec(request.authorization ?? '')?.[1] ?? null;
-    if (route === 'GET /api/clinic') return this.clinic({ accessToken });
-    const [, segment] = /^\/api\/events\/([^/]+)$/.exec(url.pathname) ?? [];
-    if (request.method !== 'GET' || segment === undefined) {
-      return this.#exchange.headed(apiError(404, 'not_found', 'There is no such address.'));
-    }
-    if (isCategory(segment)) return this.list({ accessToken, category: segment, query: url.searchParams });
-    const eventId = decoded(segment);
-    if (eventId === null)
-      return this.#exchange.headed(apiError(400, 'bad_request', 'The id cannot be read.'));
-    return this.retrieve({ accessToken, eventId });
   }
 
   /** The clinic of the token's user. */
@@ -267,11 +258,3 @@ export class Fullscript {
 
 /** A clinic that the sandbox does not have. */
 const strangerId = '00000000-0000-4000-8000-000000000000';
-
-function decoded(segment: string): string | null {
-  try {
-    return decodeURIComponent(segment);
-  } catch {
-    return null;
-  }
-}
