@@ -1,0 +1,150 @@
+import type { Clock } from '../clock.ts';
+import { type Outcome, outcomeLabel } from '../domain/attempt.ts';
+import type { Subscriber } from '../domain/subscriber.ts';
+import type { Logger } from '../logger.ts';
+import { readChallenge } from '../wire/challenge.ts';
+import { composeHandshake, wireFormatOf } from '../wire/compose.ts';
+import type { Recipient } from '../wire/wire-format.ts';
+import type { Answered, Post, Unanswered } from './post.ts';
+
+/** Source: Fullscript, "Configure your app". */
+export const handshakeTimeoutMs = 2_000;
+
+/**
+ * Sends the empty request and judges the answer: 200 or 201 with the challenge token; any
+ * success where there is no token. Nothing is stored and no pause is lifted here.
+ *
+ * @throws RelayError `signing_secret_unusable`
+ */
+export type ShakeHands = (subscriber: HandshakePartner) => Promise<HandshakeResult>;
+
+export type HandshakePartner = Recipient & Pick<Subscriber, 'url'>;
+
+export type HandshakeResult =
+  | { readonly kind: 'passed'; readonly status: number }
+  | {
+      readonly kind: 'failed';
+      readonly because: HandshakeFailure;
+      readonly outcome: Outcome;
+      /** What was expected and what came, for the subscriber's developer; holds nothing that was answered. */
+      readonly message: string;
+      readonly hint: string;
+    };
+
+/** Which half of the answer failed, or why there was none. */
+export type HandshakeFailure =
+  | 'status'
+  | 'redirect'
+  | 'notJson'
+  | 'noChallenge'
+  | 'otherToken'
+  | Unanswered['kind'];
+
+export interface HandshakeDependencies {
+  readonly post: Post;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly userAgent: string;
+}
+
+export function createHandshake({ post, clock, logger, userAgent }: HandshakeDependencies): ShakeHands {
+  return async (subscriber) => {
+    const moment = { now: clock.now(), wall: clock.wall() };
+    const result = await post({
+      url: subscriber.url,
+      ...composeHandshake(subscriber, moment, userAgent),
+      timeoutMs: handshakeTimeoutMs,
+      needsAnswerBody: subscriber.challengeToken !== null,
+    });
+    const judged = result.kind === 'answered' ? judgeAnswer(result, subscriber) : judgeSilence(result);
+    logger.info('handshake', {
+      subscriberId: subscriber.id,
+      result: judged.kind === 'passed' ? 'passed' : judged.because,
+      outcome: judged.kind === 'passed' ? `accepted ${judged.status}` : outcomeLabel(judged.outcome),
+    });
+    return judged;
+  };
+}
+
+const answerFirst =
+  'Answer an empty body before any signature check or JSON parser sees it, with 200 and {"challenge":"<token>"}.';
+
+function judgeAnswer(
+  { status, answer, isTruncated }: Answered,
+  subscriber: HandshakePartner,
+): HandshakeResult {
+  const { challengeToken } = subscriber;
+  if (challengeToken === null) {
+    const verdict = wireFormatOf(subscriber).acknowledges(subscriber, status, answer);
+    if (verdict === 'accepted') return { kind: 'passed', status };
+  }
+  if (status >= 300 && status < 400) {
+    return failed('redirect', status, 'is a redirect, and redirects are never followed', {
+      hint: 'Register the URL that the redirect points to.',
+    });
+  }
+  if (challengeToken === null) return failed('status', status, 'is not a success', { hint: answerFirst });
+  if (status !== 200 && status !== 201) {
+    return failed('status', status, 'is neither 200 nor 201', { hint: answerFirst });
+  }
+  const found = readChallenge(answer, challengeToken);
+  switch (found) {
+    case 'matches':
+      return { kind: 'passed', status };
+    case 'notJson':
+      return failed(found, status, isTruncated ? 'came with a body that broke off' : 'came without JSON', {
+        hint: answerFirst,
+      });
+    case 'noChallenge':
+      return failed(found, status, 'came with JSON that has no "challenge" text', { hint: answerFirst });
+    case 'otherToken':
+      return failed(found, status, 'came with another challenge token', {
+        hint: 'The token is the one registered with the relay, not the signing secret; nothing of the request is to be echoed.',
+      });
+  }
+}
+
+function failed(
+  because: Exclude<HandshakeFailure, Unanswered['kind']>,
+  status: number,
+  what: string,
+  { hint }: { hint: string },
+): HandshakeResult {
+  const rejected = because === 'status' || because === 'redirect' ? because : 'challenge';
+  return {
+    kind: 'failed',
+    because,
+    outcome: { kind: 'rejected', status, retryAfterMs: null, because: rejected },
+    message: `The answer ${status} to the empty request ${what}.`,
+    hint,
+  };
+}
+
+function judgeSilence(outcome: Unanswered): HandshakeResult {
+  return { kind: 'failed', because: outcome.kind, outcome, ...inWords(outcome) };
+}
+
+function inWords(outcome: Unanswered): { message: string; hint: string } {
+  switch (outcome.kind) {
+    case 'timedOut':
+      return {
+        message: `The empty request was not answered within ${outcome.timeoutMs} ms; it ended at: ${outcome.phase}.`,
+        hint: 'Answer at once and do the work afterwards.',
+      };
+    case 'unreachable':
+      return {
+        message: `The endpoint could not be reached: ${outcome.error} (${outcome.code}).`,
+        hint: 'Check that the URL is right and that it can be reached from the relay’s machine.',
+      };
+    case 'blocked':
+      return {
+        message: `The relay does not dial this address: ${outcome.reason}.`,
+        hint:
+          outcome.allowWith === null
+            ? 'No setting allows this address; use another one.'
+            : `The operator can allow it in relay.config.json: ${outcome.allowWith}`,
+      };
+    case 'interrupted':
+      return { message: 'The relay stopped before an answer came.', hint: 'Try again.' };
+  }
+}
