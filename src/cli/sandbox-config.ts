@@ -3,8 +3,8 @@ export const sandboxConfig = {
   source: {
     environment: 'us-sandbox',
     apiUrl: 'http://127.0.0.1:4010/api',
-    clientId: '${FULLSCRIPT_CLIENT_ID}',
-    clientSecret: '${FULLSCRIPT_CLIENT_SECRET}',
+    clientId: `\${FULLSCRIPT_CLIENT_ID}`,
+    clientSecret: `\${FULLSCRIPT_CLIENT_SECRET}`,
   },
   clinics: [
     {
@@ -20,8 +20,7 @@ export const sandboxConfig = {
   ],
   subscribers: [],
   delivery: {
-    allowPrivateAddresses: true,
-    allowHttp: true,
+    allow: ['127.0.0.1', 'localhost'],
   },
   store: { kind: 'file', path: './data' },
   server: { host: '127.0.0.1', port: 8080 },

@@ -1,0 +1,64 @@
+import type { AddressGuard } from '../delivery/address-guard.ts';
+import { type Finding, failure, ok, warning } from './finding.ts';
+
+const reachMs = 5_000;
+
+/** Whether the vendor's API host answers at all; no token is sent, so any answer will do. */
+export async function checkVendor(apiUrl: string): Promise<Finding> {
+  const check = 'Fullscript';
+  const { host, hostname } = new URL(apiUrl);
+  try {
+    const answer = await fetch(apiUrl, { redirect: 'manual', signal: AbortSignal.timeout(reachMs) });
+    await answer.body?.cancel();
+    return ok(check, `${host} answers`);
+  } catch (thrown) {
+    const isLocal = hostname === '127.0.0.1' || hostname === 'localhost' || hostname === '[::1]';
+    return failure(
+      check,
+      `${host} does not answer (${reasonOf(thrown)}).`,
+      isLocal
+        ? 'Start the offline one with `relay sandbox`.'
+        : 'Look at this machine’s DNS, firewall and proxy; source.apiUrl names the address.',
+    );
+  }
+}
+
+/** Whether the address guard would let the relay dial a subscriber. Nothing is sent to it. */
+export async function checkSubscriber(
+  { name, url }: { readonly name: string; readonly url: string },
+  guard: AddressGuard,
+): Promise<Finding> {
+  const check = `subscriber ${name}`;
+  const vetted = guard.vetUrl(url);
+  if (vetted.kind === 'refused') return refused(check, vetted);
+  try {
+    const addresses = await guard.addressesOf(vetted.target);
+    if ('kind' in addresses) return refused(check, addresses);
+    return ok(check, `${vetted.target.host} may be sent to`);
+  } catch (thrown) {
+    return warning(
+      check,
+      `${vetted.target.host} cannot be resolved (${reasonOf(thrown)}).`,
+      'Look at the name and at this machine’s DNS; its deliveries wait until it resolves.',
+    );
+  }
+}
+
+function refused(
+  check: string,
+  { reason, allowWith }: { readonly reason: string; readonly allowWith: string | null },
+): Finding {
+  return failure(
+    check,
+    `it is not sent to: ${reason}.`,
+    allowWith === null ? 'Change its URL: no setting allows that address.' : `Allow it with ${allowWith}`,
+  );
+}
+
+function reasonOf(thrown: unknown): string {
+  if (!(thrown instanceof Error)) return 'no answer';
+  if (thrown.name === 'TimeoutError') return `no answer within ${reachMs / 1000} s`;
+  const cause = thrown.cause instanceof Error ? thrown.cause : thrown;
+  const { code } = cause as NodeJS.ErrnoException;
+  return code ?? cause.message;
+}

@@ -1,0 +1,57 @@
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import type { Config } from '../config.ts';
+import { createAddressGuard } from '../delivery/address-guard.ts';
+import { RelayError } from '../domain/errors.ts';
+import { checkSubscriber, checkVendor } from './check-reach.ts';
+import { checkStore } from './check-store.ts';
+import { type Finding, ok, warning } from './finding.ts';
+import { type Colour, inert, printer } from './print.ts';
+import { configOf } from './session.ts';
+import type { Surroundings } from './surroundings.ts';
+import { type CommonOptions, verb } from './verb.ts';
+
+const colourOf: Readonly<Record<Finding['verdict'], Colour>> = { ok: 'green', warn: 'yellow', fail: 'red' };
+
+export function addCheck(program: Command, around: Surroundings): void {
+  verb(program, 'check', 'look at configuration, keys, store and reachability, without starting').action(
+    async (options: CommonOptions) => {
+      const { config } = configOf(around, options.config);
+      const findings = await findingsOf(config, around.folder);
+      const failed = findings.filter(({ verdict }) => verdict === 'fail').length;
+      const to = printer(around.stdout, around.stderr, around.env);
+      if (options.json) {
+        to.json({ ok: failed === 0, checks: findings });
+      } else {
+        for (const { check, verdict, message, todo } of findings) {
+          to.out(`${to.paint(colourOf[verdict], verdict.padEnd(4))}  ${inert(`${check}: ${message}`)}`);
+          if (todo !== null) to.out(`      ${inert(todo)}`);
+        }
+      }
+      if (failed > 0) {
+        throw new RelayError('check_failed', `${failed} of ${findings.length} checks failed.`, {
+          hint: 'Do what stands below each of them, and check again.',
+        });
+      }
+    },
+  );
+}
+
+async function findingsOf(config: Config, folder: string): Promise<readonly Finding[]> {
+  const { allow, allowPrivateAddresses, allowHttp } = config.delivery;
+  const guard = createAddressGuard({
+    allow,
+    allowPrivateAddresses,
+    allowHttp,
+    ownAddresses: [config.server],
+  });
+  return [
+    ok('config', 'it is understood, and the keys are there'),
+    config.clinics.length > 0
+      ? ok('clinics', `${config.clinics.length} are declared`)
+      : warning('clinics', 'none is declared.', 'Add them to the file, or with `relay clinics add`.'),
+    checkStore(resolve(folder, config.store.path)),
+    await checkVendor(config.source.apiUrl),
+    ...(await Promise.all(config.subscribers.map((subscriber) => checkSubscriber(subscriber, guard)))),
+  ];
+}

@@ -1,0 +1,96 @@
+import type { Command } from 'commander';
+import * as api from '../client/clinics.ts';
+import type { ClinicView } from '../client/views.ts';
+import { confirm, fromEnv } from './ask.ts';
+import { clinicIdOf } from './named.ts';
+import { inert } from './print.ts';
+import { openSession } from './session.ts';
+import type { Surroundings } from './surroundings.ts';
+import { printTable } from './table.ts';
+import { badUsage, type CommonOptions, verb } from './verb.ts';
+
+interface AddOptions extends CommonOptions {
+  readonly name: string;
+  readonly accessTokenEnv?: string;
+  readonly refreshTokenEnv?: string;
+  readonly tokenUrl?: string;
+  readonly tokenUrlSecretEnv?: string;
+}
+
+export function addClinics(program: Command, around: Surroundings): void {
+  const group = program.command('clinics').description('whose events are read');
+
+  verb(group, 'list', 'list clinics and their states').action(async (options: CommonOptions) => {
+    const { call, to, asJson } = openSession(around, options);
+    const clinics = await api.listClinics(call);
+    if (asJson) return to.json({ data: clinics });
+    if (clinics.length === 0) return to.note('There are no clinics yet: `relay clinics add`.');
+    printTable(to, columns, clinics);
+  });
+
+  verb(group, 'add', 'connect a clinic whose tokens you have; they are read from the environment')
+    .requiredOption('--name <name>', 'its name in filters and tables')
+    .option('--access-token-env <name>', 'environment variable that holds its access token')
+    .option('--refresh-token-env <name>', 'environment variable that holds its refresh token')
+    .option('--token-url <url>', 'where your app hands out access tokens; the relay never refreshes')
+    .option('--token-url-secret-env <name>', 'environment variable that holds the secret for that URL')
+    .action(async (options: AddOptions) => {
+      const { call, to, asJson, env } = openSession(around, options);
+      const added = await api.addClinic(call, inputOf(options, env));
+      if (asJson) return to.json(added);
+      to.out(inert(`Added ${added.name} (${added.id}).`));
+    });
+
+  for (const [what, summary, done] of [
+    ['poll', 'read a clinic’s streams now', 'Its streams are read next.'],
+    ['pause', 'stop reading a clinic; its connection stays alive', 'It is no longer read.'],
+    ['resume', 'read a clinic again', 'It is read again.'],
+  ] as const) {
+    verb(group, `${what} <clinic>`, summary).action(async (idOrName: string, options: CommonOptions) => {
+      const { call, to, asJson } = openSession(around, options);
+      const id = await clinicIdOf(call, idOrName);
+      const answer = await api.tellClinic(call, id, what);
+      if (asJson) return to.json(answer ?? { id });
+      to.out(`${inert(idOrName)}: ${done}`);
+    });
+  }
+
+  verb(group, 'disconnect <clinic>', 'revoke a clinic’s tokens and stop reading it; its past events stay')
+    .option('--yes', 'do not ask')
+    .action(async (idOrName: string, options: CommonOptions & { yes?: true }) => {
+      const { call, to, asJson } = openSession(around, options);
+      const id = await clinicIdOf(call, idOrName);
+      await confirm(around, `Revoke the tokens of ${inert(idOrName)}?`, options.yes === true);
+      await api.disconnectClinic(call, id);
+      if (asJson) return to.json({ id, disconnected: true });
+      to.out(`Disconnected ${inert(idOrName)}.`);
+    });
+}
+
+const columns = [
+  { title: 'ID', text: ({ id }: ClinicView) => id, isWhole: true },
+  { title: 'NAME', text: ({ name }: ClinicView) => name },
+  { title: 'STATE', text: ({ state }: ClinicView) => state ?? '-' },
+];
+
+function inputOf(options: AddOptions, env: Surroundings['env']): api.ClinicInput {
+  const { name, accessTokenEnv, refreshTokenEnv, tokenUrl, tokenUrlSecretEnv } = options;
+  if (tokenUrl !== undefined && accessTokenEnv === undefined && refreshTokenEnv === undefined) {
+    const secret =
+      tokenUrlSecretEnv === undefined
+        ? {}
+        : { tokenUrlSecret: fromEnv(env, tokenUrlSecretEnv, '--token-url-secret-env') };
+    return { name, tokenUrl, ...secret };
+  }
+  if (tokenUrl !== undefined || accessTokenEnv === undefined || refreshTokenEnv === undefined) {
+    throw badUsage(
+      'A clinic has either a pair of tokens or a URL that hands them out.',
+      'Give --access-token-env and --refresh-token-env, or --token-url.',
+    );
+  }
+  return {
+    name,
+    accessToken: fromEnv(env, accessTokenEnv, '--access-token-env'),
+    refreshToken: fromEnv(env, refreshTokenEnv, '--refresh-token-env'),
+  };
+}

@@ -1,0 +1,95 @@
+import { Command, CommanderError } from 'commander';
+import { InvalidInput } from '../domain/errors.ts';
+import { addCheck } from './check.ts';
+import { addClinics } from './clinics.ts';
+import { addDeliveries } from './deliveries.ts';
+import { addInit } from './init.ts';
+import { printError, printer } from './print.ts';
+import { addReplay } from './replay.ts';
+import { addSandbox } from './sandbox.ts';
+import { addServe } from './serve.ts';
+import { addStatus } from './status.ts';
+import { addSubscribers } from './subscribers.ts';
+import type { Surroundings } from './surroundings.ts';
+import { addToken } from './token.ts';
+import { badUsage, guardOptions, verb } from './verb.ts';
+
+/** 0 done, 1 failed, 2 bad usage or configuration: nothing was asked of the relay. */
+export type ExitCode = 0 | 1 | 2;
+
+/** Runs one command line, `argv` without the program's own name. Never rejects. */
+export async function run(argv: readonly string[], around: Surroundings): Promise<ExitCode> {
+  const to = printer(around.stdout, around.stderr, around.env);
+  const program = programOf(around);
+  try {
+    if (argv.length === 0) {
+      around.stderr.write(program.helpInformation());
+      return 2;
+    }
+    await program.parseAsync([...argv], { from: 'user' });
+    return 0;
+  } catch (thrown) {
+    if (thrown instanceof CommanderError && thrown.exitCode === 0) return 0;
+    const error = thrown instanceof CommanderError ? usageOf(thrown) : thrown;
+    printError(to, error, asksForJson(argv));
+    return error instanceof InvalidInput ? 2 : 1;
+  }
+}
+
+function programOf(around: Surroundings): Command {
+  const program = new Command('relay')
+    .description('Turns Fullscript’s pull-only events API into signed webhooks.')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => around.stdout.write(text),
+      // Errors are printed once, by `run`.
+      writeErr: () => {},
+      getOutHelpWidth: () => around.stdout.columns ?? 80,
+    });
+  for (const add of [
+    addInit,
+    addServe,
+    addDemo,
+    addSandbox,
+    addCheck,
+    addStatus,
+    addClinics,
+    addSubscribers,
+    addDeliveries,
+    addReplay,
+    addToken,
+  ]) {
+    add(program, around);
+  }
+  guardOptions(program);
+  return program;
+}
+
+function addDemo(program: Command, around: Surroundings): void {
+  verb(program, 'demo', 'sandbox, relay and sample subscribers in one terminal; needs no configuration')
+    .option('--once', 'send a finite set of events, judge what arrived, and end')
+    .option('--path <folder>', 'where it keeps its store and its keys')
+    .action(async (options: { once?: true; path?: string }) => {
+      const { runDemo } = await import('./demo.ts');
+      await runDemo({ isOnce: options.once === true, path: options.path ?? null }, around);
+    });
+}
+
+/** Also where the command line could not be understood otherwise; what follows `--` is no option. */
+function asksForJson(argv: readonly string[]): boolean {
+  const end = argv.indexOf('--');
+  return argv.slice(0, end === -1 ? argv.length : end).includes('--json');
+}
+
+function usageOf({ code, message }: CommanderError): InvalidInput {
+  // A group without its verb: the library answers with help instead of an error.
+  if (code === 'commander.help')
+    return badUsage('A verb is missing.', 'Run the same with --help to see them.');
+  const [first = '', ...more] = message.replace(/^error: /, '').split('\n');
+  const suggestion = more.join(' ').trim();
+  const text = `${first.charAt(0).toUpperCase()}${first.slice(1)}`;
+  return badUsage(
+    /[.!?]$/.test(text) ? text : `${text}.`,
+    suggestion === '' ? 'Run the same with --help to see what there is.' : suggestion.replace(/^\(|\)$/g, ''),
+  );
+}

@@ -1,0 +1,113 @@
+import { resolve } from 'node:path';
+import { type SigningKeys, signToken } from '../api/auth.ts';
+import { type CallApi, connectApi } from '../client/relay-api.ts';
+import { type Config, loadConfig } from '../config.ts';
+import { InvalidInput } from '../domain/errors.ts';
+import { envFileOf, withEnvFile } from './env-file.ts';
+import { type Printer, printer } from './print.ts';
+import type { Surroundings } from './surroundings.ts';
+import { readTextFile } from './text-file.ts';
+import { type CommonOptions, defaultConfigPath } from './verb.ts';
+
+/** A verb's hold on a running relay, and where it prints. */
+export interface Session {
+  readonly call: CallApi;
+  readonly to: Printer;
+  readonly asJson: boolean;
+  readonly env: Surroundings['env'];
+}
+
+const ownTokenSeconds = 300;
+/** A token that the CLI made for itself is replaced this long before it ends. */
+const renewBeforeMs = 60_000;
+
+export function openSession(around: Surroundings, options: CommonOptions): Session {
+  const env = envOf(around, options.config);
+  return {
+    call: connectApi({ url: urlOf(around, env, options.config), token: tokenSource(around, env) }),
+    to: printer(around.stdout, around.stderr, around.env),
+    asJson: options.json === true,
+    env,
+  };
+}
+
+export function envOf(around: Surroundings, configPath: string): Surroundings['env'] {
+  return withEnvFile(around.env, envFileOf(around.folder, configPath));
+}
+
+/** The configuration that a verb names, and the environment that belongs to it. @throws InvalidInput */
+export function configOf(
+  around: Surroundings,
+  configPath: string,
+): { config: Config; env: Surroundings['env'] } {
+  const env = envOf(around, configPath);
+  const path = resolve(around.folder, configPath);
+  return { config: loadConfig({ path, env, readFile: readTextFile }), env };
+}
+
+/** RELAY_URL, or the address that the configuration has the relay listen on. */
+function urlOf(around: Surroundings, env: Surroundings['env'], configPath: string): string {
+  const url = env.RELAY_URL ?? '';
+  if (url !== '') return checkedUrl(url);
+  const { host, port } = serverOf(around, configPath);
+  return `http://${reachable(host)}:${port}`;
+}
+
+function serverOf(around: Surroundings, configPath: string): { host: string; port: number } {
+  try {
+    return configOf(around, configPath).config.server;
+  } catch (thrown) {
+    const isAbsent = thrown instanceof InvalidInput && thrown.code === 'file_missing';
+    if (isAbsent && configPath === defaultConfigPath) return { host: '127.0.0.1', port: 8080 };
+    throw thrown;
+  }
+}
+
+/** A relay that listens on every address is reached on the loopback one. */
+function reachable(host: string): string {
+  if (host === '0.0.0.0' || host === '') return '127.0.0.1';
+  if (host === '::') return '[::1]';
+  return host.includes(':') ? `[${host}]` : host;
+}
+
+function checkedUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  const isBase = url !== null && /^https?:$/.test(url.protocol) && url.search === '' && url.hash === '';
+  if (!isBase || url.username !== '' || url.password !== '') {
+    throw new InvalidInput('relay_url_invalid', 'RELAY_URL is not the base URL of a relay.', {
+      hint: 'Set it to something like http://127.0.0.1:8080, without a user, a query or a fragment.',
+    });
+  }
+  return url.href;
+}
+
+/** RELAY_TOKEN, or a short token for the owner, signed with the relay's own secret and renewed in time. */
+function tokenSource(around: Surroundings, env: Surroundings['env']): () => string {
+  const given = (env.RELAY_TOKEN ?? '').trim();
+  if (given !== '') {
+    if (/^[\x21-\x7e]+$/.test(given)) return () => given;
+    throw new InvalidInput('relay_token_invalid', 'RELAY_TOKEN is not a token.', {
+      hint: 'Set it to the one line that `relay token create` printed.',
+    });
+  }
+  let made: { readonly token: string; readonly expiresAt: number } | null = null;
+  return () => {
+    const now = around.clock.wall();
+    if (made === null || made.expiresAt - now < renewBeforeMs) {
+      const owner = { subject: 'owner', scopes: ['admin'], expiresInSeconds: ownTokenSeconds } as const;
+      made = signToken(signingKeysOf(env), owner, now);
+    }
+    return made.token;
+  };
+}
+
+/** What tokens of this relay are signed with. @throws InvalidInput naming `relay init` when it is not set */
+export function signingKeysOf(env: Surroundings['env']): SigningKeys {
+  const secret = env.RELAY_JWT_SECRET ?? '';
+  if (secret === '') {
+    throw new InvalidInput('no_credentials', 'There is neither RELAY_TOKEN nor RELAY_JWT_SECRET.', {
+      hint: 'Set RELAY_TOKEN, or run `relay init`, which writes a .env with fresh keys where there is none.',
+    });
+  }
+  return { kind: 'secret', secret };
+}

@@ -1,0 +1,72 @@
+import type { Command } from 'commander';
+import { addSubscriber } from '../client/subscribers.ts';
+import type { NewSubscriberView } from '../client/views.ts';
+import { readSecret } from './ask.ts';
+import { inert, type Printer } from './print.ts';
+import { openSession } from './session.ts';
+import { type FieldOptions, fieldsOf, withFields } from './subscriber-fields.ts';
+import type { Surroundings } from './surroundings.ts';
+import { badUsage, type CommonOptions, verb } from './verb.ts';
+
+interface AddOptions extends FieldOptions, CommonOptions {
+  readonly secretStdin?: true;
+  readonly secretEnv?: string;
+  readonly secret?: string;
+  readonly challenge?: true;
+}
+
+export function addAddSubscriber(group: Command, around: Surroundings): void {
+  const command = verb(group, 'add', 'register one; prints its secret, this once')
+    .requiredOption('--name <name>', 'its name')
+    .requiredOption('--url <url>', 'its endpoint');
+  withSecret(withFields(command))
+    .option('--challenge', 'make a challenge token; it stays paused until it answers one')
+    .action(async (options: AddOptions) => {
+      const { call, to, asJson, env } = openSession(around, options);
+      if (options.challenge && options.challengeTokenEnv !== undefined) {
+        throw badUsage(
+          '--challenge makes a token and --challenge-token-env gives one.',
+          'Choose one of them.',
+        );
+      }
+      const secret = await readSecret(around, env, options, to.note);
+      const added = await addSubscriber(call, {
+        ...fieldsOf(options, env),
+        secret,
+        challenge: options.challenge,
+      });
+      if (asJson) return to.json(added);
+      printNew(to, added);
+    });
+}
+
+/** The ways to give a secret; one is made when none is used. */
+export function withSecret(command: Command): Command {
+  return command
+    .option('--secret-stdin', 'read the secret from standard input')
+    .option('--secret-env <name>', 'environment variable that holds the secret')
+    .option('--secret <secret>', 'the secret itself; visible in the process list');
+}
+
+function printNew(to: Printer, added: NewSubscriberView): void {
+  const { id, name, url, profile, secret, challengeToken, warnings, state } = added;
+  to.out(`Added ${inert(name)}, which receives at ${inert(url)}.`);
+  to.out('');
+  to.out(`id              ${inert(id)}`);
+  to.out(`secret          ${inert(secret)}`);
+  if (challengeToken !== undefined) to.out(`challengeToken  ${inert(challengeToken)}`);
+  to.out('');
+  to.out('Keep the secret: it is not shown again. To verify a request:');
+  to.out(howToVerify[profile]);
+  if (state === 'paused') {
+    to.out(`It is paused until it answers the challenge token: \`relay subscribers test ${inert(name)}\`.`);
+  }
+  for (const warning of warnings ?? []) to.note(`warning: ${inert(warning)}`);
+}
+
+const howToVerify = {
+  fullscript:
+    '  v1 of the header Fullscript-Signature is the hex HMAC-SHA256, keyed with the secret, of its t, a dot and the body as received.',
+  standard:
+    '  Give the secret to any Standard Webhooks library (npm: standardwebhooks) with the body as received.',
+} as const;

@@ -1,0 +1,121 @@
+import type { Command } from 'commander';
+import * as api from '../client/subscribers.ts';
+import type { SubscriberView } from '../client/views.ts';
+import { confirm } from './ask.ts';
+import { shownInstant } from './instant.ts';
+import { subscriberIdOf } from './named.ts';
+import { type Colour, inert, type Printer } from './print.ts';
+import { addRotateSecret } from './rotate-secret.ts';
+import { openSession } from './session.ts';
+import { type FieldOptions, fieldsOf, withFields } from './subscriber-fields.ts';
+import { addAddSubscriber } from './subscribers-add.ts';
+import type { Surroundings } from './surroundings.ts';
+import { printTable } from './table.ts';
+import { badUsage, type CommonOptions, verb } from './verb.ts';
+
+export function addSubscribers(program: Command, around: Surroundings): void {
+  const group = program.command('subscribers').description('who receives events');
+  const subscriber = '<subscriber>';
+
+  verb(group, 'list', 'list subscribers and their states').action(async (options: CommonOptions) => {
+    const { call, to, asJson } = openSession(around, options);
+    const subscribers = await api.listSubscribers(call);
+    if (asJson) return to.json({ data: subscribers });
+    if (subscribers.length === 0) return to.note('There are no subscribers yet: `relay subscribers add`.');
+    printTable(to, columns, subscribers);
+  });
+
+  addAddSubscriber(group, around);
+
+  verb(group, `show ${subscriber}`, 'show one, by its id or name').action(
+    async (idOrName: string, options: CommonOptions) => {
+      const { call, to, asJson } = openSession(around, options);
+      const shown = await api.showSubscriber(call, await subscriberIdOf(call, idOrName));
+      if (asJson) return to.json(shown);
+      printFields(to, shown);
+    },
+  );
+
+  const update = verb(group, `update ${subscriber}`, 'change fields of one')
+    .option('--name <name>', 'its new name')
+    .option('--url <url>', 'its new endpoint');
+  withFields(update).action(async (idOrName: string, options: FieldOptions & CommonOptions) => {
+    const { call, to, asJson, env } = openSession(around, options);
+    const change = fieldsOf(options, env);
+    if (Object.values(change).every((value) => value === undefined)) {
+      throw badUsage('Nothing to change was given.', 'See `relay subscribers update --help`.');
+    }
+    const changed = await api.updateSubscriber(call, await subscriberIdOf(call, idOrName), change);
+    if (asJson) return to.json(changed);
+    printFields(to, changed);
+  });
+
+  verb(group, `remove ${subscriber}`, 'delete one; its open deliveries are cancelled for good')
+    .option('--yes', 'do not ask')
+    .action(async (idOrName: string, options: CommonOptions & { yes?: true }) => {
+      const { call, to, asJson } = openSession(around, options);
+      const id = await subscriberIdOf(call, idOrName);
+      await confirm(
+        around,
+        `Delete ${inert(idOrName)} and cancel its open deliveries?`,
+        options.yes === true,
+      );
+      await api.removeSubscriber(call, id);
+      if (asJson) return to.json({ id, removed: true });
+      to.out(`Removed ${inert(idOrName)}.`);
+    });
+
+  verb(group, `pause ${subscriber}`, 'stop sending to one; what comes is held').action(
+    async (idOrName: string, options: CommonOptions) => {
+      const { call, to, asJson } = openSession(around, options);
+      const paused = await api.pauseSubscriber(call, await subscriberIdOf(call, idOrName));
+      if (asJson) return to.json(paused);
+      to.out(stateLine(paused));
+    },
+  );
+
+  verb(group, `resume ${subscriber}`, 'send to one again')
+    .option('--skip', 'end what was held as failed instead of sending it')
+    .action(async (idOrName: string, options: CommonOptions & { skip?: true }) => {
+      const { call, to, asJson } = openSession(around, options);
+      const id = await subscriberIdOf(call, idOrName);
+      const resumed = await api.resumeSubscriber(call, id, options.skip ? 'skip' : 'deliver');
+      if (asJson) return to.json(resumed);
+      to.out(stateLine(resumed));
+    });
+
+  addRotateSecret(group, around);
+}
+
+const colourOf: Readonly<Record<string, Colour>> = { active: 'green', failing: 'red', paused: 'yellow' };
+
+const columns = [
+  { title: 'ID', text: ({ id }: SubscriberView) => id, isWhole: true },
+  { title: 'NAME', text: ({ name }: SubscriberView) => name },
+  {
+    title: 'STATE',
+    text: ({ state, pauseReasons }: SubscriberView) => [state, ...pauseReasons].join(' '),
+    colour: ({ state }: SubscriberView) => colourOf[state] ?? null,
+  },
+  { title: 'URL', text: ({ url }: SubscriberView) => url },
+];
+
+export function stateLine({ name, state, pauseReasons }: SubscriberView): string {
+  const reasons = pauseReasons.length > 0 ? ` (${pauseReasons.join(', ')})` : '';
+  return inert(`${name} is ${state}${reasons}.`);
+}
+
+export function printFields(to: Printer, subscriber: SubscriberView): void {
+  const { id, name, url, profile, eventTypes, clinicIds, isDeclared, createdAt } = subscriber;
+  const lines: readonly (readonly [string, string])[] = [
+    ['id', id],
+    ['name', isDeclared ? `${name} (declared in the configuration)` : name],
+    ['url', url],
+    ['profile', profile],
+    ['state', stateLine(subscriber)],
+    ['events', eventTypes.join(', ') || 'all types'],
+    ['clinics', clinicIds.join(', ') || 'all clinics'],
+    ['created', shownInstant(createdAt)],
+  ];
+  for (const [label, value] of lines) to.out(`${label.padEnd(9)}${inert(value)}`);
+}

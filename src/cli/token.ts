@@ -1,0 +1,65 @@
+import type { Command } from 'commander';
+import { signToken } from '../api/auth.ts';
+import { revokeToken } from '../client/status.ts';
+import { shownInstant } from './instant.ts';
+import { inert, printer } from './print.ts';
+import { envOf, openSession, signingKeysOf } from './session.ts';
+import type { Surroundings } from './surroundings.ts';
+import { badUsage, type CommonOptions, durationOption, listOption, verb } from './verb.ts';
+
+interface CreateOptions extends CommonOptions {
+  readonly subject: string;
+  readonly scope: readonly string[];
+  /** Milliseconds. */
+  readonly expires: number;
+}
+
+const dayMs = 86_400_000;
+const scopes = ['read', 'write', 'admin'] as const;
+type Scope = (typeof scopes)[number];
+
+export function addToken(program: Command, around: Surroundings): void {
+  const group = program.command('token').description('tokens for the API');
+
+  const create = verb(group, 'create', 'sign a token; needs the relay’s own secret, not the relay')
+    .requiredOption('--subject <subject>', 'whose it is: owns the subscribers that it creates')
+    .addOption(
+      listOption('--scope <scopes>', 'read, write (includes read), admin (all)').makeOptionMandatory(),
+    )
+    .addOption(
+      durationOption('--expires <time>', 'how long it is valid, 90d at most').default(30 * dayMs, '30d'),
+    );
+  create.action((options: CreateOptions) => {
+    const expiresInSeconds = Math.floor(options.expires / 1000);
+    if (options.expires > 90 * dayMs) throw badUsage('A token lives 90 days at most.', 'Give --expires 90d.');
+    const asked = scopesOf(options.scope);
+    const keys = signingKeysOf(envOf(around, options.config));
+    const made = signToken(
+      keys,
+      { subject: options.subject, scopes: asked, expiresInSeconds },
+      around.clock.wall(),
+    );
+    const to = printer(around.stdout, around.stderr, around.env);
+    const expiresAt = new Date(made.expiresAt).toISOString();
+    if (options.json) return to.json({ ...made, subject: options.subject, scopes: asked, expiresAt });
+    to.out(made.token);
+    to.note(`Valid until ${shownInstant(expiresAt)}. To end it sooner: relay token revoke ${made.jti}`);
+  });
+
+  verb(group, 'revoke <jti>', 'refuse a token from now on, by the id that it was made with').action(
+    async (jti: string, options: CommonOptions) => {
+      const { call, to, asJson } = openSession(around, options);
+      await revokeToken(call, jti);
+      if (asJson) return to.json({ jti, revoked: true });
+      to.out(`The token ${inert(jti)} is refused from now on.`);
+    },
+  );
+}
+
+function scopesOf(words: readonly string[]): readonly Scope[] {
+  const unknown = words.find((word) => !(scopes as readonly string[]).includes(word));
+  if (words.length === 0 || unknown !== undefined) {
+    throw badUsage(`There is no scope "${inert(unknown ?? '')}".`, `The scopes are ${scopes.join(', ')}.`);
+  }
+  return words as readonly Scope[];
+}

@@ -1,0 +1,110 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { run } from '../../src/cli/program.ts';
+import { type Outside, outside } from './outside.ts';
+
+let around: Outside & { discard(): Promise<void> };
+beforeEach(async () => {
+  around = await outside({ env: { RELAY_URL: 'http://127.0.0.1:1', RELAY_TOKEN: 't' } });
+});
+afterEach(() => around.discard());
+
+describe('bad usage ends with 2, says what is wrong and what to do, and shows no stack', () => {
+  for (const { argv, says } of [
+    { argv: ['subscriber'], says: /unknown command 'subscriber'/i },
+    { argv: ['subscribers'], says: /verb is missing/ },
+    { argv: ['subscribers', 'lst'], says: /unknown command 'lst'/i },
+    { argv: ['status', '--jsn'], says: /unknown option '--jsn'/i },
+    { argv: ['status', 'now'], says: /too many arguments/i },
+    { argv: ['subscribers', 'show'], says: /missing required argument/i },
+    { argv: ['subscribers', 'show', '--', '--json', 'x'], says: /too many arguments/i },
+    { argv: ['subscribers', 'add', '--name', 'a'], says: /--url <url>' not specified/ },
+    { argv: ['subscribers', 'add', '--name', '--url', 'http://a'], says: /--name has no value/ },
+    { argv: ['subscribers', 'add', '--url'], says: /argument missing/ },
+    {
+      argv: ['subscribers', 'add', '--name', 'a', '--name', 'b', '--url', 'u'],
+      says: /--name is given twice/,
+    },
+    { argv: ['subscribers', 'update', 'a'], says: /Nothing to change/ },
+    {
+      argv: ['subscribers', 'add', '--name', 'a', '--url', 'u', '--retry-seconds', '5,x'],
+      says: /whole number/,
+    },
+    { argv: ['subscribers', 'add', '--name', 'a', '--url', 'u', '--concurrency', '0'], says: /from 1 to/ },
+    {
+      argv: ['subscribers', 'add', '--name', 'a', '--url', 'u', '--event-types', 'a,,b'],
+      says: /empty word/,
+    },
+    { argv: ['subscribers', 'add', '--name', 'a', '--url', 'u', '--secret-env', 'NOT_SET'], says: /NOT_SET/ },
+    {
+      argv: ['subscribers', 'add', '--name', 'a', '--url', 'u', '--secret-stdin', '--secret', 'x'],
+      says: /more than one way/,
+    },
+    { argv: ['deliveries', 'list', '--limit=abc'], says: /whole number from 1 to 1000/ },
+    { argv: ['deliveries', 'list', '--limit=-1'], says: /whole number/ },
+    { argv: ['deliveries', 'list', '--limit=1e99'], says: /whole number/ },
+    { argv: ['deliveries', 'list', '--limit=0x10'], says: /whole number/ },
+    { argv: ['deliveries', 'list', '--limit=٣'], says: /whole number/ },
+    { argv: ['deliveries', 'list', '--since', '2026-02-30'], says: /an instant such as/ },
+    { argv: ['deliveries', 'list', '--since', '1h', '--until', '2h'], says: /later than --until/ },
+    { argv: ['deliveries', 'list', '--state', 'lost'], says: /Allowed choices/ },
+    { argv: ['deliveries', 'explain'], says: /not clear what to explain/ },
+    { argv: ['deliveries', 'explain', '--event', 'e'], says: /not clear what to explain/ },
+    {
+      argv: ['deliveries', 'explain', 'd', '--event', 'e', '--subscriber', 's'],
+      says: /not clear what to explain/,
+    },
+    { argv: ['deliveries', 'show', '..'], says: /is no id/ },
+    { argv: ['replay'], says: /not clear what to replay/ },
+    { argv: ['replay', 'dlv_1', '--failed'], says: /id says it all/ },
+    { argv: ['replay', '--since', '1d'], says: /not clear what to replay/ },
+    { argv: ['token', 'create', '--subject', 's', '--scope', 'root'], says: /no scope "root"/ },
+    {
+      argv: ['token', 'create', '--subject', 's', '--scope', 'read', '--expires', '91d'],
+      says: /90 days at most/,
+    },
+    {
+      argv: ['token', 'create', '--subject', 's', '--scope', 'read', '--expires', 'never'],
+      says: /30d, 12h/,
+    },
+    { argv: ['clinics', 'add', '--name', 'a', '--access-token-env', 'A'], says: /pair of tokens or a URL/ },
+    { argv: ['sandbox', '--port', '99999'], says: /from 0 to 65535/ },
+    { argv: ['serve', '--config', 'missing.json'], says: /no file .*missing.json/ },
+  ]) {
+    test(argv.join(' '), async () => {
+      expect(await run(argv, around)).toBe(2);
+      expect(around.out()).toBe('');
+      expect(around.err()).toMatch(says);
+      expect(around.err()).toMatch(/^relay: .+\n( {2}.+\n)+$/);
+      expect(around.err()).not.toMatch(/ at .*\.ts/);
+    });
+  }
+});
+
+test('a word that is nearly a verb is answered with the verb', async () => {
+  await run(['subscribrs', 'list'], around);
+  expect(around.err()).toContain('Did you mean subscribers?');
+});
+
+test('without arguments the verbs are listed, and that is bad usage', async () => {
+  expect(await run([], around)).toBe(2);
+  expect(around.err()).toContain('Usage: relay');
+  expect(around.out()).toBe('');
+});
+
+for (const argv of [
+  ['--help'],
+  ['subscribers', '--help'],
+  ['deliveries', 'list', '--help'],
+  ['help', 'replay'],
+]) {
+  test(`${argv.join(' ')} prints help and ends well`, async () => {
+    expect(await run(argv, around)).toBe(0);
+    expect(around.out()).toContain('Usage: relay');
+    expect(around.err()).toBe('');
+  });
+}
+
+test('an error is JSON where JSON was asked for', async () => {
+  expect(await run(['replay', '--json'], around)).toBe(2);
+  expect(JSON.parse(around.err())).toMatchObject({ error: { code: 'usage' } });
+});
