@@ -27,7 +27,7 @@ export type PostResult = Answered | Unanswered;
 
 export interface Answered {
   readonly kind: 'answered';
-  /** 100 to 599. */
+  /** 200 to 599. */
   readonly status: number;
   /** The header as received; `undefined` where there is none, or more than one. */
   readonly retryAfter: string | undefined;

@@ -1,0 +1,259 @@
+import { setMaxListeners } from 'node:events';
+import http, { type ClientRequest, type IncomingMessage } from 'node:http';
+import https from 'node:https';
+import type { Clock } from '../clock.ts';
+import type { Phase } from '../domain/attempt.ts';
+import type { AddressGuard, Refusal, VettedUrl } from './address-guard.ts';
+import {
+  AddressRefused,
+  createGuardedAgents,
+  type GuardedAgents,
+  phaseOfConnection,
+} from './guarded-agents.ts';
+import { networkFault } from './network-fault.ts';
+import type { Post, PostRequest, PostResult, Unanswered } from './post.ts';
+
+export interface WebhookSender {
+  readonly post: Post;
+  /** Closes every connection, those in use too. */
+  close(): void;
+}
+
+export interface SenderOptions {
+  readonly guard: AddressGuard;
+  readonly clock: Clock;
+  /** PEM certificates to trust beside the well-known ones. */
+  readonly extraAuthorities?: readonly string[];
+}
+
+const answerBytesMax = 16 * 1024;
+const locationLengthMax = 512;
+const headerBytesMax = 16 * 1024;
+
+/** How long a body is read that decides nothing: long enough to keep an honest connection. */
+const idleBodyMs = 1000;
+
+const vettedUrlsMax = 10_000;
+
+/** Headers that belong to the connection, or that would have the answer come back compressed. */
+const senderOwnHeaders = new Set([
+  'accept-encoding',
+  'connection',
+  'content-length',
+  'expect',
+  'host',
+  'keep-alive',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+/**
+ * The relay's only way to a subscriber: one POST over a kept-alive connection whose
+ * address was vetted when it was dialled. Redirects are not followed, answers neither
+ * decompressed nor read beyond 16 KiB, environment proxies not used.
+ *
+ * A connection that the other side closed while it lay idle is found out by the next
+ * POST on it: that one is sent once more, on a connection of its own, if nothing at all
+ * was answered.
+ */
+export function createWebhookSender({ guard, clock, extraAuthorities = [] }: SenderOptions): WebhookSender {
+  const pooled = createGuardedAgents(guard, { keepAlive: true, extraAuthorities });
+  const fresh = createGuardedAgents(guard, { keepAlive: false, extraAuthorities });
+  const vettedUrls = new Map<string, VettedUrl | Refusal>();
+
+  function vet(url: string): VettedUrl | Refusal {
+    const known = vettedUrls.get(url);
+    if (known !== undefined) return known;
+    if (vettedUrls.size >= vettedUrlsMax) vettedUrls.clear();
+    const vetted = guard.vetUrl(url);
+    vettedUrls.set(url, vetted);
+    return vetted;
+  }
+
+  return {
+    post(request) {
+      const vetted = vet(request.url);
+      if (vetted.kind === 'refused') return Promise.resolve(blocked(vetted));
+      if (request.signal?.aborted) return Promise.resolve({ kind: 'interrupted' });
+      return new Promise((resolve) => exchange(request, vetted, { pooled, fresh, clock }, resolve));
+    },
+    close() {
+      for (const agents of [pooled, fresh]) {
+        agents.http.destroy();
+        agents.https.destroy();
+      }
+    },
+  };
+}
+
+interface Means {
+  readonly pooled: GuardedAgents;
+  readonly fresh: GuardedAgents;
+  readonly clock: Clock;
+}
+
+/** One POST from dialling to `resolve`, which is called exactly once; the connection is then either kept or destroyed. */
+function exchange(
+  request: PostRequest,
+  vetted: VettedUrl,
+  { pooled, fresh, clock }: Means,
+  resolve: (result: PostResult) => void,
+): void {
+  const { signal, timeoutMs } = request;
+  const startedAt = clock.monotonic();
+  const headers = headersOf(request);
+  let outgoing: ClientRequest | undefined;
+  let response: IncomingMessage | undefined;
+  let bytesReadBefore = 0;
+  let chunks: Buffer[] = [];
+  let length = 0;
+  let cancelIdleBody: (() => void) | undefined;
+  let isSettled = false;
+
+  const interrupt = () => giveUp({ kind: 'interrupted' });
+  if (signal !== undefined) {
+    // All exchanges may share one signal, and Node takes eleven listeners for a leak.
+    setMaxListeners(0, signal);
+    signal.addEventListener('abort', interrupt, { once: true });
+  }
+  const cancelDeadline = clock.after(timeoutMs, () => {
+    if (response !== undefined && !awaitsBody(response)) answered(response, true);
+    else giveUp({ kind: 'timedOut', phase: phase(), timeoutMs });
+  });
+  dial(pooled);
+
+  function dial(agents: GuardedAgents): void {
+    const { host, port, isTls } = vetted.target;
+    try {
+      outgoing = (isTls ? https : http).request({
+        method: 'POST',
+        host,
+        port,
+        path: vetted.path,
+        headers,
+        agent: isTls ? agents.https : agents.http,
+        maxHeaderSize: headerBytesMax,
+        insecureHTTPParser: false,
+      });
+    } catch (error) {
+      return giveUp({ kind: 'unreachable', ...networkFault(error, 'send') });
+    }
+    outgoing.once('socket', (socket) => {
+      bytesReadBefore = socket.bytesRead;
+    });
+    outgoing.once('response', take);
+    outgoing.once('upgrade', (_response, socket) => {
+      socket.destroy();
+      giveUp(badStatus(101));
+    });
+    outgoing.on('error', (error) => {
+      if (isSettled) return;
+      if (response !== undefined) return broken(response, error);
+      if (agents === pooled && wasClosedWhileIdle(error)) return dial(fresh);
+      giveUp(unanswered(error, phase()));
+    });
+    outgoing.end(request.body);
+  }
+
+  function wasClosedWhileIdle(error: NodeJS.ErrnoException): boolean {
+    const isReset = error.code === 'ECONNRESET' || error.code === 'EPIPE';
+    return isReset && outgoing?.reusedSocket === true && outgoing.socket?.bytesRead === bytesReadBefore;
+  }
+
+  function take(incoming: IncomingMessage): void {
+    const status = incoming.statusCode ?? 0;
+    if (status < 200 || status > 599) return giveUp(badStatus(status));
+    response = incoming;
+    if (!awaitsBody(incoming)) cancelIdleBody = clock.after(idleBodyMs, () => answered(incoming, true));
+    incoming.on('data', (chunk: Buffer) => {
+      const room = answerBytesMax - length;
+      chunks.push(chunk.length > room ? chunk.subarray(0, room) : chunk);
+      length += chunk.length;
+      if (chunk.length > room) answered(incoming, true);
+    });
+    incoming.once('end', () => answered(incoming, false));
+    incoming.on('error', (error) => broken(incoming, error));
+  }
+
+  function awaitsBody({ statusCode = 0 }: IncomingMessage): boolean {
+    return request.needsAnswerBody && statusCode >= 200 && statusCode <= 299;
+  }
+
+  /** The connection broke after the status line. */
+  function broken(incoming: IncomingMessage, error: Error): void {
+    if (awaitsBody(incoming)) giveUp(unanswered(error, 'body'));
+    else answered(incoming, true);
+  }
+
+  function answered(incoming: IncomingMessage, isTruncated: boolean): void {
+    const [only] = chunks;
+    settle({
+      kind: 'answered',
+      status: incoming.statusCode ?? 0,
+      retryAfter: single(incoming, 'retry-after'),
+      location: single(incoming, 'location')?.slice(0, locationLengthMax),
+      answer: chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks),
+      isTruncated,
+      durationMs: clock.monotonic() - startedAt,
+      reusedConnection: outgoing?.reusedSocket ?? false,
+    });
+    if (isTruncated || !outgoing?.writableFinished) outgoing?.destroy();
+  }
+
+  function giveUp(result: Unanswered): void {
+    settle(result);
+    outgoing?.destroy();
+  }
+
+  function settle(result: PostResult): void {
+    if (isSettled) return;
+    isSettled = true;
+    cancelDeadline();
+    cancelIdleBody?.();
+    signal?.removeEventListener('abort', interrupt);
+    chunks = [];
+    resolve(result);
+  }
+
+  function phase(): Phase {
+    if (response !== undefined) return 'body';
+    const socket = outgoing?.socket;
+    if (!socket) return 'connect';
+    return phaseOfConnection(socket) ?? (outgoing?.writableFinished ? 'headers' : 'send');
+  }
+}
+
+function headersOf({ headers, body }: PostRequest): Record<string, string | number> {
+  const sent: Record<string, string | number> = {
+    'accept-encoding': 'identity',
+    'content-length': body.length,
+  };
+  for (const name of Object.keys(headers)) {
+    if (!senderOwnHeaders.has(name.toLowerCase())) sent[name] = headers[name] ?? '';
+  }
+  return sent;
+}
+
+/** A header that came once; two of them contradict each other. */
+function single(incoming: IncomingMessage, name: string): string | undefined {
+  if (incoming.headers[name] === undefined) return undefined;
+  const values = incoming.headersDistinct[name];
+  return values?.length === 1 ? values[0] : undefined;
+}
+
+function badStatus(status: number): Unanswered {
+  return { kind: 'unreachable', error: 'badResponse', code: `STATUS_${status}` };
+}
+
+function unanswered(error: unknown, phase: Phase): Unanswered {
+  if (error instanceof AddressRefused) return blocked(error.refusal);
+  return { kind: 'unreachable', ...networkFault(error, phase) };
+}
+
+function blocked({ reason, allowWith }: Refusal): Unanswered {
+  return { kind: 'blocked', reason, allowWith };
+}
