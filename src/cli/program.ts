@@ -3,6 +3,7 @@ import { InvalidInput } from '../domain/errors.ts';
 import { addCheck } from './check.ts';
 import { addClinics } from './clinics.ts';
 import { addDeliveries } from './deliveries.ts';
+import { addDemo } from './demo.ts';
 import { addInit } from './init.ts';
 import { printError, printer } from './print.ts';
 import { addReplay } from './replay.ts';
@@ -12,7 +13,7 @@ import { addStatus } from './status.ts';
 import { addSubscribers } from './subscribers.ts';
 import type { Surroundings } from './surroundings.ts';
 import { addToken } from './token.ts';
-import { badUsage, guardOptions, verb } from './verb.ts';
+import { badUsage, guardOptions } from './verb.ts';
 
 /** 0 done, 1 failed, 2 bad usage or configuration: nothing was asked of the relay. */
 export type ExitCode = 0 | 1 | 2;
@@ -63,16 +64,6 @@ function programOf(around: Surroundings): Command {
   }
   guardOptions(program);
   return program;
-}
-
-function addDemo(program: Command, around: Surroundings): void {
-  verb(program, 'demo', 'sandbox, relay and sample subscribers in one terminal; needs no configuration')
-    .option('--once', 'send a finite set of events, judge what arrived, and end')
-    .option('--path <folder>', 'where it keeps its store and its keys')
-    .action(async (options: { once?: true; path?: string }) => {
-      const { runDemo } = await import('./demo.ts');
-      await runDemo({ isOnce: options.once === true, path: options.path ?? null }, around);
-    });
 }
 
 /** Also where the command line could not be understood otherwise; what follows `--` is no option. */

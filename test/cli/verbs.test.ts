@@ -1,0 +1,341 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import { run } from '../../src/cli/program.ts';
+import { type Answer, type SeenRequest, type StandIn, standIn } from '../client/stand-in.ts';
+import { simulatedClock } from '../world/clock.ts';
+import { type Outside, outside } from './outside.ts';
+
+let relay: StandIn | null = null;
+let around: (Outside & { discard(): Promise<void> }) | null = null;
+afterEach(async () => {
+  await relay?.close();
+  await around?.discard();
+});
+
+const subscriber = {
+  id: 'sub_1',
+  name: 'ehr',
+  url: 'https://ehr.example/hook',
+  profile: 'fullscript',
+  state: 'active',
+  pauseReasons: [],
+  eventTypes: ['order.*'],
+  clinicIds: [],
+  isDeclared: false,
+  createdAt: '2026-11-22T08:00:00.000Z',
+};
+
+const clinic = { id: 'cl_1', name: 'Washington' };
+
+const delivery = {
+  id: 'dlv_abcdefghijklmnopqrstuvwxyz',
+  state: 'failed',
+  subscriberId: 'sub_1',
+  clinicId: 'cl_1',
+  eventId: 'evt_1',
+  eventType: 'order.placed',
+  sequence: 7,
+  round: 1,
+  attemptCount: 9,
+  createdAt: '2026-11-22T08:00:00.000Z',
+  dueAt: null,
+  deliveredAt: null,
+  endReason: 'scheduleUsedUp',
+  lastOutcome: 'status 503',
+};
+
+const page = (...data: unknown[]): Answer => ({ status: 200, json: { data, nextCursor: null } });
+
+/** Runs one command line against a relay that has the things above, and answers the rest as told. */
+async function relayRun(
+  argv: readonly string[],
+  answers: Readonly<Record<string, (request: SeenRequest) => Answer>> = {},
+  given: Parameters<typeof outside>[0] = {},
+) {
+  relay = await standIn((request) => {
+    const route = `${request.method} ${request.path.split('?')[0]}`;
+    const answer = answers[route];
+    if (answer) return answer(request);
+    if (route === 'GET /v1/subscribers') return page(subscriber);
+    if (route === 'GET /v1/subscribers/sub_1') return { status: 200, json: subscriber };
+    if (route === 'GET /v1/clinics') return page(clinic);
+    return { status: 404, json: { code: 'not_found', detail: `There is no ${route}.`, hint: 'Look.' } };
+  });
+  around = await outside({ ...given, env: { RELAY_URL: relay.url, RELAY_TOKEN: 't', ...given.env } });
+  const exit = await run(argv, around);
+  return { exit, out: around.out(), err: around.err(), asked: relay.seen };
+}
+
+describe('a list', () => {
+  test('is a table that keeps ids whole', async () => {
+    const { exit, out } = await relayRun(['subscribers', 'list']);
+    expect(exit).toBe(0);
+    expect(out.split('\n').slice(0, 2)).toEqual([
+      'ID     NAME  STATE   URL',
+      'sub_1  ehr   active  https://ehr.example/hook',
+    ]);
+  });
+
+  test('is JSON where JSON was asked for', async () => {
+    const { out } = await relayRun(['subscribers', 'list', '--json']);
+    expect(JSON.parse(out)).toEqual({ data: [subscriber] });
+  });
+
+  test('that is empty says what to do, and prints no result', async () => {
+    const { exit, out, err } = await relayRun(['subscribers', 'list'], {
+      'GET /v1/subscribers': () => page(),
+    });
+    expect({ exit, out, err }).toEqual({
+      exit: 0,
+      out: '',
+      err: 'There are no subscribers yet: `relay subscribers add`.\n',
+    });
+  });
+
+  test('of deliveries fits 80 columns, with a stored answer that cannot act on the terminal', async () => {
+    const hostile = { ...delivery, lastOutcome: '\u001b[2Jstatus 503', eventType: 'o\u202ex' };
+    const { out } = await relayRun(['deliveries', 'list'], { 'GET /v1/deliveries': () => page(hostile) });
+    expect(out).toContain(delivery.id);
+    expect(out).not.toMatch(/[\u001b\u202e]/);
+    for (const line of out.split('\n')) expect(line.length).toBeLessThanOrEqual(80);
+  });
+
+  test('of deliveries asks for what was named: names become ids, moments become instants', async () => {
+    const { exit, asked } = await relayRun(
+      [
+        'deliveries',
+        'list',
+        '--subscriber',
+        'ehr',
+        '--clinic',
+        'Washington',
+        '--since',
+        '2026-11-01',
+        '--limit',
+        '5',
+      ],
+      { 'GET /v1/deliveries': () => page(delivery) },
+    );
+    expect(exit).toBe(0);
+    const query = new URL(asked.at(-1)?.path ?? '', 'http://relay').searchParams;
+    expect(Object.fromEntries(query)).toEqual({
+      subscriberId: 'sub_1',
+      clinicId: 'cl_1',
+      since: '2026-11-01T00:00:00.000Z',
+      limit: '5',
+    });
+  });
+});
+
+describe('a name stands for its id', () => {
+  test('an unknown one is refused before anything is done', async () => {
+    const { exit, err, asked } = await relayRun(['subscribers', 'remove', 'nobody']);
+    expect(exit).toBe(1);
+    expect(err).toContain('There is no subscriber nobody.');
+    expect(asked.every(({ method }) => method === 'GET')).toBe(true);
+  });
+
+  test('one that several owners use names the ids to choose from', async () => {
+    const { exit, err } = await relayRun(['subscribers', 'pause', 'ehr'], {
+      'GET /v1/subscribers': () => page(subscriber, { ...subscriber, id: 'sub_2' }),
+    });
+    expect(exit).toBe(1);
+    expect(err).toContain('sub_1, sub_2');
+  });
+});
+
+describe('adding a subscriber', () => {
+  const added = { ...subscriber, secret: 'whsec_once' };
+  const add = ['subscribers', 'add', '--name', 'ehr', '--url', 'https://ehr.example/hook'];
+  const answers = { 'POST /v1/subscribers': (): Answer => ({ status: 201, json: added }) };
+
+  test('prints its id and its secret once, and how to verify', async () => {
+    const { exit, out } = await relayRun(add, answers);
+    expect(exit).toBe(0);
+    expect(out.match(/whsec_once/g)).toHaveLength(1);
+    expect(out).toContain('sub_1');
+    expect(out).toContain('Fullscript-Signature');
+  });
+
+  test('sends the fields that were given, and no others', async () => {
+    const { asked } = await relayRun(
+      [
+        ...add,
+        '--event-types',
+        'order.*, patient.created',
+        '--retry-seconds',
+        '1,2',
+        '--concurrency',
+        '3',
+        '--challenge',
+      ],
+      answers,
+    );
+    expect(asked.at(-1)?.body).toEqual({
+      name: 'ehr',
+      url: 'https://ehr.example/hook',
+      eventTypes: ['order.*', 'patient.created'],
+      retrySeconds: [1, 2],
+      concurrency: 3,
+      challenge: true,
+    });
+  });
+
+  for (const { argv, given, because, warns } of [
+    { argv: ['--secret-stdin'], given: { stdin: 'a-secret\r\n' }, because: 'standard input', warns: false },
+    {
+      argv: ['--secret-env', 'S'],
+      given: { env: { S: 'a-secret' } },
+      because: 'the environment',
+      warns: false,
+    },
+    { argv: ['--secret', 'a-secret'], given: {}, because: 'the command line, with a warning', warns: true },
+  ]) {
+    test(`takes a secret from ${because}`, async () => {
+      const { asked, err } = await relayRun([...add, ...argv], answers, given);
+      expect(asked.at(-1)?.body).toMatchObject({ secret: 'a-secret' });
+      expect(err.includes('warning')).toBe(warns);
+      expect(err).not.toContain('a-secret');
+    });
+  }
+
+  test('an empty standard input is no secret', async () => {
+    const { exit, asked } = await relayRun([...add, '--secret-stdin'], answers);
+    expect(exit).toBe(2);
+    expect(asked).toEqual([]);
+  });
+
+  test('tells every problem that the relay found', async () => {
+    const problems = [
+      { path: 'url', message: 'is not allowed' },
+      { path: 'eventTypes[0]', message: 'is malformed' },
+    ];
+    const { exit, err } = await relayRun(add, {
+      'POST /v1/subscribers': () => ({
+        status: 422,
+        json: { code: 'subscriber_invalid', detail: 'It cannot be taken.', hint: 'Repair it.', problems },
+      }),
+    });
+    expect(exit).toBe(1);
+    expect(err).toBe(
+      'relay: It cannot be taken.\n  url: is not allowed\n  eventTypes[0]: is malformed\n  Repair it.\n',
+    );
+  });
+});
+
+describe('a replay of all that failed', () => {
+  const replay = { id: 'rpl_1', state: 'running', matched: 1000, done: 0 };
+
+  test('only counts in a dry run', async () => {
+    const { exit, out, asked } = await relayRun(['replay', '--failed', '--subscriber', 'ehr', '--dry-run'], {
+      'POST /v1/replays': () => ({ status: 202, json: { ...replay, state: 'done', matched: 3 } }),
+    });
+    expect({ exit, out }).toEqual({ exit: 0, out: '3 failed deliveries would be sent again.\n' });
+    expect(asked.at(-1)?.body).toEqual({ state: 'failed', subscriberId: 'sub_1', dryRun: true });
+  });
+
+  test('returns at once where it shall not wait', async () => {
+    const { exit, out } = await relayRun(['replay', '--failed', '--no-wait'], {
+      'POST /v1/replays': () => ({ status: 202, json: replay }),
+    });
+    expect({ exit, out }).toEqual({ exit: 0, out: 'Replay rpl_1 is running.\n' });
+  });
+
+  test('shows its progress until it ends', async () => {
+    const clock = simulatedClock(Date.parse('2026-11-22T08:00:00Z'));
+    let looked = 0;
+    const answers = {
+      'POST /v1/replays': (): Answer => ({ status: 202, json: replay }),
+      'GET /v1/replays/rpl_1': (): Answer => {
+        looked += 1;
+        return {
+          status: 200,
+          json: looked < 3 ? { ...replay, done: looked * 400 } : { ...replay, state: 'done', done: 1000 },
+        };
+      },
+    };
+    let isOver = false;
+    const running = relayRun(['replay', '--failed'], answers, { clock }).finally(() => (isOver = true));
+    while (!isOver) await clock.advance(500);
+    const { exit, out, err } = await running;
+    expect({ exit, out, looked }).toEqual({
+      exit: 0,
+      out: '1000 of 1000 deliveries are due again.\n',
+      looked: 3,
+    });
+    expect(err).toContain('400 of 1000\n800 of 1000\n1000 of 1000\n');
+  });
+});
+
+describe('what the relay did not do is said in its words, with 1', () => {
+  for (const { argv, status, code } of [
+    { argv: ['replay', 'dlv_gone'], status: 404, code: 'not_found' },
+    { argv: ['replay', 'dlv_1'], status: 409, code: 'delivery_cancelled' },
+    { argv: ['deliveries', 'explain', 'dlv_1'], status: 503, code: 'store_unavailable' },
+  ]) {
+    test(`${argv.join(' ')} answered with ${status}`, async () => {
+      const refuse = (): Answer => ({ status, json: { code, detail: 'It is so.', hint: 'Do that.' } });
+      const { exit, err } = await relayRun(argv, {
+        [`POST /v1/deliveries/${argv[1]}/replay`]: refuse,
+        'GET /v1/deliveries/dlv_1/explain': refuse,
+      });
+      expect({ exit, err }).toEqual({ exit: 1, err: 'relay: It is so.\n  Do that.\n' });
+    });
+  }
+});
+
+test('an explanation is one line, by delivery or by event and subscriber', async () => {
+  const explanation = 'Waits for attempt 3 until 08:05.';
+  const answers = {
+    'GET /v1/deliveries/dlv_1/explain': (): Answer => ({ status: 200, json: { explanation } }),
+    'GET /v1/events/evt_1/explain': (): Answer => ({ status: 200, json: { explanation } }),
+  };
+  expect((await relayRun(['deliveries', 'explain', 'dlv_1'], answers)).out).toBe(`${explanation}\n`);
+  await relay?.close();
+  const byEvent = await relayRun(
+    ['deliveries', 'explain', '--event', 'evt_1', '--subscriber', 'ehr'],
+    answers,
+  );
+  expect(byEvent.out).toBe(`${explanation}\n`);
+  expect(byEvent.asked.at(-1)?.path).toBe('/v1/events/evt_1/explain?subscriberId=sub_1');
+});
+
+describe('where the relay is and how to be let in', () => {
+  for (const { env, code, because } of [
+    {
+      env: { RELAY_URL: 'ftp://a', RELAY_TOKEN: 't' },
+      code: 'relay_url_invalid',
+      because: 'it is no web address',
+    },
+    {
+      env: { RELAY_URL: 'http://u:p@a', RELAY_TOKEN: 't' },
+      code: 'relay_url_invalid',
+      because: 'it holds a password',
+    },
+    { env: { RELAY_URL: 'relay', RELAY_TOKEN: 't' }, code: 'relay_url_invalid', because: 'it is relative' },
+    {
+      env: { RELAY_URL: 'http://127.0.0.1:1', RELAY_TOKEN: 'a\nb' },
+      code: 'relay_token_invalid',
+      because: 'a token has one line',
+    },
+    {
+      env: { RELAY_URL: 'http://127.0.0.1:1' },
+      code: 'no_credentials',
+      because: 'there is neither token nor secret',
+    },
+  ]) {
+    test(`${code}: ${because}`, async () => {
+      around = await outside({ env });
+      expect(await run(['status', '--json'], around)).toBe(2);
+      expect(JSON.parse(around.err())).toMatchObject({ error: { code } });
+      expect(around.err()).not.toContain('u:p');
+    });
+  }
+
+  test('a relay that is down is named, with the command that starts it', async () => {
+    around = await outside({ env: { RELAY_TOKEN: 't', RELAY_URL: 'http://127.0.0.1:1' } });
+    expect(await run(['status'], around)).toBe(1);
+    expect(around.err()).toMatch(
+      /^relay: No relay answers at http:\/\/127\.0\.0\.1:1 .+\n {2}Start it with `relay serve`/,
+    );
+  });
+});
