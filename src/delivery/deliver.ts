@@ -49,13 +49,16 @@ export function createDeliver(dependencies: DeliverDependencies): Deliver {
     result: AttemptResult,
     signal: AbortSignal,
   ): Promise<Delivered> => {
+    let isFirstTry = true;
     while (!signal.aborted) {
       try {
         return { kind: 'recorded', after: await store.recordAttempt(claim, result) };
       } catch (error) {
         if (error instanceof ClaimLost) return { kind: 'late' };
         if (!(error instanceof StoreUnavailable)) throw error;
-        logger.warn('result waits for the store', { deliveryId: claim.delivery.id, code: error.code });
+        if (isFirstTry)
+          logger.warn('result waits for the store', { deliveryId: claim.delivery.id, code: error.code });
+        isFirstTry = false;
         await wait(clock, recordAgainMs, signal);
       }
     }

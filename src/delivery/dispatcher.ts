@@ -1,0 +1,283 @@
+import { setMaxListeners } from 'node:events';
+import PQueue from 'p-queue';
+import type { Clock } from '../clock.ts';
+import { RelayError, StoreUnavailable } from '../domain/errors.ts';
+import type { Subscriber } from '../domain/subscriber.ts';
+import type { Logger } from '../logger.ts';
+import type { AfterAttempt, DeliveryClaim, DeliveryStore, SubscriberStore } from '../store/store.ts';
+import { Alarm } from './alarm.ts';
+import type { Deliver } from './deliver.ts';
+import { HeldClaims } from './held-claims.ts';
+import { allot, type Lane, slotsOf } from './lanes.ts';
+
+export interface DispatcherDependencies {
+  readonly store: Pick<DeliveryStore, 'claimDeliveries' | 'renew' | 'nextDueAt'> &
+    Pick<SubscriberStore, 'subscribers'>;
+  readonly deliver: Deliver;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Told once, when nothing more is claimed because the store is broken or the relay has a fault. */
+  readonly onFatal: (error: unknown) => void;
+  /** Attempts under way at once, 1 or more. */
+  readonly concurrency: number;
+  /** For a subscriber that sets none of its own. */
+  readonly concurrencyPerSubscriber: number;
+  /** The longest that one exchange can take. */
+  readonly timeoutMs: number;
+  /** Default: `timeoutMs` and 15 s for the store. */
+  readonly leaseMs?: number;
+}
+
+/** Between looks at lanes that had no work while others have more than their slots. */
+const lookAgainMs = 500;
+
+/** The longest sleep: a lease that lapsed in another process wakes nobody. */
+const sleepMaxMs = 30_000;
+
+const storeAgainMs = 1_000;
+const leaseSlackMs = 15_000;
+
+/**
+ * Delivers again and again. A *look* asks every lane for due work; between looks, a slot
+ * that comes free is offered to the lanes that had more work than slots. Work is claimed
+ * for free slots only, so nothing waits in memory under a lease.
+ *
+ * It looks when it is woken, when the next delivery becomes due, and otherwise sleeps.
+ */
+export class Dispatcher {
+  readonly #dependencies: DispatcherDependencies;
+  readonly #leaseMs: number;
+  readonly #all: PQueue;
+  readonly #lanes = new Map<string, OpenLane>();
+  readonly #held: HeldClaims;
+  readonly #alarm: Alarm;
+  readonly #abort = new AbortController();
+  #isRunning = false;
+  #isTurnSet = false;
+  #turning: Promise<void> | null = null;
+  #mustTurnAgain = false;
+  #mustLook = false;
+  #isNextLookPlanned = false;
+  #areLanesStale = true;
+  #lanesReadAt = 0;
+  #isWaitingForStore = false;
+  #hasFailed = false;
+
+  /** @throws RelayError `lease_too_short` when a lease would end before its request. */
+  constructor(dependencies: DispatcherDependencies) {
+    const { concurrency, timeoutMs } = dependencies;
+    this.#dependencies = dependencies;
+    this.#leaseMs = dependencies.leaseMs ?? timeoutMs + leaseSlackMs;
+    if (this.#leaseMs <= timeoutMs) {
+      throw new RelayError(
+        'lease_too_short',
+        `A lease of ${this.#leaseMs} ms ends before a request of ${timeoutMs} ms.`,
+        { hint: 'Make the lease longer than the time-out.' },
+      );
+    }
+    this.#all = new PQueue({ concurrency });
+    this.#alarm = new Alarm(dependencies.clock, () => this.#look());
+    this.#held = new HeldClaims({
+      ...dependencies,
+      leaseMs: this.#leaseMs,
+      onError: (error) => this.#fail(error),
+    });
+    setMaxListeners(0, this.#abort.signal);
+  }
+
+  start(): void {
+    this.#isRunning = true;
+    this.wake();
+  }
+
+  /** Something may be due, or a subscriber changed: after events were recorded, a replay, a resume. */
+  wake(): void {
+    this.#areLanesStale = true;
+    this.#look();
+  }
+
+  /**
+   * Claims nothing more and waits for what is under way, `graceMs` at most; what is not
+   * done by then is cut off, stays claimed, and counts as interrupted at the next start.
+   * The store is not used once this has resolved.
+   */
+  async stop(graceMs: number): Promise<void> {
+    this.#isRunning = false;
+    this.#alarm.cancel();
+    const cancel = this.#dependencies.clock.after(graceMs, () => this.#abort.abort());
+    // What is being claimed at this moment is sent too.
+    await this.#turning;
+    await this.#all.onIdle();
+    cancel();
+    await this.#held.stop();
+  }
+
+  #look(): void {
+    this.#mustLook = true;
+    this.#turnSoon();
+  }
+
+  /** Many answers come in one tick, when the store has synced them together; one claim refills all their slots. */
+  #turnSoon(): void {
+    if (!this.#isRunning || this.#isTurnSet) return;
+    this.#isTurnSet = true;
+    setImmediate(() => {
+      this.#isTurnSet = false;
+      this.#mustTurnAgain = true;
+      this.#turning ??= this.#turn().finally(() => {
+        this.#turning = null;
+      });
+    });
+  }
+
+  async #turn(): Promise<void> {
+    try {
+      while (this.#isRunning && this.#mustTurnAgain) {
+        this.#mustTurnAgain = false;
+        await this.#fill();
+      }
+    } catch (error) {
+      if (!(error instanceof StoreUnavailable)) return this.#fail(error);
+      if (!this.#isWaitingForStore) {
+        this.#dependencies.logger.warn('dispatcher waits for the store', { code: error.code });
+      }
+      this.#isWaitingForStore = true;
+      this.#lookBy(this.#dependencies.clock.now() + storeAgainMs);
+    }
+  }
+
+  async #fill(): Promise<void> {
+    const { store, concurrency } = this.#dependencies;
+    if (this.#mustLook) {
+      this.#mustLook = false;
+      this.#isNextLookPlanned = false;
+      this.#alarm.cancel();
+      await this.#refreshLanes();
+      for (const lane of this.#lanes.values()) lane.mayHaveWork = lane.slots > 0;
+    }
+    for (;;) {
+      const slotsBySubscriber = allot([...this.#lanes.values()], concurrency);
+      if (!this.#isRunning || slotsBySubscriber.size === 0) break;
+      const claims = await store.claimDeliveries({ slotsBySubscriber, leaseMs: this.#leaseMs });
+      this.#noteWork(slotsBySubscriber, claims);
+      for (const claim of claims) void this.#run(claim);
+    }
+    await this.#planLook();
+  }
+
+  async #refreshLanes(): Promise<void> {
+    const { store, clock } = this.#dependencies;
+    if (!this.#areLanesStale && clock.now() < this.#lanesReadAt + sleepMaxMs) return;
+    this.#areLanesStale = false;
+    this.#lanesReadAt = clock.now();
+    let known: readonly Subscriber[];
+    try {
+      known = (await store.subscribers()).subscribers;
+    } catch (error) {
+      this.#areLanesStale = true;
+      throw error;
+    }
+    for (const subscriber of known) {
+      const lane = this.#laneOf(subscriber);
+      lane.follow(subscriber);
+      if (subscriber.deletedAt !== null && lane.inFlight === 0) this.#lanes.delete(subscriber.id);
+    }
+  }
+
+  #laneOf(subscriber: Subscriber): OpenLane {
+    const known = this.#lanes.get(subscriber.id);
+    if (known) return known;
+    const lane = new OpenLane(subscriber, this.#dependencies.concurrencyPerSubscriber);
+    this.#lanes.set(subscriber.id, lane);
+    return lane;
+  }
+
+  /** A lane that took fewer than offered has no more; those served go to the end of the row. */
+  #noteWork(offered: ReadonlyMap<string, number>, claims: readonly DeliveryClaim[]): void {
+    const taken = new Map<string, number>();
+    for (const { subscriber } of claims) taken.set(subscriber.id, (taken.get(subscriber.id) ?? 0) + 1);
+    for (const [subscriberId, slots] of offered) {
+      const lane = this.#lanes.get(subscriberId);
+      if (!lane) continue;
+      lane.mayHaveWork = taken.get(subscriberId) === slots;
+      if (!taken.has(subscriberId)) continue;
+      this.#lanes.delete(subscriberId);
+      this.#lanes.set(subscriberId, lane);
+    }
+  }
+
+  async #run(claim: DeliveryClaim): Promise<void> {
+    const lane = this.#laneOf(claim.subscriber);
+    const attempt = () => this.#dependencies.deliver(claim, this.#abort.signal);
+    this.#held.add(claim);
+    try {
+      const delivered = await lane.queue.add(() => this.#all.add(attempt));
+      if (delivered.kind === 'recorded') this.#learn(lane, delivered.after);
+    } catch (error) {
+      this.#fail(error);
+    } finally {
+      this.#held.remove(claim);
+      this.#turnSoon();
+    }
+  }
+
+  #learn(lane: OpenLane, { delivery, subscriber }: AfterAttempt): void {
+    lane.follow(subscriber);
+    if (delivery.dueAt !== null && lane.slots > 0) this.#lookBy(delivery.dueAt);
+  }
+
+  async #planLook(): Promise<void> {
+    // What comes sooner than planned, a retry or news, brings its own moment with it.
+    if (this.#isNextLookPlanned || !this.#isRunning) return;
+    this.#isNextLookPlanned = true;
+    const { store, clock } = this.#dependencies;
+    const isPressed = [...this.#lanes.values()].some((lane) => lane.mayHaveWork);
+    const dueAt = isPressed ? null : await store.nextDueAt();
+    this.#isWaitingForStore = false;
+    const now = clock.now();
+    // What is due and was not to be had just now is not asked for again without a pause.
+    const isOverdue = isPressed || (dueAt !== null && dueAt <= now);
+    this.#lookBy(
+      isOverdue ? now + lookAgainMs : Math.min(dueAt ?? Number.POSITIVE_INFINITY, now + sleepMaxMs),
+    );
+  }
+
+  #lookBy(at: number): void {
+    if (this.#isRunning) this.#alarm.setBy(at);
+  }
+
+  #fail(error: unknown): void {
+    this.#isRunning = false;
+    this.#alarm.cancel();
+    if (this.#hasFailed) return;
+    this.#hasFailed = true;
+    this.#dependencies.onFatal(error);
+  }
+}
+
+class OpenLane implements Lane {
+  readonly subscriberId: string;
+  readonly queue: PQueue;
+  readonly #slotsPerLane: number;
+  slots = 0;
+  isSlow = true;
+  mayHaveWork = true;
+
+  constructor(subscriber: Subscriber, slotsPerLane: number) {
+    this.subscriberId = subscriber.id;
+    this.#slotsPerLane = slotsPerLane;
+    this.queue = new PQueue({ concurrency: 1 });
+    this.follow(subscriber);
+  }
+
+  get inFlight(): number {
+    return this.queue.pending + this.queue.size;
+  }
+
+  follow(subscriber: Subscriber): void {
+    this.slots = slotsOf(subscriber, this.#slotsPerLane);
+    this.isSlow = subscriber.health.isSlow;
+    // What was claimed just before the lane slowed down is still sent at once.
+    this.queue.concurrency = subscriber.concurrency ?? this.#slotsPerLane;
+  }
+}

@@ -1,0 +1,452 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { systemClock } from '../../src/clock.ts';
+import { createDeliver, type Deliver } from '../../src/delivery/deliver.ts';
+import { Dispatcher, type DispatcherDependencies } from '../../src/delivery/dispatcher.ts';
+import type { WebhookSender } from '../../src/delivery/webhook-sender.ts';
+import { StoreBroken, StoreUnavailable } from '../../src/domain/errors.ts';
+import type { Subscriber } from '../../src/domain/subscriber.ts';
+import type { DeliveryClaim, Store } from '../../src/store/store.ts';
+import { aClinic, accepted, anEvent, claim, record } from '../store/fixtures.ts';
+import { type SimulatedClock, simulatedClock } from '../world/clock.ts';
+import { eventually, quiet } from '../world/eventually.ts';
+import { keptLog } from '../world/log.ts';
+import { recipient } from '../world/recipient.ts';
+import { loopbackSender } from '../world/sender.ts';
+import { storeInFolder } from '../world/store.ts';
+import { type ReceivingSubscriber, receivingSubscriber } from '../world/subscriber.ts';
+
+const startMs = Date.parse('2026-11-22T12:00:00Z');
+
+let sender: WebhookSender;
+let clock: SimulatedClock;
+let store: Store;
+let log: ReturnType<typeof keptLog>;
+let fatal: unknown[];
+let undo: (() => Promise<void>)[];
+let eventsMade = 0;
+let deliveredBefore: number;
+
+beforeAll(() => {
+  sender = loopbackSender(systemClock());
+});
+afterAll(() => sender.close());
+beforeEach(async () => {
+  clock = simulatedClock(startMs);
+  const folder = await storeInFolder(clock);
+  store = folder.store;
+  undo = [folder.discard];
+  log = keptLog();
+  fatal = [];
+  deliveredBefore = 0;
+  await store.saveClinic(aClinic());
+  await store.follow('clinic-1', [{ category: 'orders', startAt: 0 }]);
+});
+afterEach(async () => {
+  for (const step of undo.reverse()) await step();
+});
+
+/** A running dispatcher, stopped at the end of the test. */
+function dispatching(changes: Partial<DispatcherDependencies> = {}): Dispatcher {
+  const deliver = createDeliver({
+    store,
+    post: sender.post,
+    clock,
+    random: () => 0,
+    logger: log.logger,
+    userAgent: 'fullscript-relay/0.1.0',
+    timeoutMs: 15_000,
+  });
+  const dispatcher = new Dispatcher({
+    store,
+    deliver,
+    clock,
+    logger: log.logger,
+    onFatal: (error) => fatal.push(error),
+    concurrency: 64,
+    concurrencyPerSubscriber: 8,
+    timeoutMs: 15_000,
+    ...changes,
+  });
+  dispatcher.start();
+  undo.push(() => stopAtOnce(dispatcher));
+  return dispatcher;
+}
+
+async function stopAtOnce(dispatcher: Dispatcher): Promise<void> {
+  const stopping = dispatcher.stop(0);
+  await clock.advance(0);
+  await stopping;
+}
+
+/** A subscriber and its endpoint; `isProven`: it has taken a delivery before, as most have. */
+async function subscribed(
+  id: string,
+  { isProven = true, ...changes }: Partial<Subscriber> & { isProven?: boolean } = {},
+): Promise<ReceivingSubscriber> {
+  const endpoint = await receivingSubscriber();
+  undo.push(() => endpoint.close());
+  await store.addSubscriber(
+    recipient({ id, url: endpoint.url, sequence: 0, retrySeconds: [10, 20], ...changes, name: id }),
+  );
+  if (isProven) {
+    await recordFor([id], 1);
+    const [first] = await claim(store, 1, id);
+    await store.recordAttempt(first as DeliveryClaim, accepted);
+    deliveredBefore += 1;
+  }
+  return endpoint;
+}
+
+/** New events, each owed to all of the given subscribers. */
+async function recordFor(subscriberIds: readonly string[], count: number): Promise<void> {
+  const events = Array.from({ length: count }, () => {
+    eventsMade += 1;
+    return anEvent(`event-${eventsMade}`, { subscriberIds });
+  });
+  await record(store, events);
+}
+
+const delivered = async (count: number) =>
+  (await store.deliveryCounts(null)).delivered === deliveredBefore + count;
+
+describe('due deliveries', () => {
+  test('go out once each, whatever was there before the start and comes after', async () => {
+    const endpoints = [await subscribed('sub_a'), await subscribed('sub_b')];
+    await recordFor(['sub_a', 'sub_b'], 60);
+    const dispatcher = dispatching();
+    await eventually(() => delivered(120));
+    await recordFor(['sub_a', 'sub_b'], 60);
+    dispatcher.wake();
+    await eventually(() => delivered(240));
+    for (const { requests } of endpoints) {
+      expect(requests.length).toBe(120);
+      expect(new Set(requests.map(({ headers }) => headers['relay-delivery-id'])).size).toBe(120);
+    }
+    expect(fatal).toEqual([]);
+  });
+
+  test('are claimed for free slots only, however many are due', async () => {
+    await subscribed('sub_a');
+    await subscribed('sub_b');
+    await recordFor(['sub_a', 'sub_b'], 50);
+    let claimed = 0;
+    let most = 0;
+    const counting: Store = {
+      ...store,
+      claimDeliveries: async (ask) => {
+        const claims = await store.claimDeliveries(ask);
+        claimed += claims.length;
+        most = Math.max(most, claimed);
+        return claims;
+      },
+      recordAttempt: (...result) => store.recordAttempt(...result).finally(() => (claimed -= 1)),
+    };
+    const deliver: Deliver = async (claim) => ({
+      kind: 'recorded',
+      after: await counting.recordAttempt(claim, accepted),
+    });
+    dispatching({ store: counting, deliver, concurrency: 5, concurrencyPerSubscriber: 3 });
+    await eventually(() => delivered(100));
+    expect(most).toBe(5);
+  });
+
+  test('that are recorded while a claim is under way are not missed', async () => {
+    const endpoint = await subscribed('sub_a');
+    let dispatcher: Dispatcher | null = null;
+    let isFirst = true;
+    const claimDeliveries: Store['claimDeliveries'] = async (ask) => {
+      const claims = await store.claimDeliveries(ask);
+      if (isFirst) {
+        isFirst = false;
+        await recordFor(['sub_a'], 1);
+        dispatcher?.wake();
+      }
+      return claims;
+    };
+    dispatcher = dispatching({ store: { ...store, claimDeliveries } });
+    await endpoint.received(1);
+  });
+});
+
+describe('a lane', () => {
+  test('has the subscriber’s own number of slots, or the configured one', async () => {
+    const few = await subscribed('sub_few', { concurrency: 2 });
+    const usual = await subscribed('sub_usual');
+    for (const endpoint of [few, usual]) endpoint.answer(() => new Promise(() => {}));
+    await recordFor(['sub_few', 'sub_usual'], 20);
+    dispatching({ concurrencyPerSubscriber: 5 });
+    await eventually(() => few.open.now === 2 && usual.open.now === 5);
+    await quiet();
+    expect([few.open.most, usual.open.most]).toEqual([2, 5]);
+  });
+
+  test('has one slot until something succeeded, then all of them', async () => {
+    const endpoint = await subscribed('sub_a', { isProven: false });
+    const answers: (() => void)[] = [];
+    endpoint.answer(() => new Promise((resolve) => answers.push(() => resolve({ status: 200 }))));
+    await recordFor(['sub_a'], 20);
+    dispatching();
+    await endpoint.received(1);
+    await quiet();
+    expect(endpoint.open.now).toBe(1);
+    answers.shift()?.();
+    await eventually(() => endpoint.open.now === 8);
+  });
+
+  test('has one slot again after a failure', async () => {
+    const endpoint = await subscribed('sub_a', { concurrency: 1 });
+    await recordFor(['sub_a'], 1);
+    endpoint.answer(() => ({ status: 500 }));
+    const dispatcher = dispatching();
+    await eventually(async () => (await store.subscribers()).subscribers[0]?.health.isSlow === true);
+    await store.changeSubscriber('sub_a', { concurrency: 8 });
+    endpoint.answer(() => new Promise(() => {}));
+    await recordFor(['sub_a'], 20);
+    dispatcher.wake();
+    await endpoint.received(2);
+    await quiet();
+    expect(endpoint.open.now).toBe(1);
+  });
+
+  test('of a slow subscriber, with all others like it, takes at most half of all slots', async () => {
+    const ids = ['sub_1', 'sub_2', 'sub_3', 'sub_4', 'sub_5'];
+    const slow = await Promise.all(ids.map((id) => subscribed(id, { isProven: false })));
+    for (const endpoint of slow) endpoint.answer(() => new Promise(() => {}));
+    const healthy = await subscribed('sub_healthy');
+    await recordFor([...ids, 'sub_healthy'], 30);
+    dispatching({ concurrency: 4 });
+    await healthy.received(30);
+    await quiet();
+    expect(slow.reduce((sum, { open }) => sum + open.now, 0)).toBe(2);
+  });
+
+  test('that hangs delays nobody else', async () => {
+    const hanging = await subscribed('sub_a');
+    hanging.answer(() => new Promise(() => {}));
+    const other = await subscribed('sub_b');
+    await recordFor(['sub_a', 'sub_b'], 100);
+    dispatching({ concurrency: 16 });
+    await other.received(100);
+    expect(hanging.open.most).toBe(8);
+  });
+});
+
+describe('between due times', () => {
+  test('nothing is asked of the store, and a retry goes out when it is due', async () => {
+    const endpoint = await subscribed('sub_a');
+    endpoint.answer(() => ({ status: 503 }));
+    await recordFor(['sub_a'], 1);
+    let asked = 0;
+    const claimDeliveries: Store['claimDeliveries'] = (ask) => {
+      asked += 1;
+      return store.claimDeliveries(ask);
+    };
+    dispatching({ store: { ...store, claimDeliveries } });
+    await eventually(async () => (await store.nextDueAt()) === startMs + 10_000);
+    await quiet();
+    const before = asked;
+    await clock.advance(9_999);
+    await quiet();
+    expect([endpoint.requests.length, asked]).toEqual([1, before]);
+    endpoint.answer(() => ({ status: 200 }));
+    await clock.advance(1);
+    await eventually(() => delivered(1));
+    expect(endpoint.requests.length).toBe(2);
+  });
+
+  test('a retry is not forgotten over one of another subscriber that is due later', async () => {
+    const soon = await subscribed('sub_soon', { retrySeconds: [5] });
+    const late = await subscribed('sub_late', { retrySeconds: [600] });
+    for (const endpoint of [soon, late]) endpoint.answer(() => ({ status: 503 }));
+    await recordFor(['sub_soon'], 1);
+    const dispatcher = dispatching();
+    await eventually(async () => (await store.nextDueAt()) === startMs + 5_000);
+    await recordFor(['sub_late'], 1);
+    dispatcher.wake();
+    await late.received(1);
+    await quiet();
+    await clock.advance(5_000);
+    await soon.received(2);
+  });
+
+  test('a retry goes out although another subscriber has more than its slots', async () => {
+    const busy = await subscribed('sub_busy');
+    busy.answer(() => new Promise(() => {}));
+    const retried = await subscribed('sub_retried', { retrySeconds: [5] });
+    retried.answer(() => ({ status: 503 }));
+    await recordFor(['sub_retried'], 1);
+    dispatching();
+    await retried.received(1);
+    await eventually(async () => (await store.nextDueAt()) !== null);
+    await recordFor(['sub_busy'], 50);
+    // Not woken: what is left from an earlier start announces itself to nobody.
+    for (let passedMs = 0; passedMs <= 6_000; passedMs += 500) {
+      await clock.advance(500);
+      await quiet(20);
+    }
+    await retried.received(2);
+    await busy.received(8);
+  });
+
+  test('a subscriber that is resumed is sent to when the dispatcher is woken', async () => {
+    const endpoint = await subscribed('sub_a', { isProven: false, pauseReasons: ['person'] });
+    await recordFor(['sub_a'], 3);
+    const dispatcher = dispatching();
+    await quiet();
+    expect(endpoint.requests.length).toBe(0);
+    await store.resumeSubscriber('sub_a', { lift: ['person'], backlog: 'deliver' });
+    dispatcher.wake();
+    await eventually(() => delivered(3));
+  });
+});
+
+describe('a stop', () => {
+  test('claims nothing more, waits for what is under way, and leaves the store alone afterwards', async () => {
+    const endpoint = await subscribed('sub_a', { concurrency: 2 });
+    const answers: (() => void)[] = [];
+    endpoint.answer(() => new Promise((resolve) => answers.push(() => resolve({ status: 200 }))));
+    await recordFor(['sub_a'], 10);
+    const dispatcher = dispatching();
+    await endpoint.received(2);
+    let isStopped = false;
+    const stopping = dispatcher.stop(60_000).then(() => {
+      isStopped = true;
+    });
+    await quiet();
+    expect(isStopped).toBe(false);
+    for (const answer of answers) answer();
+    await stopping;
+    expect(endpoint.requests.length).toBe(2);
+    expect(await delivered(2)).toBe(true);
+    dispatcher.wake();
+    await clock.advance(60_000);
+    await quiet();
+    expect(endpoint.requests.length).toBe(2);
+  });
+
+  test('cuts off what is not answered within the grace; it stays claimed', async () => {
+    const endpoint = await subscribed('sub_a');
+    endpoint.answer(() => new Promise(() => {}));
+    await recordFor(['sub_a'], 1);
+    const dispatcher = dispatching();
+    await endpoint.received(1);
+    const stopping = dispatcher.stop(5_000);
+    await quiet();
+    await clock.advance(5_000);
+    await stopping;
+    const { items } = await store.deliveries({ state: 'pending' }, { limit: 10, cursor: null });
+    const [cutOff] = items.map(({ id }) => id);
+    expect(await store.attempts(cutOff as string)).toEqual([]);
+    expect(await store.startRounds([cutOff as string])).toMatchObject([{ kind: 'inFlight' }]);
+  });
+});
+
+describe('a lease', () => {
+  test('that would end before its request is refused at once', () => {
+    expect(() => dispatching({ timeoutMs: 15_000, leaseMs: 15_000 })).toThrow(
+      expect.objectContaining({ code: 'lease_too_short' }),
+    );
+  });
+
+  test('is renewed while an attempt lasts, so that nobody else makes it too', async () => {
+    await subscribed('sub_a');
+    await recordFor(['sub_a'], 1);
+    let answer: () => void = () => {};
+    const claimsSeen: DeliveryClaim[] = [];
+    const deliver: Deliver = async (claim) => {
+      claimsSeen.push(claim);
+      await new Promise<void>((resolve) => {
+        answer = resolve;
+      });
+      const result = {
+        outcome: { kind: 'accepted', status: 200 },
+        durationMs: 1,
+        excerpt: null,
+        random: 0,
+      } as const;
+      return { kind: 'recorded', after: await store.recordAttempt(claim, result) };
+    };
+    const dispatcher = dispatching({ deliver, timeoutMs: 15_000, leaseMs: 30_000 });
+    await eventually(() => claimsSeen.length === 1);
+    for (let passedMs = 0; passedMs < 120_000; passedMs += 5_000) {
+      await clock.advance(5_000);
+      dispatcher.wake();
+      await quiet(10);
+    }
+    expect(claimsSeen.length).toBe(1);
+    answer();
+    await eventually(() => delivered(1));
+    expect(fatal).toEqual([]);
+  });
+
+  test('that is lost is told', async () => {
+    const endpoint = await subscribed('sub_a');
+    endpoint.answer(() => new Promise(() => {}));
+    await recordFor(['sub_a'], 1);
+    dispatching({ store: { ...store, renew: async () => [] } });
+    await endpoint.received(1);
+    await clock.advance(10_000);
+    await eventually(() => log.lines.some(({ message }) => message === 'claim lost'));
+  });
+});
+
+describe('a store', () => {
+  const unavailable = new StoreUnavailable('disk_full', 'The disk is full.', { hint: 'Make room.' });
+
+  for (const method of ['claimDeliveries', 'subscribers', 'nextDueAt'] as const) {
+    test(`that takes no calls of ${method} for a while is asked again a second later, and that is told once`, async () => {
+      const endpoint = await subscribed('sub_a');
+      await recordFor(['sub_a'], 1);
+      let calls = 0;
+      const refusing = (ask: never) => {
+        calls += 1;
+        const answering = store[method] as (ask: never) => Promise<never>;
+        return calls <= 3 ? Promise.reject(unavailable) : answering(ask);
+      };
+      dispatching({ store: { ...store, [method]: refusing } });
+      await eventually(() => calls === 1);
+      await quiet();
+      await clock.advance(999);
+      await quiet();
+      const soFar = calls;
+      await clock.advance(1);
+      await eventually(() => calls > soFar);
+      for (let second = 0; second < 5; second += 1) {
+        await quiet(20);
+        await clock.advance(1_000);
+      }
+      await eventually(() => calls > 3);
+      await endpoint.received(1);
+      expect(fatal).toEqual([]);
+      const told = log.lines.filter(({ message }) => message === 'dispatcher waits for the store');
+      expect(told.length).toBe(1);
+    });
+  }
+
+  test('that is broken stops the dispatcher, and its owner is told once', async () => {
+    const broken = new StoreBroken('disk_failed', 'The disk failed.', { hint: 'Look at it.' });
+    await subscribed('sub_a');
+    await recordFor(['sub_a'], 20);
+    const deliver: Deliver = () => Promise.reject(broken);
+    let claims = 0;
+    const claimDeliveries: Store['claimDeliveries'] = (ask) => {
+      claims += 1;
+      return store.claimDeliveries(ask);
+    };
+    const dispatcher = dispatching({ store: { ...store, claimDeliveries }, deliver });
+    await eventually(() => fatal.length > 0);
+    dispatcher.wake();
+    await clock.advance(60_000);
+    await quiet();
+    expect(fatal).toEqual([broken]);
+    expect(claims).toBe(1);
+  });
+});
+
+test('a fault of the relay itself does not end the loop silently', async () => {
+  const fault = new TypeError('a bug');
+  await subscribed('sub_a');
+  dispatching({ store: { ...store, claimDeliveries: () => Promise.reject(fault) } });
+  await eventually(() => fatal.length > 0);
+  expect(fatal).toEqual([fault]);
+});
