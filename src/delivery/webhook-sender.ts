@@ -146,14 +146,11 @@ function exchange(
       bytesReadBefore = socket.bytesRead;
     });
     outgoing.once('response', take);
-    outgoing.once('upgrade', (_response, socket) => {
-      socket.destroy();
-      giveUp(badStatus(101));
-    });
+    outgoing.once('upgrade', () => giveUp(badStatus(101)));
     outgoing.on('error', (error) => {
       if (isSettled) return;
       if (response !== undefined) return broken(response, error);
-      if (agents === pooled && wasClosedWhileIdle(error)) return dial(fresh);
+      if (wasClosedWhileIdle(error)) return dial(fresh);
       giveUp(unanswered(error, phase()));
     });
     outgoing.end(request.body);
@@ -227,11 +224,8 @@ function exchange(
   }
 }
 
-function headersOf({ headers, body }: PostRequest): Record<string, string | number> {
-  const sent: Record<string, string | number> = {
-    'accept-encoding': 'identity',
-    'content-length': body.length,
-  };
+function headersOf({ headers }: PostRequest): Record<string, string> {
+  const sent: Record<string, string> = { 'accept-encoding': 'identity' };
   for (const name of Object.keys(headers)) {
     if (!senderOwnHeaders.has(name.toLowerCase())) sent[name] = headers[name] ?? '';
   }

@@ -1,6 +1,9 @@
+import { getEventListeners } from 'node:events';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { type Clock, systemClock } from '../../src/clock.ts';
+import { createWebhookSender } from '../../src/delivery/webhook-sender.ts';
 import { http } from './peer.ts';
 import { hostile, openGuard, request, sender, told } from './sending.ts';
 import { tlsFiles } from './tls-files.ts';
@@ -156,6 +159,7 @@ describe('an exchange that is ended from here', () => {
     await new Promise((resolve) => setImmediate(resolve));
     expect(results.map(told)).toEqual(Array(40).fill('204'));
     expect(warnings).toEqual([]);
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
   });
 });
 
@@ -212,6 +216,32 @@ describe('one deadline covers the whole exchange, and its phase is told', () => 
   });
 });
 
+test('no timer outlives its exchange', async () => {
+  const clock = systemClock();
+  let running = 0;
+  const counting: Clock = {
+    ...clock,
+    after(delayMs, then) {
+      running += 1;
+      const cancel = clock.after(delayMs, then);
+      return () => {
+        running -= 1;
+        cancel();
+      };
+    },
+  };
+  const peer = await hostile({
+    onRequest: (socket, number) => (number < 3 ? socket.write(http(200)) : socket.end('no HTTP')),
+  });
+  const { post, close } = createWebhookSender({ guard: openGuard(), clock: counting });
+  const results = [];
+  for (const needsAnswerBody of [true, false, false])
+    results.push(await post(request(peer, { needsAnswerBody })));
+  expect(results.map(told)).toEqual(['200', '200', 'badResponse HPE_INVALID_CONSTANT']);
+  expect(running).toBe(0);
+  close();
+});
+
 describe('a kept connection that the other side closed', () => {
   test('case 97: in the moment of reuse, the POST is sent once more on a fresh one', async () => {
     const peer = await hostile({
@@ -233,6 +263,17 @@ describe('a kept connection that the other side closed', () => {
     await post(request(url));
     expect(told(await post(request(url)))).toBe('200');
     expect(peer.connections()).toBe(2);
+  });
+
+  test('case 97: when all kept ones are stale, the fresh one is really fresh', async () => {
+    const peer = await hostile({
+      onRequest: (socket, number) => (number === 1 ? socket.write(http(200)) : socket.resetAndDestroy()),
+    });
+    const { post } = sender();
+    await Promise.all([post(request(peer)), post(request(peer)), post(request(peer))]);
+    expect(peer.connections()).toBe(3);
+    expect(told(await post(request(peer)))).toBe('200');
+    expect(peer.connections()).toBe(4);
   });
 
   test('but not if anything was answered', async () => {
