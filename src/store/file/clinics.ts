@@ -51,7 +51,8 @@ export function clinicPart({ commits, codec, clock }: Core): ClinicStore {
         const row = state.connections.get(connection.id);
         const known = row && codec.connection(row);
         const tokens = connection.tokens ?? known?.tokens ?? null;
-        const spareTokens = connection.spareTokens ?? known?.spareTokens ?? null;
+        const replaced = connection.tokens ? known?.tokens : known?.spareTokens;
+        const spareTokens = connection.spareTokens ?? replaced ?? null;
         record(save({ ...connection, tokens, spareTokens }));
       }),
 

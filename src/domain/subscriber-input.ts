@@ -1,0 +1,148 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { z } from 'zod';
+import { isEventTypePattern } from './event.ts';
+import { type Profile, type Subscriber, untriedHealth } from './subscriber.ts';
+
+/** Fields that the contract names and that are not built yet: refused, never ignored. */
+const unsupportedFields = ['thin', 'jwt', 'headers', 'requestsPerSecond', 'order', 'startFrom'] as const;
+
+const eventTypePattern = z.string().refine(isEventTypePattern, {
+  error: 'is no event type: write `*`, a type such as order.placed, or everything below one, such as order.*',
+});
+
+const printable = /^[\x21-\x7e]+$/;
+
+const fields = z.strictObject({
+  name: z
+    .string()
+    .regex(/^[^\p{C}]{1,100}$/u, 'must be 1 to 100 characters that can be shown')
+    .refine((name) => name.trim() === name, 'must not begin or end with a space'),
+  url: z.string().min(1, 'must not be empty').max(2048, 'must be 2,048 characters at most'),
+  profile: z.enum(['fullscript', 'standard']).optional(),
+  secret: z.string().optional(),
+  challengeToken: z
+    .string()
+    .min(8, 'must be 8 characters at least')
+    .max(256, 'must be 256 characters at most')
+    .regex(printable, 'must be printable ASCII without spaces')
+    .optional(),
+  challenge: z.literal(true, 'can only be true: one is made').optional(),
+  eventTypes: z.array(eventTypePattern).max(100, 'must be 100 patterns at most').optional(),
+  clinicIds: z
+    .array(z.string().min(1, 'must not be empty').max(1024, 'must be 1,024 characters at most'))
+    .max(1000, 'must be 1,000 clinics at most')
+    .optional(),
+  envelope: z.enum(['event', 'event_payload', 'both']).optional(),
+  handshake: z
+    .enum(['onRegistration', 'perEvent', 'off'])
+    .refine((handshake) => handshake !== 'perEvent', 'unsupported: perEvent is not built yet')
+    .optional(),
+  retrySeconds: z
+    .array(z.number().int('must be whole seconds').min(0).max(604_800, 'must be a week at most'))
+    .max(50, 'must be 50 waits at most')
+    .optional(),
+  concurrency: z.number().int('must be a whole number').min(1).max(1000).optional(),
+});
+
+const unsupported = Object.fromEntries(
+  unsupportedFields.map((field) => [field, z.never('unsupported: it is not built yet').optional()]),
+) as Record<(typeof unsupportedFields)[number], z.ZodOptional<z.ZodNever>>;
+
+const all = fields.extend(unsupported);
+
+/** A subscriber as a person describes it: the same fields in the file and in the API. */
+export const subscriberInput = all.superRefine(checkTogether);
+
+/** What may be changed afterwards; `null` takes a challenge token away. */
+export const subscriberChangeInput = all
+  .omit({ challenge: true, secret: true })
+  .extend({ challengeToken: fields.shape.challengeToken.nullable() })
+  .partial();
+
+export type SubscriberInput = z.infer<typeof subscriberInput>;
+export type SubscriberChangeInput = z.infer<typeof subscriberChangeInput>;
+
+function checkTogether(input: z.infer<typeof all>, context: z.RefinementCtx): void {
+  const { secret, profile = 'fullscript' } = input;
+  const problem = secret === undefined ? null : secretProblem(profile, secret);
+  if (problem !== null) context.addIssue({ code: 'custom', path: ['secret'], message: problem });
+  if (input.challenge && input.challengeToken !== undefined) {
+    context.addIssue({
+      code: 'custom',
+      path: ['challenge'],
+      message: 'stands beside challengeToken: give one of them',
+    });
+  }
+}
+
+const secretBytesMin = 24;
+const secretBytesMax = 64;
+
+/** What is wrong with a signing secret, as the rest of a sentence; `null` when it is good. */
+export function secretProblem(profile: Profile, secret: string): string | null {
+  if (profile === 'fullscript') {
+    if (secret.length < 32) return 'must be 32 characters at least';
+    if (secret.length > 512) return 'must be 512 characters at most';
+    return printable.test(secret) ? null : 'must be printable ASCII without spaces';
+  }
+  const base64 = secret.replace(/^whsec_/, '');
+  const bytes = Buffer.from(base64, 'base64');
+  if (bytes.toString('base64').replace(/=+$/, '') !== base64.replace(/=+$/, '')) {
+    return 'must be whsec_ and base64, as Standard Webhooks writes it';
+  }
+  if (bytes.length < secretBytesMin || bytes.length > secretBytesMax) {
+    return `must be base64 of ${secretBytesMin} to ${secretBytesMax} bytes; it has ${bytes.length}`;
+  }
+  return null;
+}
+
+/** A fresh secret in the form that the profile's receivers take. */
+export function makeSecret(profile: Profile): string {
+  return profile === 'standard'
+    ? `whsec_${randomBytes(32).toString('base64')}`
+    : randomBytes(32).toString('hex');
+}
+
+export function makeChallengeToken(): string {
+  return randomBytes(24).toString('base64url');
+}
+
+/** The id of a subscriber that stands in the configuration file: its unique name decides. */
+export function declaredSubscriberId(name: string): string {
+  return `sub_${createHash('sha256')
+    .update(JSON.stringify(['declared', name]))
+    .digest('hex')
+    .slice(0, 24)}`;
+}
+
+/** A subscriber that has received nothing yet; what the input leaves out gets its default. */
+export function newSubscriber(
+  input: SubscriberInput,
+  about: Pick<Subscriber, 'id' | 'owner' | 'isDeclared' | 'pauseReasons' | 'createdAt'>,
+): Subscriber {
+  const profile = input.profile ?? 'fullscript';
+  const challengeToken = input.challengeToken ?? (input.challenge ? makeChallengeToken() : null);
+  return {
+    ...about,
+    name: input.name,
+    url: input.url,
+    profile,
+    secrets: [{ value: input.secret ?? makeSecret(profile), expiresAt: null }],
+    challengeToken,
+    eventTypes: input.eventTypes ?? [],
+    clinicIds: input.clinicIds ?? [],
+    envelope: input.envelope ?? 'event',
+    handshake: input.handshake ?? (profile === 'fullscript' ? 'onRegistration' : 'off'),
+    retrySeconds: input.retrySeconds ?? null,
+    concurrency: input.concurrency ?? null,
+    health: untriedHealth,
+    revision: 1,
+    sequence: 0,
+    deletedAt: null,
+  };
+}
+
+/** A handshake is owed before anything is sent: there is a token to ask for, and it was not switched off. */
+export function owesHandshake(subscriber: Pick<Subscriber, 'challengeToken' | 'handshake'>): boolean {
+  return subscriber.challengeToken !== null && subscriber.handshake !== 'off';
+}
