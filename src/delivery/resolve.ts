@@ -11,9 +11,11 @@ export type Resolve = (host: string) => Promise<readonly string[]>;
  * for 40 seconds. So strangers' names never go there.
  *
  * @param isLocal names that the operator vouches for.
+ * @param servers `address:port` of name servers; none means the system's.
  */
-export function createResolve(isLocal: (host: string) => boolean): Resolve {
+export function createResolve(isLocal: (host: string) => boolean, servers: readonly string[] = []): Resolve {
   const resolver = new dns.Resolver({ timeout: 2000, tries: 2 });
+  if (servers.length > 0) resolver.setServers(servers);
   return async (host) => {
     if (isLocal(host)) return (await dns.lookup(host, { all: true })).map(({ address }) => address);
     const [ipv6, ipv4] = await Promise.allSettled([resolver.resolve6(host), resolver.resolve4(host)]);
