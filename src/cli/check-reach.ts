@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import type { AddressGuard } from '../delivery/address-guard.ts';
 import { type Finding, failure, ok, warning } from './finding.ts';
 
@@ -31,6 +32,8 @@ export async function checkSubscriber(
   const check = `subscriber ${name}`;
   const vetted = guard.vetUrl(url);
   if (vetted.kind === 'refused') return refused(check, vetted);
+  // An address is judged by the text of the URL; a name also by what it resolves to.
+  if (isIP(vetted.target.host) !== 0) return ok(check, `${vetted.target.host} may be sent to`);
   try {
     const addresses = await guard.addressesOf(vetted.target);
     if ('kind' in addresses) return refused(check, addresses);

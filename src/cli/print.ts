@@ -72,7 +72,8 @@ export function printError(to: Printer, thrown: unknown, asJson: boolean): void 
     to.note(JSON.stringify({ error: { code, message, hint, problems } }));
     return;
   }
-  to.note(`relay: ${inert(message)}`);
+  // What follows the first line tells the problems, which stand below.
+  to.note(`relay: ${inert(message.split('\n')[0] ?? '')}`);
   for (const { path, message: problem } of problems) {
     to.note(`  ${inert(path === '' ? problem : `${path}: ${problem}`)}`);
   }
@@ -87,7 +88,7 @@ function told(thrown: unknown) {
   const message = thrown instanceof Error ? thrown.message : String(thrown);
   return {
     code: 'unexpected',
-    message: message.split('\n')[0] ?? '',
+    message,
     hint: 'This is a fault of the relay itself: please report it with the command that you ran.',
     problems: [],
   };

@@ -49,17 +49,39 @@ export function configOf(
 function urlOf(around: Surroundings, env: Surroundings['env'], configPath: string): string {
   const url = env.RELAY_URL ?? '';
   if (url !== '') return checkedUrl(url);
-  const { host, port } = serverOf(around, configPath);
-  return `http://${reachable(host)}:${port}`;
+  const { host, port } = writtenServer(around, configPath);
+  return `http://${reachable(host ?? '127.0.0.1')}:${env.PORT || (port ?? 8080)}`;
 }
 
-function serverOf(around: Surroundings, configPath: string): { host: string; port: number } {
+/**
+ * The `server` of the configuration, as it is written: a client needs none of the keys
+ * and variables that the rest of the file asks for.
+ */
+function writtenServer(around: Surroundings, configPath: string): { host?: string; port?: number } {
+  const path = resolve(around.folder, configPath);
+  let text: string;
   try {
-    return configOf(around, configPath).config.server;
+    text = readTextFile(path);
   } catch (thrown) {
     const isAbsent = thrown instanceof InvalidInput && thrown.code === 'file_missing';
-    if (isAbsent && configPath === defaultConfigPath) return { host: '127.0.0.1', port: 8080 };
+    if (isAbsent && configPath === defaultConfigPath) return {};
     throw thrown;
+  }
+  const { host, port } = serverIn(text);
+  return {
+    ...(typeof host === 'string' && { host }),
+    ...(typeof port === 'number' && { port }),
+  };
+}
+
+function serverIn(text: string): { host?: unknown; port?: unknown } {
+  try {
+    return JSON.parse(text)?.server ?? {};
+  } catch (cause) {
+    throw new InvalidInput('config_invalid', 'The configuration is not JSON.', {
+      hint: 'Correct it (`relay check` says where), or set RELAY_URL.',
+      cause,
+    });
   }
 }
 
