@@ -140,7 +140,8 @@ function exchange(
         insecureHTTPParser: false,
       });
     } catch (error) {
-      return giveUp({ kind: 'unreachable', ...networkFault(error, 'send') });
+      giveUp({ kind: 'unreachable', ...networkFault(error, 'send') });
+      return;
     }
     outgoing.once('socket', (socket) => {
       bytesReadBefore = socket.bytesRead;
@@ -163,7 +164,10 @@ function exchange(
 
   function take(incoming: IncomingMessage): void {
     const status = incoming.statusCode ?? 0;
-    if (status < 200 || status > 599) return giveUp(badStatus(status));
+    if (status < 200 || status > 599) {
+      giveUp(badStatus(status));
+      return;
+    }
     response = incoming;
     if (!awaitsBody(incoming)) cancelIdleBody = clock.after(idleBodyMs, () => answered(incoming, true));
     incoming.on('data', (chunk: Buffer) => {
