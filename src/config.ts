@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { type AllowEntry, parseAllowEntry } from './domain/allow-entry.ts';
+import { clinicInput, httpUrl } from './domain/clinic-input.ts';
 import { InvalidInput, type Problem } from './domain/errors.ts';
+import { problemsOf } from './domain/problems-of.ts';
 import { subscriberInput } from './domain/subscriber-input.ts';
 
 /** Everything that is set, checked as a whole: whoever has a Config need not check again. */
@@ -41,36 +43,12 @@ const categories = ['patients', 'orders', 'treatment_plans', 'lab_orders', 'prod
 const idsDaysMin = 31;
 
 const secret = z.string().min(1, 'must not be empty');
-const httpUrl = z.string().refine((text) => {
-  const url = URL.canParse(text) ? new URL(text) : null;
-  return url !== null && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '';
-}, 'must be an http or https URL without a user');
-
 const startFrom = z
   .string()
   .refine(
     (text) => readStartFrom(text) !== null,
     'must be "now", a length of time such as 30d or 12h, or an instant',
   );
-
-const clinic = z
-  .strictObject({
-    name: z.string().min(1, 'must not be empty').max(200, 'must be 200 characters at most'),
-    accessToken: secret.optional(),
-    refreshToken: secret.optional(),
-    tokenUrl: httpUrl.optional(),
-    tokenUrlSecret: secret.optional(),
-  })
-  .superRefine((given, context) => {
-    const hasPair = given.accessToken !== undefined && given.refreshToken !== undefined;
-    const hasPart = given.accessToken !== undefined || given.refreshToken !== undefined;
-    if (given.tokenUrl === undefined ? !hasPair : hasPart) {
-      context.addIssue({
-        code: 'custom',
-        message: 'needs either accessToken and refreshToken, or tokenUrl',
-      });
-    }
-  });
 
 const allowEntry = z.string().superRefine((text, context) => {
   const entry = parseAllowEntry(text);
@@ -108,7 +86,7 @@ const definition = z.strictObject({
       path: ['pollSecondsMin'],
       error: 'must not be more than pollSecondsMax',
     }),
-  clinics: z.array(clinic).default([]),
+  clinics: z.array(clinicInput).default([]),
   subscribers: z.array(subscriberInput.and(z.object({ secret }))).default([]),
   delivery: z
     .strictObject({
@@ -168,9 +146,7 @@ export function loadConfig({ path, env, readFile }: LoadConfig): Config {
   const parsed = definition.safeParse(filled);
   if (!parsed.success) {
     const known = new Set(problems.map((problem) => problem.path));
-    for (const issue of parsed.error.issues) {
-      for (const problem of problemsOf(issue)) if (!known.has(problem.path)) problems.push(problem);
-    }
+    problems.push(...problemsOf(parsed.error, definition).filter(({ path }) => !known.has(path)));
   }
   problems.push(...keyProblems(env));
   if (parsed.success) problems.push(...crossProblems(parsed.data), ...environmentProblems(parsed.data, env));
@@ -261,66 +237,6 @@ function substitute(name: string, path: string, { env, readFile, problems }: Sub
     message: `the environment variable ${name} is not set; \`relay init\` writes a .env`,
   });
   return '';
-}
-
-function problemsOf(issue: z.core.$ZodIssue): readonly Problem[] {
-  const path = pathText(issue.path);
-  if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => {
-      const near = nearest(key, knownKeys(issue.path));
-      const message = `is not known${near === null ? '' : `; did you mean ${near}?`}`;
-      return { path: pathText([...issue.path, key]), message };
-    });
-  }
-  if (issue.code === 'invalid_type' && issue.message.endsWith('received undefined')) {
-    return [{ path, message: 'is missing' }];
-  }
-  return [{ path, message: issue.message.replace(/^Invalid input: /, '') }];
-}
-
-function pathText(path: readonly PropertyKey[]): string {
-  return path.reduce<string>((text, key) => {
-    if (typeof key === 'number') return `${text}[${key}]`;
-    return text === '' ? String(key) : `${text}.${String(key)}`;
-  }, '');
-}
-
-/** The keys of the object at a path of the definition. */
-function knownKeys(path: readonly PropertyKey[]): readonly string[] {
-  let schema = configJsonSchema() as JsonSchema | undefined;
-  for (const key of path)
-    schema = typeof key === 'number' ? schema?.items : schema?.properties?.[String(key)];
-  const parts = [schema, ...(schema?.allOf ?? [])];
-  return parts.flatMap((part) => Object.keys(part?.properties ?? {}));
-}
-
-interface JsonSchema {
-  readonly properties?: Readonly<Record<string, JsonSchema>>;
-  readonly items?: JsonSchema;
-  readonly allOf?: readonly JsonSchema[];
-}
-
-/** The most similar name, if one is similar at all. */
-function nearest(name: string, known: readonly string[]): string | null {
-  let best: { name: string; distance: number } | null = null;
-  for (const candidate of known) {
-    const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
-    if (best === null || distance < best.distance) best = { name: candidate, distance };
-  }
-  return best !== null && best.distance <= Math.max(2, name.length / 3) ? best.name : null;
-}
-
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const same = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(same, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
 }
 
 function crossProblems(config: z.infer<typeof definition>): readonly Problem[] {
