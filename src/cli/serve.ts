@@ -8,10 +8,10 @@ import { type CommonOptions, verb } from './verb.ts';
 export function addServe(program: Command, around: Surroundings): void {
   verb(program, 'serve', 'run the relay: poll, deliver, answer the API').action(
     async (options: CommonOptions) => {
-      const { config, env } = configOf(around, options.config);
+      const { config } = configOf(around, options.config);
       const { startRelay } = await import('../main.ts');
       const logger = jsonLogger('info');
-      const relay = await startRelay({ config, env, logger });
+      const relay = await startRelay({ config, logger });
       const to = printer(around.stdout, around.stderr, around.env);
       to.note(`The relay answers at ${relay.url}; Ctrl-C stops it.`);
       await untilStopped(around, relay);

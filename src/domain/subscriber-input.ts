@@ -107,12 +107,16 @@ export function makeChallengeToken(): string {
   return randomBytes(24).toString('base64url');
 }
 
-/** The id of a subscriber that stands in the configuration file: its unique name decides. */
-export function declaredSubscriberId(name: string): string {
-  return `sub_${createHash('sha256')
-    .update(JSON.stringify(['declared', name]))
-    .digest('hex')
-    .slice(0, 24)}`;
+/**
+ * The id of a subscriber that stands in the configuration file: its unique name decides.
+ *
+ * @param deletedBefore how many of that name were deleted: a name that comes back is a new subscriber.
+ */
+export function declaredSubscriberId(name: string, deletedBefore: number): string {
+  const digest = createHash('sha256')
+    .update(JSON.stringify(['declared', name, deletedBefore]))
+    .digest('hex');
+  return `sub_${digest.slice(0, 24)}`;
 }
 
 /** A subscriber that has received nothing yet; what the input leaves out gets its default. */

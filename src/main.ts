@@ -1,0 +1,203 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { type Clock, systemClock } from './clock.ts';
+import { type Config, readStartFrom } from './config.ts';
+import { createAddressGuard } from './delivery/address-guard.ts';
+import { declareSubscribers } from './delivery/declared-subscribers.ts';
+import { createDeliver } from './delivery/deliver.ts';
+import { Dispatcher } from './delivery/dispatcher.ts';
+import { createHandshake } from './delivery/handshake.ts';
+import { OwedHandshakes } from './delivery/owed-handshakes.ts';
+import { createWebhookSender } from './delivery/webhook-sender.ts';
+import { RelayError, StoreBroken } from './domain/errors.ts';
+import type { Logger } from './logger.ts';
+import { RequestBudget } from './source/budget.ts';
+import { ClinicAccess } from './source/clinic-access.ts';
+import { declareClinics } from './source/declared-clinics.ts';
+import { createEventsApi } from './source/events-api.ts';
+import { createOAuth, type OAuth } from './source/oauth.ts';
+import { Poller } from './source/poller.ts';
+import { fairSchedule } from './source/schedule.ts';
+import { ConnectionTokens } from './source/tokens.ts';
+import { createVendorHttp } from './source/vendor-http.ts';
+import { realDisk } from './store/file/disk.ts';
+import { type FileStore, openFileStore } from './store/file/file-store.ts';
+import { kernelLock } from './store/file/lock.ts';
+import type { Store } from './store/store.ts';
+
+export interface RelayOptions {
+  readonly config: Config;
+  readonly logger: Logger;
+  readonly clock?: Clock;
+  /** In [0, 1). */
+  readonly random?: () => number;
+}
+
+export interface RunningRelay {
+  /** Where its API answers. */
+  readonly url: string;
+  readonly store: Store;
+  /** Polls and claims nothing more, lets what is under way end, and releases the store. */
+  stop(): Promise<void>;
+  /** Rejects when the relay cannot go on; the process has to end, and the next start recovers. */
+  readonly failed: Promise<never>;
+}
+
+/** A deploy's grace is often 30 s; what is not done by then is interrupted and made again. */
+const stopGraceMs = 20_000;
+
+/** Puts the rooms together: the only place that knows which store, which sender and which clock. */
+export async function startRelay({
+  config,
+  logger,
+  clock = systemClock(),
+  random = Math.random,
+}: RelayOptions): Promise<RunningRelay> {
+  const failure = failures(logger);
+  const store = await openStore(config, { clock, random, logger, onFatal: failure.report });
+  try {
+    const delivering = wayOut(config, { store, clock, random, logger, onFatal: failure.report });
+    const polling = wayIn(config, {
+      store,
+      clock,
+      random,
+      logger,
+      onFatal: failure.report,
+      onRecorded: () => delivering.dispatcher.wake(),
+    });
+    await declareSubscribers(config.subscribers, { store, clock, logger });
+    await declareClinics(store, config.clinics, { clock, logger });
+    delivering.dispatcher.start();
+    delivering.handshakes.start();
+    polling.poller.start();
+    return {
+      url: '',
+      store,
+      failed: failure.happened,
+      async stop() {
+        await Promise.all([
+          polling.poller.stop(stopGraceMs),
+          delivering.handshakes.stop(),
+          delivering.dispatcher.stop(stopGraceMs),
+        ]);
+        delivering.sender.close();
+        await store.close();
+      },
+    };
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+interface Shared {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly logger: Logger;
+  readonly onFatal: (error: unknown) => void;
+}
+
+async function openStore(config: Config, shared: Omit<Shared, 'store'>): Promise<FileStore> {
+  const { clock, random, logger, onFatal } = shared;
+  const store = await openFileStore({
+    path: resolve(config.store.path),
+    masterKeys: { current: config.keys.masterKey, previous: config.keys.previousMasterKey },
+    disk: realDisk,
+    lock: kernelLock,
+    clock,
+    random,
+    onTrouble: (trouble) => {
+      if (trouble === null) logger.info('The delivery log takes writes again.');
+      else if (trouble instanceof StoreBroken) onFatal(trouble);
+      else logger.error(trouble.message, { code: trouble.code, hint: trouble.hint });
+    },
+  });
+  const { cut, events, deliveries, interrupted } = store.recovery;
+  logger.info('The delivery log is open.', { path: config.store.path, events, deliveries, interrupted });
+  if (cut)
+    logger.warn('A torn tail was cut off the journal and kept aside: nothing acknowledged was in it.', cut);
+  return store;
+}
+
+function wayOut(config: Config, { store, clock, random, logger, onFatal }: Shared) {
+  const { allow, allowPrivateAddresses, allowHttp, timeoutMs, concurrency, concurrencyPerSubscriber } =
+    config.delivery;
+  const guard = createAddressGuard({
+    allow,
+    allowPrivateAddresses,
+    allowHttp,
+    ownAddresses: [{ host: config.server.host, port: config.server.port }],
+  });
+  const sender = createWebhookSender({ guard, clock });
+  const { post } = sender;
+  const deliver = createDeliver({ store, post, clock, random, logger, userAgent, timeoutMs });
+  const dispatcher = new Dispatcher({
+    store,
+    deliver,
+    clock,
+    logger,
+    onFatal,
+    concurrency,
+    concurrencyPerSubscriber,
+    timeoutMs,
+  });
+  const shakeHands = createHandshake({ post, clock, logger, userAgent });
+  const onPassed = () => dispatcher.wake();
+  const handshakes = new OwedHandshakes({ store, shakeHands, clock, logger, onPassed, onFatal });
+  return { guard, sender, shakeHands, dispatcher, handshakes };
+}
+
+function wayIn(config: Config, shared: Shared & { readonly onRecorded: () => void }) {
+  const { store, clock, random, logger, onFatal, onRecorded } = shared;
+  const { source } = config;
+  const http = createVendorHttp({ userAgent });
+  const budget = new RequestBudget({ ...source, store, clock, random, logger });
+  const oauth = createOAuth(http, source, clock);
+  const counted: OAuth = { ...oauth, refresh: (token) => budget.run('token', () => oauth.refresh(token)) };
+  const tokens = new ConnectionTokens({ store, oauth: counted, clock, logger });
+  const api = createEventsApi(http, source.apiUrl, clock);
+  const access = new ClinicAccess({ store, api, tokens, budget });
+  const poller = new Poller({
+    store,
+    access,
+    tokens,
+    schedule: fairSchedule({ ...source, random }),
+    clock,
+    logger,
+    categories: source.categories,
+    overlapDays: source.overlapDays,
+    sweepHours: source.sweepHours,
+    startAt: startAtOf(source.startFrom),
+    onRecorded,
+    onFatal,
+  });
+  return { poller, oauth };
+}
+
+function startAtOf(startFrom: string): (vendorNow: number) => number {
+  const start = readStartFrom(startFrom);
+  if (start === null) throw new Error(`checked before: ${startFrom}`);
+  return (vendorNow) => ('at' in start ? start.at : vendorNow - start.agoMs);
+}
+
+/** The first thing that ends the relay, told once. */
+function failures(logger: Logger) {
+  let report = (_error: unknown): void => {};
+  const happened = new Promise<never>((_, reject) => {
+    report = (error) => {
+      const { code, hint } =
+        error instanceof RelayError ? error : { code: 'fault', hint: 'Please report this; the log is safe.' };
+      logger.error(error instanceof Error ? error.message : 'The relay has a fault.', { code, hint });
+      reject(error);
+    };
+  });
+  // Whoever waits for it hears of it; nobody has to.
+  happened.catch(() => {});
+  return { happened, report: (error: unknown) => report(error) };
+}
+
+const packageJson = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+const userAgent = `fullscript-relay/${packageJson.version}`;

@@ -1,0 +1,111 @@
+import PQueue from 'p-queue';
+import { type Clock, wait } from '../clock.ts';
+import { StoreUnavailable } from '../domain/errors.ts';
+import type { Logger } from '../logger.ts';
+import type { BudgetStore } from '../store/store.ts';
+
+/** Who goes first when requests wait: what is half done before what is new. */
+export type RequestKind = 'token' | 'retrieve' | 'list';
+
+const priority: Readonly<Record<RequestKind, number>> = { token: 2, retrieve: 1, list: 0 };
+
+export interface BudgetDependencies {
+  readonly store: BudgetStore;
+  readonly clock: Clock;
+  /** In [0, 1). */
+  readonly random: () => number;
+  readonly logger: Logger;
+  readonly requestsPerFiveMinutes: number;
+}
+
+/** The vendor's rolling window. Source: Fullscript, "Rate limits". */
+const windowMs = 5 * 60_000;
+const requestsAtOnce = 8;
+const blockMax = 50;
+const storeAgainMs = 1_000;
+const firstBackoffMs = 30_000;
+const lastBackoffMs = 10 * 60_000;
+
+/**
+ * The app's request budget: never more than the limit in any five minutes, over all
+ * clinics, processes and restarts. Requests are taken from the store in small blocks.
+ */
+export class RequestBudget {
+  readonly #dependencies: BudgetDependencies;
+  readonly #queue = new PQueue({ concurrency: requestsAtOnce });
+  #block = { left: 0, untilMs: 0 };
+  #reserving: Promise<void> | null = null;
+  #pausedUntil = 0;
+  #backoffMs = firstBackoffMs;
+
+  constructor(dependencies: BudgetDependencies) {
+    this.#dependencies = dependencies;
+  }
+
+  /** Runs one request when there is room for it. */
+  async run<Answer>(kind: RequestKind, request: () => Promise<Answer>): Promise<Answer> {
+    const answer = await this.#queue.add(
+      async () => {
+        await this.#takeOne();
+        return request();
+      },
+      { priority: priority[kind] },
+    );
+    return answer as Answer;
+  }
+
+  /** The vendor asked for air: nothing is sent until then, over the whole app. */
+  pause(retryAfterMs: number | null): void {
+    const { clock, random, logger } = this.#dependencies;
+    const pauseMs = retryAfterMs ?? Math.round(this.#backoffMs * (1 + random() * 0.1));
+    if (retryAfterMs === null) this.#backoffMs = Math.min(this.#backoffMs * 2, lastBackoffMs);
+    const until = clock.now() + pauseMs;
+    if (until <= this.#pausedUntil) return;
+    this.#pausedUntil = until;
+    logger.warn('Fullscript asks the app to slow down.', { pauseMs });
+  }
+
+  /** A request was answered: the next pause without a Retry-After begins short again. */
+  answered(): void {
+    this.#backoffMs = firstBackoffMs;
+  }
+
+  /** Epoch milliseconds; in the past when nothing is paused. */
+  get pausedUntil(): number {
+    return this.#pausedUntil;
+  }
+
+  async #takeOne(): Promise<void> {
+    const { clock } = this.#dependencies;
+    for (;;) {
+      const pauseMs = this.#pausedUntil - clock.now();
+      if (pauseMs > 0) {
+        await wait(clock, pauseMs);
+        continue;
+      }
+      if (this.#block.left > 0 && this.#block.untilMs > clock.monotonic()) {
+        this.#block.left--;
+        return;
+      }
+      this.#reserving ??= this.#reserve().finally(() => {
+        this.#reserving = null;
+      });
+      await this.#reserving;
+    }
+  }
+
+  async #reserve(): Promise<void> {
+    const { store, clock, requestsPerFiveMinutes } = this.#dependencies;
+    const waiting = this.#queue.size + this.#queue.pending;
+    const count = Math.min(Math.max(waiting, 1), blockMax, requestsPerFiveMinutes);
+    try {
+      const askedAt = clock.monotonic();
+      const block = await store.reserveRequests({ count, limit: requestsPerFiveMinutes, windowMs });
+      if (block.granted === 0) return await wait(clock, block.retryInMs);
+      this.#block = { left: block.granted, untilMs: askedAt + block.useWithinMs };
+    } catch (error) {
+      if (!(error instanceof StoreUnavailable)) throw error;
+      await wait(clock, storeAgainMs);
+    }
+  }
+}

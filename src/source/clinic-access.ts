@@ -1,0 +1,110 @@
+import type { Connection } from '../domain/clinic.ts';
+import type { ClinicStore } from '../store/store.ts';
+import type { RequestBudget, RequestKind } from './budget.ts';
+import type { EventsApi, ListPage, Refusal, RetrievedEvent, Unreadable, VendorClinic } from './events-api.ts';
+import type { ConnectionTokens } from './tokens.ts';
+
+/** No connection of the clinic can be used now. */
+export interface NoAccess {
+  readonly kind: 'noAccess';
+  readonly detail: string;
+}
+
+export type ListEvents = (ask: {
+  readonly clinicId: string;
+  readonly category: string;
+  readonly afterDay: string;
+  readonly page: number;
+}) => Promise<ListPage | Refusal | NoAccess>;
+
+export type RetrieveEvent = (ask: {
+  readonly clinicId: string;
+  readonly eventId: string;
+}) => Promise<RetrievedEvent | Unreadable | Refusal | NoAccess>;
+
+export interface ClinicAccessDependencies {
+  readonly store: Pick<ClinicStore, 'connections'>;
+  readonly api: EventsApi;
+  readonly tokens: ConnectionTokens;
+  readonly budget: RequestBudget;
+}
+
+type Answered = { readonly kind: string };
+
+/** The vendor's API by clinic: with a token of one of its users, within the budget. */
+export class ClinicAccess {
+  readonly #dependencies: ClinicAccessDependencies;
+
+  constructor(dependencies: ClinicAccessDependencies) {
+    this.#dependencies = dependencies;
+  }
+
+  readonly list: ListEvents = ({ clinicId, ...ask }) =>
+    this.#asClinic(clinicId, 'list', (accessToken) => this.#dependencies.api.list(accessToken, ask));
+
+  readonly retrieve: RetrieveEvent = ({ clinicId, eventId }) =>
+    this.#asClinic(clinicId, 'retrieve', (accessToken) =>
+      this.#dependencies.api.retrieve(accessToken, eventId),
+    );
+
+  /** The clinic of a connection's user, as the vendor names it. */
+  async clinicOf(connection: Connection): Promise<VendorClinic | Refusal | NoAccess> {
+    const answer = await this.#asConnection(connection, 'list', (accessToken) =>
+      this.#dependencies.api.clinic(accessToken),
+    );
+    if (answer.kind === 'unauthorized') {
+      await this.#dependencies.tokens.giveUp(connection.id, 'the vendor refuses a fresh token');
+    }
+    return answer;
+  }
+
+  /**
+   * A 401 may mean an expired token, a missing scope or a revoked authorization, and the
+   * vendor does not say which: the token is renewed once; if it is refused again,
+   * `GET /clinic` tells the scope (it works) from the rest (it does not).
+   */
+  async #asClinic<Answer extends Answered>(
+    clinicId: string,
+    kind: RequestKind,
+    ask: (accessToken: string) => Promise<Answer | Refusal>,
+  ): Promise<Answer | Refusal | NoAccess> {
+    const connections = await this.#dependencies.store.connections();
+    const connection = connections.find((each) => each.clinicId === clinicId && each.state === 'working');
+    if (!connection) return { kind: 'noAccess', detail: 'no connection of the clinic works' };
+    const answer = await this.#asConnection(connection, kind, ask);
+    if (answer.kind !== 'unauthorized') return answer;
+    const clinic = await this.clinicOf(connection);
+    if (clinic.kind === 'clinic') return { kind: 'forbidden' };
+    if (clinic.kind === 'unauthorized')
+      return { kind: 'noAccess', detail: 'the vendor refuses a fresh token' };
+    return clinic;
+  }
+
+  async #asConnection<Answer extends Answered>(
+    connection: Connection,
+    kind: RequestKind,
+    ask: (accessToken: string) => Promise<Answer | Refusal>,
+  ): Promise<Answer | Refusal | NoAccess> {
+    const { tokens, budget } = this.#dependencies;
+    const run = async (accessToken: string): Promise<Answer | Refusal> => {
+      const answer = await budget.run(kind, () => ask(accessToken));
+      if (isLimited(answer)) budget.pause(answer.retryAfterMs);
+      else budget.answered();
+      return answer;
+    };
+    const first = await tokens.current(connection);
+    if (first.kind !== 'token') return { kind: 'noAccess', detail: first.detail };
+    let answer = await run(first.accessToken);
+    if (answer.kind === 'unauthorized') {
+      const renewed = await tokens.renew(connection.id, first.accessToken);
+      if (renewed.kind !== 'token') return { kind: 'noAccess', detail: renewed.detail };
+      answer = await run(renewed.accessToken);
+    }
+    if (answer.kind !== 'unauthorized' && answer.kind !== 'unavailable') await tokens.worked(connection);
+    return answer;
+  }
+}
+
+function isLimited(answer: Answered): answer is Extract<Refusal, { kind: 'limited' }> {
+  return answer.kind === 'limited';
+}

@@ -1,0 +1,212 @@
+import type { Clock } from '../clock.ts';
+import { readRetryAfterMs } from '../domain/backoff.ts';
+import { rawJsonAt } from '../wire/raw-json.ts';
+import type { VendorAnswer, VendorHttp } from './vendor-http.ts';
+
+/** What the vendor answered instead of what was asked for. */
+export type Refusal =
+  /** The token is expired, revoked, or lacks the scope: the vendor does not say which. */
+  | { readonly kind: 'unauthorized' }
+  | { readonly kind: 'forbidden' }
+  | { readonly kind: 'notFound' }
+  /** 429, or 503: the whole app is asked for air. */
+  | { readonly kind: 'limited'; readonly status: number; readonly retryAfterMs: number | null }
+  /** It may pass by itself. */
+  | { readonly kind: 'unavailable'; readonly detail: string }
+  /** Another 4xx: asking again the same way would not help. */
+  | { readonly kind: 'rejected'; readonly status: number };
+
+/** An item of a list. The documentation promises an id and nothing more. */
+export interface ListItem {
+  /** `null` when it has none that can be used. */
+  readonly id: string | null;
+  readonly type: string | null;
+  /** Epoch milliseconds. */
+  readonly createdAt: number | null;
+  readonly clinicId: string | null;
+  /** What to call it when it has no id. */
+  readonly text: string;
+}
+
+export interface ListPage {
+  readonly kind: 'page';
+  readonly items: readonly ListItem[];
+  /** `null` after the last. */
+  readonly nextPage: number | null;
+  readonly vendorNow: number | null;
+}
+
+export interface RetrievedEvent {
+  readonly kind: 'event';
+  /** The exact text of the event object. */
+  readonly body: string;
+  readonly type: string | null;
+  readonly createdAt: number | null;
+  readonly clinicId: string | null;
+}
+
+export type Unreadable =
+  | { readonly kind: 'unreadable'; readonly detail: string }
+  | { readonly kind: 'tooLarge'; readonly detail: string };
+
+export interface VendorClinic {
+  readonly kind: 'clinic';
+  readonly id: string;
+  readonly name: string;
+  readonly vendorNow: number | null;
+}
+
+/** The vendor's events API under one access token. */
+export interface EventsApi {
+  /** @param ask.afterDay `yyyy-mm-dd`: events of later days; whether of that day, too, the vendor does not say. */
+  list(
+    accessToken: string,
+    ask: { readonly category: string; readonly afterDay: string; readonly page: number },
+  ): Promise<ListPage | Refusal>;
+  retrieve(accessToken: string, eventId: string): Promise<RetrievedEvent | Unreadable | Refusal>;
+  /** The clinic of the token's user. */
+  clinic(accessToken: string): Promise<VendorClinic | Refusal>;
+}
+
+/** The vendor's maximum. */
+const pageSize = 100;
+
+export function createEventsApi(http: VendorHttp, apiUrl: string, clock: Clock): EventsApi {
+  const get = (path: string, accessToken: string) =>
+    http({ method: 'GET', url: `${apiUrl}${path}`, accessToken });
+
+  return {
+    async list(accessToken, { category, afterDay, page }) {
+      const query = new URLSearchParams({
+        created_at: `>${afterDay}`,
+        sort_by: 'created_at',
+        order_by: 'ASC',
+        'page[number]': String(page),
+        'page[size]': String(pageSize),
+      });
+      const answer = await get(`/events/${encodeURIComponent(category)}?${query}`, accessToken);
+      const read = readJson(answer, clock);
+      if (read.kind === 'tooLarge') return { kind: 'unavailable', detail: read.detail };
+      return read.kind === 'json' ? pageOf(read, page) : read;
+    },
+
+    async retrieve(accessToken, eventId) {
+      const answer = await get(`/events/${encodeURIComponent(eventId)}`, accessToken);
+      const read = readJson(answer, clock);
+      if (read.kind === 'unavailable' && answer.kind === 'answered' && answer.status < 400) {
+        return { kind: 'unreadable', detail: read.detail };
+      }
+      return read.kind === 'json' ? eventOf(read, eventId) : read;
+    },
+
+    async clinic(accessToken) {
+      const read = readJson(await get('/clinic', accessToken), clock);
+      if (read.kind === 'tooLarge') return { kind: 'unavailable', detail: read.detail };
+      if (read.kind !== 'json') return read;
+      const clinic = member(read.value, 'clinic') ?? read.value;
+      const id = textOf(member(clinic, 'id'));
+      if (id === null) return { kind: 'unavailable', detail: 'the answer names no clinic' };
+      return { kind: 'clinic', id, name: textOf(member(clinic, 'name')) ?? id, vendorNow: read.vendorNow };
+    },
+  };
+}
+
+interface ReadJson {
+  readonly kind: 'json';
+  readonly value: unknown;
+  readonly text: string;
+  readonly vendorNow: number | null;
+}
+
+function readJson(
+  answer: VendorAnswer,
+  clock: Clock,
+): ReadJson | Refusal | Extract<Unreadable, { kind: 'tooLarge' }> {
+  if (answer.kind === 'unreachable') return { kind: 'unavailable', detail: answer.detail };
+  if (answer.kind === 'tooLarge') return { kind: 'tooLarge', detail: `more than ${answer.bytesMax} bytes` };
+  const { status } = answer;
+  if (status === 401) return { kind: 'unauthorized' };
+  if (status === 403) return { kind: 'forbidden' };
+  if (status === 404) return { kind: 'notFound' };
+  if (status === 429 || status === 503) {
+    return { kind: 'limited', status, retryAfterMs: readRetryAfterMs(answer.retryAfter, clock.wall()) };
+  }
+  if (status >= 400 && status < 500) return { kind: 'rejected', status };
+  if (status !== 200) return { kind: 'unavailable', detail: `status ${status}` };
+  try {
+    // Bytes that are no UTF-8 would be replaced, and forwarded as something else.
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(answer.body);
+    return { kind: 'json', value: JSON.parse(text), text, vendorNow: answer.vendorNow };
+  } catch {
+    return { kind: 'unavailable', detail: 'the answer is not JSON' };
+  }
+}
+
+function pageOf({ value, vendorNow }: ReadJson, page: number): ListPage | Refusal {
+  const items = itemsOf(value);
+  if (items === null) return { kind: 'unavailable', detail: 'the answer holds no list' };
+  const meta = member(value, 'meta');
+  const next = member(meta, 'next_page');
+  // Without a word about the next page, a full one may have a successor.
+  const guessed = meta === undefined && items.length >= pageSize ? page + 1 : null;
+  return {
+    kind: 'page',
+    items: items.map(itemOf),
+    nextPage: typeof next === 'number' ? next : guessed,
+    vendorNow,
+  };
+}
+
+/** The documentation shows `events`; any other list beside `meta` is taken for it. */
+function itemsOf(value: unknown): readonly unknown[] | null {
+  if (Array.isArray(value)) return value;
+  const events = member(value, 'events');
+  if (Array.isArray(events)) return events;
+  if (typeof value !== 'object' || value === null) return null;
+  return Object.values(value).find(Array.isArray) ?? null;
+}
+
+function itemOf(item: unknown): ListItem {
+  const text = JSON.stringify(item) ?? 'null';
+  if (typeof item === 'string')
+    return { id: textOf(item), type: null, createdAt: null, clinicId: null, text };
+  return {
+    id: textOf(member(item, 'id')),
+    type: textOf(member(item, 'type')),
+    createdAt: instantOf(member(item, 'created_at')),
+    clinicId: textOf(member(item, 'clinic_id')),
+    text,
+  };
+}
+
+function eventOf({ value, text }: ReadJson, eventId: string): RetrievedEvent | Unreadable {
+  for (const path of [['event'], ['event_payload', 'event'], []]) {
+    const event = path.reduce<unknown>(member, value);
+    if (textOf(member(event, 'id')) !== eventId) continue;
+    const body = rawJsonAt(text, path);
+    if (body === null) continue;
+    return {
+      kind: 'event',
+      body,
+      type: textOf(member(event, 'type')),
+      createdAt: instantOf(member(event, 'created_at')),
+      clinicId: textOf(member(event, 'clinic_id')),
+    };
+  }
+  return { kind: 'unreadable', detail: 'the answer does not hold the event that was asked for' };
+}
+
+function member(value: unknown, key: string): unknown {
+  if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return undefined;
+  return (value as Record<string, unknown>)[key];
+}
+
+function textOf(value: unknown): string | null {
+  return typeof value === 'string' && value !== '' ? value : null;
+}
+
+function instantOf(value: unknown): number | null {
+  if (typeof value !== 'string' || !/^\d{4}-\d{2}-\d{2}T/.test(value)) return null;
+  const at = Date.parse(value);
+  return Number.isNaN(at) ? null : at;
+}

@@ -1,0 +1,129 @@
+import type { Clock } from '../clock.ts';
+import { readRetryAfterMs } from '../domain/backoff.ts';
+import type { Tokens } from '../domain/clinic.ts';
+import type { VendorAnswer, VendorHttp } from './vendor-http.ts';
+
+export interface VendorApp {
+  readonly apiUrl: string;
+  readonly clientId: string;
+  readonly clientSecret: string;
+  readonly redirectUri: string;
+}
+
+export type TokenAnswer =
+  | { readonly kind: 'tokens'; readonly tokens: Tokens }
+  /** The grant is spent or revoked: a person has to authorize again. */
+  | { readonly kind: 'invalidGrant' }
+  /** It may pass by itself; also when the app's own id or secret is refused, which only its operator can mend. */
+  | { readonly kind: 'unavailable'; readonly detail: string; readonly retryAfterMs: number | null };
+
+/** Where access tokens come from. */
+export interface OAuth {
+  /** A fresh pair for a refresh token; an answer without a new refresh token keeps the old one. */
+  refresh(refreshToken: string): Promise<TokenAnswer>;
+  /** Asks the operator's own app: `{accessToken, expiresAt}`. */
+  askTokenUrl(url: string, secret: string | null): Promise<TokenAnswer>;
+  /** Ends both tokens at the vendor; whether that worked is of no consequence here. */
+  revoke(tokens: Tokens): Promise<void>;
+}
+
+/** Source: Fullscript, "Request access token". */
+const usualLifeSeconds = 7_200;
+const lifeSecondsMin = 60;
+const lifeSecondsMax = 86_400;
+
+export function createOAuth(http: VendorHttp, app: VendorApp, clock: Clock): OAuth {
+  const { apiUrl, clientId, clientSecret, redirectUri } = app;
+  const credentials = { client_id: clientId, client_secret: clientSecret };
+
+  return {
+    async refresh(refreshToken) {
+      const json = {
+        ...credentials,
+        grant_type: 'refresh_token',
+        refresh_token: refreshToken,
+        redirect_uri: redirectUri,
+      };
+      const answer = await http({ method: 'POST', url: `${apiUrl}/oauth/token`, json });
+      const read = readAnswer(answer, clock);
+      if (read.kind !== 'json') return read;
+      const given = member(read.value, 'oauth') ?? read.value;
+      const accessToken = member(given, 'access_token');
+      const renewed = member(given, 'refresh_token');
+      if (typeof accessToken !== 'string' || accessToken === '')
+        return unavailable('the answer holds no token');
+      return {
+        kind: 'tokens',
+        tokens: {
+          accessToken,
+          refreshToken: typeof renewed === 'string' && renewed !== '' ? renewed : refreshToken,
+          expiresAt: clock.now() + lifeSecondsOf(member(given, 'expires_in')) * 1000,
+        },
+      };
+    },
+
+    async askTokenUrl(url, secret) {
+      const answer = await http({ method: 'GET', url, ...(secret !== null && { accessToken: secret }) });
+      const read = readAnswer(answer, clock);
+      if (read.kind === 'invalidGrant') return unavailable('the token URL refused');
+      if (read.kind !== 'json') return read;
+      const accessToken = member(read.value, 'accessToken');
+      if (typeof accessToken !== 'string' || accessToken === '')
+        return unavailable('the answer holds no accessToken');
+      const expiresAt = instantOf(member(read.value, 'expiresAt')) ?? clock.now() + lifeSecondsMin * 1000;
+      return { kind: 'tokens', tokens: { accessToken, refreshToken: null, expiresAt } };
+    },
+
+    async revoke({ accessToken, refreshToken }) {
+      for (const token of [accessToken, refreshToken]) {
+        if (token === null) continue;
+        await http({ method: 'POST', url: `${apiUrl}/oauth/revoke`, json: { ...credentials, token } });
+      }
+    },
+  };
+}
+
+/** Counted from receipt: the vendor's clock is nobody's business here. Values that make no sense become short or usual ones. */
+export function lifeSecondsOf(expiresIn: unknown): number {
+  const seconds = typeof expiresIn === 'string' ? Number(expiresIn) : expiresIn;
+  if (typeof seconds !== 'number' || !Number.isFinite(seconds)) return usualLifeSeconds;
+  return Math.min(Math.max(seconds, lifeSecondsMin), lifeSecondsMax);
+}
+
+function readAnswer(
+  answer: VendorAnswer,
+  clock: Clock,
+): { readonly kind: 'json'; readonly value: unknown } | Exclude<TokenAnswer, { kind: 'tokens' }> {
+  if (answer.kind === 'unreachable') return unavailable(answer.detail);
+  if (answer.kind === 'tooLarge') return unavailable('the answer is too large');
+  const { status } = answer;
+  let value: unknown;
+  try {
+    value = JSON.parse(answer.body.toString());
+  } catch {
+    value = null;
+  }
+  if ((status === 400 || status === 401) && member(value, 'error') === 'invalid_grant')
+    return { kind: 'invalidGrant' };
+  if (status !== 200 && status !== 201) {
+    return unavailable(`status ${status}`, readRetryAfterMs(answer.retryAfter, clock.wall()));
+  }
+  return value === null ? unavailable('the answer is not JSON') : { kind: 'json', value };
+}
+
+function unavailable(
+  detail: string,
+  retryAfterMs: number | null = null,
+): Extract<TokenAnswer, { kind: 'unavailable' }> {
+  return { kind: 'unavailable', detail, retryAfterMs };
+}
+
+function instantOf(value: unknown): number | null {
+  const at = typeof value === 'number' ? value : typeof value === 'string' ? Date.parse(value) : Number.NaN;
+  return Number.isFinite(at) ? at : null;
+}
+
+function member(value: unknown, key: string): unknown {
+  if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return undefined;
+  return (value as Record<string, unknown>)[key];
+}
