@@ -1,0 +1,222 @@
+import { outcomeLabel } from '../domain/attempt.ts';
+import type { SetAside, Stream } from '../domain/clinic.ts';
+import { type Delivery, shownState } from '../domain/delivery.ts';
+import type { RecordedEvent } from '../domain/event.ts';
+import {
+  type FilterRule,
+  filteredBy,
+  type PauseReason,
+  type Subscriber,
+  stateOfSubscriber,
+} from '../domain/subscriber.ts';
+
+/** Why something is not there yet, or that it is. */
+export interface Explanation {
+  /** One word for programs. */
+  readonly because:
+    | 'delivered'
+    | 'due'
+    | 'waiting'
+    | 'held'
+    | 'failed'
+    | 'cancelled'
+    | 'past'
+    | 'filtered'
+    | 'beforeRegistration'
+    | 'deleted'
+    | 'setAside'
+    | 'notListed';
+  /** One line for people. Holds ids, names, instants and codes; nothing of an event's body. */
+  readonly explanation: string;
+}
+
+type Recipient = Pick<
+  Subscriber,
+  'id' | 'name' | 'eventTypes' | 'clinicIds' | 'createdAt' | 'pauseReasons' | 'health' | 'deletedAt'
+>;
+
+export interface DeliveryFacts {
+  readonly delivery: Delivery;
+  readonly subscriber: Recipient;
+  /** When the last attempt began; `null` before the first. */
+  readonly lastAttemptAt: number | null;
+  readonly now: number;
+}
+
+export function explainDelivery({ delivery, subscriber, lastAttemptAt, now }: DeliveryFacts): Explanation {
+  const last = lastOutcome(delivery, lastAttemptAt);
+  switch (shownState(delivery, stateOfSubscriber(subscriber))) {
+    case 'delivered':
+      return because(
+        'delivered',
+        `Delivered at ${instant(delivery.endedAt)} by attempt ${delivery.attempts}.`,
+      );
+    case 'cancelled':
+      return because(
+        'cancelled',
+        `Cancelled at ${instant(delivery.endedAt)}, because its subscriber was deleted; it is never sent again.`,
+      );
+    case 'failed':
+      return because('failed', `${failureOf(delivery, last)} A replay starts a new round.`);
+    case 'held':
+      return because('held', `${holdOf(subscriber)}${last === null ? '' : ` Last attempt: ${last}.`}`);
+    case 'pending':
+      return pending(delivery, last, now);
+  }
+}
+
+function pending(delivery: Delivery, last: string | null, now: number): Explanation {
+  const next = delivery.attempts + 1;
+  const after = last === null ? '' : `, after ${last}`;
+  if (delivery.dueAt === null || delivery.dueAt <= now) {
+    return because(
+      'due',
+      `Attempt ${next} is due since ${instant(delivery.dueAt)}${after}; it is under way, or waits for a free slot.`,
+    );
+  }
+  return because('waiting', `Waiting for attempt ${next} at ${instant(delivery.dueAt)}${after}.`);
+}
+
+function lastOutcome({ lastOutcome: outcome }: Delivery, at: number | null): string | null {
+  if (outcome === null) return null;
+  return `${outcomeLabel(outcome)}${at === null ? '' : ` at ${instant(at)}`}`;
+}
+
+function failureOf({ endReason, endedAt, attempts }: Delivery, last: string | null): string {
+  const at = instant(endedAt);
+  switch (endReason) {
+    case 'skipped':
+      return `Skipped at ${at}, when its subscriber was resumed without its backlog.`;
+    case 'bodyLost':
+      return `Failed at ${at}, because the stored event cannot be read any more.`;
+    default:
+      return `Failed at ${at} after ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}; the last one: ${last ?? 'none'}.`;
+  }
+}
+
+const pauses: Readonly<Record<PauseReason, string>> = {
+  person: 'somebody paused it (`resume` lifts it)',
+  gone: 'it answered 410 Gone (`resume` lifts it)',
+  address: 'its address is not one the relay may dial (change its URL or `delivery.allow`, then `resume`)',
+  outage: 'it failed for five days (`resume` lifts it)',
+  handshake: 'its challenge token has not been answered yet (`test` or `resume` asks again)',
+  removed: 'it is no longer in the configuration file (its return lifts it)',
+  restored: 'the store was restored from a backup (`resume` lifts it)',
+};
+
+function holdOf({ name, pauseReasons, health }: Recipient): string {
+  if (pauseReasons.length > 0) {
+    return `Held, because ${name} is paused: ${pauseReasons.map((reason) => pauses[reason]).join('; ')}.`;
+  }
+  const since = health.firstFailureAt === null ? '' : ` since ${instant(health.firstFailureAt)}`;
+  return `Held, because ${name} has been failing${since}; the first success lifts it, or \`resume\`.`;
+}
+
+/** An event as it was seen in one clinic. */
+export interface Sighting {
+  readonly event: RecordedEvent;
+  readonly clinicName: string | null;
+}
+
+export interface EventFacts {
+  readonly eventId: string;
+  readonly subscriber: Recipient;
+  /** Every clinic in which it was seen; empty when it never was. */
+  readonly sightings: readonly Sighting[];
+  /** Items that could not be read, those of this event among them. */
+  readonly setAsides: readonly SetAside[];
+  readonly streams: readonly Stream[];
+  /** By clinic id. */
+  readonly clinicNames: ReadonlyMap<string, string>;
+}
+
+/** Why an event has no delivery for a subscriber. */
+export function explainAbsence(facts: EventFacts): Explanation {
+  const { eventId, subscriber, sightings } = facts;
+  const item = facts.setAsides.find((each) => each.eventId === eventId && each.resolvedAt === null);
+  if (sightings.length === 0 && item) {
+    const state = item.isFinal ? 'is set aside and tried again daily' : 'is tried again at the next poll';
+    return because(
+      'setAside',
+      `Listed, and cannot be read (${item.reason}: ${item.detail}); it ${state}. Last tried at ${instant(item.lastTriedAt)}.`,
+    );
+  }
+  if (sightings.length === 0) return because('notListed', notListed(facts));
+  if (sightings.every(({ event }) => event.isPast)) {
+    return because('past', 'Created before the start of its stream: known, and never delivered.');
+  }
+  const recordedAt = Math.min(
+    ...sightings.filter(({ event }) => !event.isPast).map(({ event }) => event.recordedAt),
+  );
+  if (recordedAt < subscriber.createdAt) {
+    return because(
+      'beforeRegistration',
+      `Recorded at ${instant(recordedAt)}, before ${subscriber.name} was registered at ${instant(subscriber.createdAt)}.`,
+    );
+  }
+  return filtered(subscriber, sightings);
+}
+
+function filtered(subscriber: Recipient, sightings: readonly Sighting[]): Explanation {
+  const rules = sightings.map(({ event, clinicName }) => ({
+    event,
+    rule: filteredBy(subscriber, event, clinicName),
+  }));
+  if (rules.some(({ rule }) => rule === 'deleted')) {
+    return because(
+      'deleted',
+      `${subscriber.name} was deleted at ${instant(subscriber.deletedAt)}; nothing is added to it.`,
+    );
+  }
+  const found = rules.find(({ rule }) => rule !== null);
+  if (found?.rule === undefined || rules.some(({ rule }) => rule === null)) {
+    return because(
+      'filtered',
+      `The filters of ${subscriber.name} did not let it through when it was recorded; they were changed since, which adds nothing of the past.`,
+    );
+  }
+  return because('filtered', sentenceOf(found.rule as FilterRule, subscriber, found.event));
+}
+
+function sentenceOf(
+  rule: FilterRule,
+  { name, eventTypes, clinicIds }: Recipient,
+  event: RecordedEvent,
+): string {
+  return rule === 'clinicIds'
+    ? `Filtered by clinicIds: its clinic ${event.clinicId} is none of those that ${name} takes (${some(clinicIds)}).`
+    : `Filtered by eventTypes: ${event.type} is none of those that ${name} takes (${some(eventTypes)}).`;
+}
+
+/** What stands in the way of reading: a category that is off, a stream that does not advance. */
+function notListed({ eventId, streams, clinicNames }: EventFacts): string {
+  const named = (stream: Stream) =>
+    `${stream.category} of ${clinicNames.get(stream.clinicId) ?? stream.clinicId}`;
+  const off = streams.filter(({ isOff }) => isOff).map(named);
+  const behind = streams.filter(({ isOff, failedInRow }) => !isOff && failedInRow > 0).map(named);
+  const never = streams
+    .filter(({ isOff, failedInRow, polledAt }) => !isOff && failedInRow === 0 && polledAt === null)
+    .map(named);
+  return [
+    `Fullscript has not listed an event ${eventId} to the relay.`,
+    ...(off.length > 0 ? [`Off at the moment: ${some(off)}.`] : []),
+    ...(behind.length > 0 ? [`Could not be read lately: ${some(behind)}.`] : []),
+    ...(never.length > 0 ? [`Not read to the end yet: ${some(never)}.`] : []),
+  ].join(' ');
+}
+
+const namedMax = 5;
+
+function some(names: readonly string[]): string {
+  const more = names.length - namedMax;
+  return `${names.slice(0, namedMax).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+}
+
+function because(word: Explanation['because'], explanation: string): Explanation {
+  // Ids and types are the vendor's, and any text.
+  return { because: word, explanation: explanation.replace(/\p{C}+/gu, ' ') };
+}
+
+function instant(at: number | null): string {
+  return at === null ? 'an unknown moment' : new Date(at).toISOString();
+}
