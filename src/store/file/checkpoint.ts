@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { type Adapter, Low } from 'lowdb';
 import { StoreCorrupt } from '../../domain/errors.ts';
 import type { Disk } from './disk.ts';
+import { replaceFile } from './keys.ts';
 import type { State } from './state.ts';
 
 const folded = [
@@ -49,12 +50,7 @@ function syncedJsonFile(disk: Disk, path: string): Adapter<Checkpoint> {
     async write(checkpoint) {
       const body = JSON.stringify(checkpoint);
       const bytes = Buffer.from(`{"sha256":"${digestOf(body)}","checkpoint":${body}}\n`);
-      const temporary = `${path}.tmp`;
-      await disk.remove(temporary);
-      await disk.writeNew(temporary, bytes);
-      if ((await disk.read(path)) !== null) await disk.rename(path, previous);
-      await disk.rename(temporary, path);
-      await disk.syncFolder(dirname(path));
+      await replaceFile(disk, path, bytes, previous);
     },
   };
 }

@@ -47,7 +47,8 @@ export class KeyRing {
     let isResealDue = false;
     for (const [id, value] of Object.entries(text ? readKeyFile(path, text).keys : {})) {
       const sealed = Buffer.from(value, 'base64');
-      const sealedBy = sealed.length > 2 ? keyIdOf(sealed) : '';
+      const sealedBy = sealerOf(sealed);
+      if (sealedBy === null) throw damagedKey(path, id);
       const opener = [master, previous].find((key) => key?.id === sealedBy);
       if (!opener) {
         throw new RelayError('wrong_master_key', 'The master key does not open this store.', {
@@ -58,14 +59,11 @@ export class KeyRing {
       try {
         keys.set(id, { id, bytes: unseal(sealed, opener, { kind: 'key', record: id }) });
       } catch (cause) {
-        throw new StoreCorrupt('keys_corrupt', `The key ${id} in ${path} is damaged.`, {
-          hint: 'Restore keys.json from a backup; without it the day it belongs to cannot be read.',
-          cause,
-        });
+        throw damagedKey(path, id, cause);
       }
     }
     const ring = new KeyRing(disk, path, master, keys);
-    if (isResealDue) await ring.#save();
+    if (isResealDue) await ring.#save(keys.values());
     return ring;
   }
 
@@ -80,14 +78,15 @@ export class KeyRing {
     const known = this.#keys.get(id);
     if (known) return known;
     const key = { id, bytes: randomBytes(32) };
+    await this.#save([...this.#keys.values(), key]);
+    // Known only once it is durable: what a failed try made is never used.
     this.#keys.set(id, key);
-    await this.#save();
     return key;
   }
 
-  async #save(): Promise<void> {
+  async #save(all: Iterable<DataKey>): Promise<void> {
     const keys: Record<string, string> = {};
-    for (const key of this.#keys.values()) {
+    for (const key of all) {
       keys[key.id] = seal(key.bytes, this.#master, { kind: 'key', record: key.id }).toString('base64');
     }
     const file: KeyFile = { format: 1, keys };
@@ -95,13 +94,40 @@ export class KeyRing {
   }
 }
 
-/** Puts new content under a name so that a crash leaves the old or the new, whole: write, sync, rename, sync the folder. */
-export async function replaceFile(disk: Disk, path: string, bytes: Buffer): Promise<void> {
+/**
+ * Puts new content under a name so that a crash leaves the old or the new, whole: write,
+ * sync, rename, sync the folder.
+ *
+ * @param keepAs where the old content goes; without it, it goes away.
+ */
+export async function replaceFile(disk: Disk, path: string, bytes: Buffer, keepAs?: string): Promise<void> {
   const temporary = `${path}.tmp`;
   await disk.remove(temporary);
-  await disk.writeNew(temporary, bytes);
+  try {
+    await disk.writeNew(temporary, bytes);
+  } catch (error) {
+    // On a full disk a half-written file would keep the space that the rest waits for.
+    await disk.remove(temporary);
+    throw error;
+  }
+  if (keepAs !== undefined && (await disk.read(path)) !== null) await disk.rename(path, keepAs);
   await disk.rename(temporary, path);
   await disk.syncFolder(dirname(path));
+}
+
+function sealerOf(sealed: Buffer): string | null {
+  try {
+    return keyIdOf(sealed);
+  } catch {
+    return null;
+  }
+}
+
+function damagedKey(path: string, id: string, cause?: unknown): StoreCorrupt {
+  return new StoreCorrupt('keys_corrupt', `The key ${id} in ${path} is damaged.`, {
+    hint: 'Restore keys.json from a backup; without it the day it belongs to cannot be read.',
+    cause,
+  });
 }
 
 function masterKey(bytes: Buffer): DataKey {
@@ -112,7 +138,7 @@ function masterKey(bytes: Buffer): DataKey {
 function readKeyFile(path: string, text: Buffer): KeyFile {
   try {
     const file = JSON.parse(text.toString()) as KeyFile;
-    if (file.format === 1 && typeof file.keys === 'object') return file;
+    if (file.format === 1 && Object.values(file.keys).every((key) => typeof key === 'string')) return file;
   } catch {
     // Falls through to the same error: what is there is not a key file.
   }
