@@ -1,10 +1,13 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { StoreCorrupt } from '../../domain/errors.ts';
-import type { AppendedFile, Disk, ReadFile } from './disk.ts';
+import { StoreCorrupt, StoreUnavailable } from '../../domain/errors.ts';
+import { type AppendedFile, codeOf, type Disk, type ReadFile } from './disk.ts';
 import type { SealedRef } from './facts.ts';
 import type { KeyRing } from './keys.ts';
 import { type DataKey, keyIdOf, type SealedFor, seal, unseal } from './sealing.ts';
+
+/** The process has no more of something: says nothing about the bytes, and passes. */
+const isOutOf = new Set(['EMFILE', 'ENFILE', 'ENOMEM']);
 
 const cacheBytesMax = 16 * 1024 * 1024;
 
@@ -90,7 +93,10 @@ export class Bodies {
     this.#queuedBytes = 0;
   }
 
-  /** @throws StoreCorrupt when the bytes are not what was sealed; the value alone is lost. */
+  /**
+   * @throws StoreCorrupt when the bytes are not what was sealed; the value alone is lost.
+   * @throws StoreUnavailable when this process cannot read files at the moment.
+   */
   async open(ref: SealedRef, sealedFor: SealedFor): Promise<Buffer> {
     const fresh = this.#fresh.get(placeOf(ref));
     if (fresh) return fresh;
@@ -103,6 +109,13 @@ export class Bodies {
       this.#remember(ref, plain);
       return plain;
     } catch (cause) {
+      if (isOutOf.has(codeOf(cause) ?? '')) {
+        throw new StoreUnavailable(
+          'store_out_of_resources',
+          `${sealedFor.kind} ${sealedFor.record} cannot be read at the moment (${codeOf(cause)}).`,
+          { hint: 'Raise the limit of open files, or lower the concurrency.', cause },
+        );
+      }
       throw new StoreCorrupt(
         'body_unreadable',
         `${sealedFor.kind} ${sealedFor.record} in ${ref.file} cannot be read.`,

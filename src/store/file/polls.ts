@@ -1,13 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { type SetAside, type Stream, type StreamKey, setAsideIsFinal } from '../../domain/clinic.ts';
 import { deliveryIdOf } from '../../domain/delivery.ts';
-import { ClaimLost, NotFound } from '../../domain/errors.ts';
+import { ClaimLost, NotFound, StoreCorrupt } from '../../domain/errors.ts';
 import type { NewEvent, PollClaim, PollEnd, PollStore } from '../store.ts';
 import type { Decision } from './commits.ts';
 import type { Core } from './core.ts';
 import type { EventRow } from './facts.ts';
 import { Leases } from './leases.ts';
 import { eventKey, type State, streamKey } from './state.ts';
+
+type KnownBodies = ReadonlyMap<string, { readonly row: EventRow; readonly body: string }>;
 
 export function pollPart({ commits, bodies, clock }: Core): PollStore {
   const polls = new Leases(clock);
@@ -18,19 +20,28 @@ export function pollPart({ commits, bodies, clock }: Core): PollStore {
     }
   };
 
-  /** The body of the event in another clinic, if it has one. */
-  const elsewhere = async (
-    clinicId: string,
-    eventId: string,
-  ): Promise<{ row: EventRow; body: string } | null> => {
-    const row = await commits.read((state) =>
-      rowsOf(state, eventId).find(
-        (other) => other.clinicId !== clinicId && other.body !== null && !other.bodyOf,
+  /** The bodies that events have in another clinic, by event id. One that is damaged there is as good as none. */
+  const elsewhere = async (clinicId: string, events: readonly NewEvent[]): Promise<KnownBodies> => {
+    const rows = await commits.read((state) =>
+      events.map(({ id, body }) =>
+        body === null
+          ? undefined
+          : rowsOf(state, id).find(
+              (other) => other.clinicId !== clinicId && other.body !== null && !other.bodyOf,
+            ),
       ),
     );
-    if (!row?.body) return null;
-    const body = await bodies.open(row.body, { kind: 'body', record: eventKey(row.clinicId, row.id) });
-    return { row, body: body.toString() };
+    const known = new Map<string, { row: EventRow; body: string }>();
+    for (const row of rows) {
+      if (!row?.body) continue;
+      try {
+        const body = await bodies.open(row.body, { kind: 'body', record: eventKey(row.clinicId, row.id) });
+        known.set(row.id, { row, body: body.toString() });
+      } catch (error) {
+        if (!(error instanceof StoreCorrupt)) throw error;
+      }
+    }
+    return known;
   };
 
   return {
@@ -62,20 +73,18 @@ export function pollPart({ commits, bodies, clock }: Core): PollStore {
 
     recordEvents: async (claim, { events, subscribersVersion }) => {
       const { clinicId, category } = claim.stream;
-      const known = new Map<string, { row: EventRow; body: string }>();
-      for (const { id, body } of events) {
-        const other = body === null ? null : await elsewhere(clinicId, id);
-        if (other) known.set(id, other);
-      }
+      const known = await elsewhere(clinicId, events);
       return commits.commit((decision) => {
         held(claim);
         const { state } = decision;
         if (state.subscribersVersion !== subscribersVersion) return { kind: 'subscribersChanged' };
         let recorded = 0;
+        let added = 0;
         let deliveries = 0;
         for (const event of events) {
           if (state.events.has(eventKey(clinicId, event.id))) continue;
           recorded++;
+          if (!event.isPast) added++;
           deliveries += recordEvent(
             decision,
             event,
@@ -88,12 +97,8 @@ export function pollPart({ commits, bodies, clock }: Core): PollStore {
           return other !== undefined && other.body !== event.body;
         });
         const stream = state.streams.get(streamKey(claim.stream));
-        const added = events.filter((event) => !event.isPast).length;
-        if (stream && recorded > 0) {
-          decision.record({
-            t: 'stream',
-            row: { ...stream, recorded: stream.recorded + Math.min(added, recorded) },
-          });
+        if (stream && added > 0) {
+          decision.record({ t: 'stream', row: { ...stream, recorded: stream.recorded + added } });
         }
         resolveSetAsides(decision, claim.stream, events, clock.now());
         return {
