@@ -4,7 +4,7 @@ import { type PauseReason, type Subscriber, scheduleOf, stateOfSubscriber } from
 import type { AttemptResult, DeliveryClaim, DeliveryStore, RoundStarted } from '../store.ts';
 import type { Decision } from './commits.ts';
 import type { Core } from './core.ts';
-import type { AttemptFact, EventRow } from './facts.ts';
+import { type AttemptFact, type EventRow, idsPerLine } from './facts.ts';
 import { Leases } from './leases.ts';
 import { eventKey, healthChange, type OpenAttempt, type State } from './state.ts';
 
@@ -128,7 +128,7 @@ export function deliveryPart({
         const open = { deliveryId, number: delivery.attempts + 1, revision: row.revision, startedAt: now };
         claimed.push({ open, delivery, event, subscriber });
         // Within the decision, so that a claim queued behind this one does not take it for lapsed.
-        leases.take(deliveryId, claimIdOf(open), leaseMs);
+        leases.give(deliveryId, claimIdOf(open), leaseMs);
       }
     }
     if (claimed.length > 0) {
@@ -239,7 +239,9 @@ export function deliveryPart({
           if ((kind === 'newRound' || kind === 'due') && startRound(delivery, now) !== delivery)
             changed.push(deliveryId);
         }
-        if (changed.length > 0) record({ t: 'round', at: now, of: changed });
+        for (let from = 0; from < changed.length; from += idsPerLine) {
+          record({ t: 'round', at: now, of: changed.slice(from, from + idsPerLine) });
+        }
         return started;
       }),
   };

@@ -34,6 +34,9 @@ export type Fact =
   /** Requests taken out of the vendor's budget. */
   | { readonly t: 'budget'; readonly at: number; readonly count: number; readonly countsUntil: number };
 
+/** Of deliveries on one line of the journal: a longer list goes on several. */
+export const idsPerLine = 1_000;
+
 /** An event seen in a clinic, and the deliveries that follow from it. */
 export interface EventFact {
   readonly t: 'event';

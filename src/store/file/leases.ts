@@ -19,6 +19,11 @@ export class Leases {
     return claimId;
   }
 
+  /** For work that is free on record: whatever lease is left from an earlier claim on it counts no more. */
+  give(work: string, claimId: string, leaseMs: number): void {
+    this.#held.set(work, { claimId, untilMs: this.#clock.monotonic() + leaseMs });
+  }
+
   isTaken(work: string): boolean {
     const lease = this.#held.get(work);
     return lease !== undefined && lease.untilMs > this.#clock.monotonic();

@@ -19,7 +19,9 @@ export function logPart({ commits, bodies, codec }: Core): LogStore {
     delivery: (deliveryId) => commits.read((state) => state.deliveries.get(deliveryId) ?? null),
 
     attempts: async (deliveryId) => {
-      const rows = await commits.read((state) => state.attempts.get(deliveryId) ?? []);
+      const recorded = await commits.read((state) => state.attempts.get(deliveryId) ?? []);
+      // A late result was recorded after attempts that were made after it.
+      const rows = recorded.toSorted((a, b) => a.number - b.number);
       return Promise.all(
         rows.map(async (row) => {
           const record = `${deliveryId}#${row.number}`;

@@ -4,10 +4,8 @@ import type { PauseReason, Subscriber } from '../../domain/subscriber.ts';
 import type { SubscriberChange, SubscriberStore } from '../store.ts';
 import type { Decision } from './commits.ts';
 import type { Core } from './core.ts';
+import { idsPerLine } from './facts.ts';
 import type { State } from './state.ts';
-
-/** Ids on one line of the journal. */
-const idsPerLine = 1_000;
 
 /** Changes that the next attempt would notice: results of earlier ones say nothing about the new endpoint. */
 const revising = ['url', 'profile', 'secrets', 'challengeToken'] as const;
