@@ -1,7 +1,7 @@
 import type { Clock } from '../../clock.ts';
 import { RelayError, StoreBroken, StoreUnavailable } from '../../domain/errors.ts';
 import type { Bodies } from './bodies.ts';
-import { codeOf } from './disk.ts';
+import { codeOf, SyncFailed } from './disk.ts';
 import type { Fact, SealedRef } from './facts.ts';
 import type { Journal } from './journal.ts';
 import { lineBytesMax } from './journal-line.ts';
@@ -55,6 +55,7 @@ export class Commits {
   #isRunning = false;
   #broken: StoreBroken | null = null;
   #full: StoreUnavailable | null = null;
+  #closing: StoreBroken | null = null;
   #idle: (() => void)[] = [];
 
   constructor(state: State, parts: Parts, clock: Clock, onTrouble: OnTrouble) {
@@ -66,7 +67,7 @@ export class Commits {
 
   /** Resolves with the decision's answer once it is durable; what it throws rejects, and nothing of it is kept. */
   commit<Answer>(decide: (decision: Decision) => Answer): Promise<Answer> {
-    const refusal = this.#broken ?? this.#full;
+    const refusal = this.#broken ?? this.#full ?? this.#closing;
     if (refusal) return Promise.reject(refusal);
     return new Promise((resolve, reject) => {
       this.#queue.push({ decide, resolve: resolve as (answer: unknown) => void, reject });
@@ -102,8 +103,9 @@ export class Commits {
         new StoreBroken('store_closed', 'The store was closed while its disk was full.', closedHint),
       );
     }
+    this.#closing = new StoreBroken('store_closed', 'The store is closed.', closedHint);
     while (this.#isRunning) await new Promise<void>((resolve) => this.#idle.push(resolve));
-    this.#broken ??= new StoreBroken('store_closed', 'The store is closed.', closedHint);
+    this.#broken ??= this.#closing;
   }
 
   #run(): void {
@@ -140,18 +142,14 @@ export class Commits {
     }
     if (commits.length > 0) {
       const journal = this.#parts.journal();
-      let isSyncing = false;
       try {
         await bodies.write();
-        isSyncing = true;
         await bodies.sync();
-        isSyncing = false;
         await journal.append(commits);
-        isSyncing = true;
         await journal.sync();
       } catch (error) {
         this.#state.undo.rollBackTo(0);
-        await this.#takeBack(error, isSyncing, commands);
+        await this.#takeBack(error, commands);
         return;
       }
     }
@@ -187,10 +185,9 @@ export class Commits {
     }
   }
 
-  /** @param isSyncing the error came from a sync, after which nothing may be tried again. */
-  async #takeBack(error: unknown, isSyncing: boolean, commands: Command[]): Promise<void> {
-    if (isSyncing || !diskIsFull.has(codeOf(error) ?? '')) {
-      this.#fail(isSyncing ? syncFailed(error) : error, commands);
+  async #takeBack(error: unknown, commands: Command[]): Promise<void> {
+    if (!diskIsFull.has(codeOf(error) ?? '')) {
+      this.#break(broken(error), commands);
       return;
     }
     try {
@@ -251,15 +248,13 @@ interface Command {
 
 const closedHint = { hint: 'Start the relay again.' };
 
-function syncFailed(cause: unknown): StoreBroken {
-  return new StoreBroken('store_sync_failed', 'The disk could not make the delivery log durable.', {
-    hint: 'Check the disk, then start the relay again: it recovers to what is on the disk.',
-    cause,
-  });
-}
-
 function broken(cause: unknown): StoreBroken {
-  if (cause instanceof StoreBroken) return cause;
+  if (cause instanceof SyncFailed) {
+    return new StoreBroken('store_sync_failed', 'The disk could not make the delivery log durable.', {
+      hint: 'Check the disk, then start the relay again: it recovers to what is on the disk.',
+      cause,
+    });
+  }
   const code = codeOf(cause);
   return new StoreBroken(
     'store_broken',

@@ -14,7 +14,8 @@ import { dirname } from 'node:path';
 
 /**
  * The few things that the file store asks of a disk, handed in so that a test can lose
- * what was not synced. Errors are Node's, with their `code`.
+ * what was not synced. Errors are Node's, with their `code`, but for a failed
+ * `datasync` or `syncFolder`, which is a `SyncFailed`.
  */
 export interface Disk {
   /** Creates the folder (mode 0700) and what is missing above it, durably. */
@@ -26,6 +27,12 @@ export interface Disk {
   /** Opens (creating it with mode 0600) for writing at the end. Refuses a symbolic link. */
   openForAppend(path: string): Promise<AppendedFile>;
   openForReading(path: string): Promise<ReadFile>;
+  /**
+   * Writes what a file holds from `from` to its end once more, in place, and syncs it. A
+   * process may have been killed before its sync, or have seen it fail: the kernel then
+   * shows bytes that the disk does not have, and a sync alone would not write them.
+   */
+  rewrite(path: string, from: number): Promise<void>;
   /** Writes a new file, synced; refuses one that exists. Its name is durable after `syncFolder`. */
   writeNew(path: string, bytes: Buffer): Promise<void>;
   rename(from: string, to: string): Promise<void>;
@@ -55,6 +62,20 @@ export interface ReadFile {
   read(at: number, length: number): Promise<Buffer>;
   close(): Promise<void>;
 }
+
+/**
+ * The disk could not make something durable, for whatever reason. It is not to be tried
+ * again: the kernel may report success for what it dropped.
+ */
+export class SyncFailed extends Error {
+  readonly code = 'ESYNC';
+
+  constructor(path: string, cause: unknown) {
+    super(`${path} could not be synced (${codeOf(cause) ?? 'unknown error'})`, { cause });
+  }
+}
+
+const rewrittenAtOnce = 4 * 1024 * 1024;
 
 /** The file was changed behind the store's back. */
 export class FileTouched extends Error {
@@ -112,6 +133,23 @@ export const realDisk: Disk = {
     };
   },
 
+  async rewrite(path, from) {
+    const handle = await open(path, constants.O_RDWR | constants.O_NOFOLLOW);
+    try {
+      const { size } = await handle.stat();
+      const bytes = Buffer.allocUnsafe(Math.min(rewrittenAtOnce, Math.max(0, size - from)));
+      for (let at = from; at < size; ) {
+        const { bytesRead } = await handle.read(bytes, 0, Math.min(bytes.length, size - at), at);
+        if (bytesRead === 0) throw new Error(`${path} ends before byte ${size}`);
+        await writeAll(handle, bytes.subarray(0, bytesRead), at);
+        at += bytesRead;
+      }
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  },
+
   async writeNew(path, bytes) {
     const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
     const handle = await open(path, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY, 0o600);
@@ -142,6 +180,8 @@ export const realDisk: Disk = {
     const handle = await open(path, constants.O_RDONLY);
     try {
       await handle.sync();
+    } catch (cause) {
+      throw new SyncFailed(path, cause);
     } finally {
       await handle.close();
     }
@@ -166,8 +206,12 @@ class RealAppendedFile implements AppendedFile {
     this.length += bytes.length;
   }
 
-  datasync(): Promise<void> {
-    return this.#handle.datasync();
+  async datasync(): Promise<void> {
+    try {
+      await this.#handle.datasync();
+    } catch (cause) {
+      throw new SyncFailed(this.#path, cause);
+    }
   }
 
   async truncate(length: number): Promise<void> {
@@ -191,9 +235,10 @@ class RealAppendedFile implements AppendedFile {
 }
 
 /** One write may take fewer bytes than it was given, without an error. */
-async function writeAll(handle: FileHandle, bytes: Buffer): Promise<void> {
+async function writeAll(handle: FileHandle, bytes: Buffer, at: number | null = null): Promise<void> {
   for (let done = 0; done < bytes.length; ) {
-    const { bytesWritten } = await handle.write(bytes, done, bytes.length - done);
+    const position = at === null ? null : at + done;
+    const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, position);
     done += bytesWritten;
   }
 }

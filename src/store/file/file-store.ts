@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import type { Clock } from '../../clock.ts';
-import type { StoreBroken, StoreUnavailable } from '../../domain/errors.ts';
+import { RelayError, type StoreBroken, StoreCorrupt, type StoreUnavailable } from '../../domain/errors.ts';
 import type { Store } from '../store.ts';
 import { Bodies } from './bodies.ts';
 import { type Checkpoint, loadCheckpoint, readCheckpoint, writeCheckpoint } from './checkpoint.ts';
@@ -9,7 +9,7 @@ import { clinicPart } from './clinics.ts';
 import { Commits } from './commits.ts';
 import type { Core } from './core.ts';
 import { deliveryPart } from './deliveries.ts';
-import type { Disk } from './disk.ts';
+import { codeOf, type Disk } from './disk.ts';
 import { budgetPart, jobPart, revokedTokenPart } from './jobs.ts';
 import { Journal } from './journal.ts';
 import { KeyRing, type MasterKeys } from './keys.ts';
@@ -57,78 +57,110 @@ export interface FileStore extends Store {
  *        bodies/<day>.sealed                    event bodies and excerpts, encrypted
  * ```
  *
- * @throws StoreLocked, StoreCorrupt, RelayError `wrong_master_key`
+ * @throws StoreLocked, StoreCorrupt, RelayError `wrong_master_key`, `store_unusable`
  */
 export async function openFileStore(options: FileStoreOptions): Promise<FileStore> {
+  const { path, disk } = options;
+  /** What is open, to be closed again: last first. */
+  const opened: (() => unknown)[] = [];
+  try {
+    await disk.makeFolder(path);
+    opened.push(options.lock(join(path, 'lock')));
+    return await openLocked(options, opened);
+  } catch (error) {
+    await closeAll(opened);
+    if (error instanceof RelayError) throw error;
+    throw new RelayError(
+      'store_unusable',
+      `The delivery log in ${path} cannot be opened${codeOf(error) ? ` (${codeOf(error)})` : ''}: ${error instanceof Error ? error.message : 'unknown error'}`,
+      {
+        hint: 'The folder and its files must belong to the user that the relay runs as (folders 0700, files 0600), on a disk that is neither full nor read-only.',
+        cause: error,
+      },
+    );
+  }
+}
+
+async function openLocked(options: FileStoreOptions, opened: (() => unknown)[]): Promise<FileStore> {
   const { path, disk, clock, random } = options;
   const folders = { journal: join(path, 'journal'), bodies: join(path, 'bodies') };
-  await disk.makeFolder(path);
-  const unlock = options.lock(join(path, 'lock'));
-  try {
-    await disk.makeFolder(folders.journal);
-    await disk.makeFolder(folders.bodies);
-    const keys = await KeyRing.open(disk, path, options.masterKeys);
-    const state = new State();
-    const checkpoint = await readCheckpoint(disk, path);
-    if (checkpoint) loadCheckpoint(state, checkpoint);
-    const recovered = await readJournal({ disk, folder: folders.journal, keys }, checkpoint, state);
-    clampDueTimes(state, clock.now());
+  await disk.makeFolder(folders.journal);
+  await disk.makeFolder(folders.bodies);
+  const keys = await KeyRing.open(disk, path, options.masterKeys);
+  // A process that was killed may have left names that the disk does not have yet.
+  await disk.syncFolder(path);
+  const state = new State();
+  const checkpoint = await readCheckpoint(disk, path);
+  if (checkpoint) loadCheckpoint(state, checkpoint);
+  const recovered = await readJournal({ disk, folder: folders.journal, keys }, checkpoint, state);
+  clampToNow(state, clock.now());
 
-    const storeId = recovered.storeId ?? randomUUID();
-    const bodies = new Bodies(disk, folders.bodies, keys);
-    const today = () => new Date(clock.now()).toISOString().slice(0, 10);
-    await bodies.openDay(today());
-    const start = (cut: Recovered['cut'], place: Recovered['place']) =>
-      Journal.start(disk, folders.journal, keys, { storeId, day: today(), cut }, place);
-    let journal = await start(recovered.cut, recovered.place);
+  const storeId = recovered.storeId ?? randomUUID();
+  const bodies = new Bodies(disk, folders.bodies, keys);
+  opened.push(() => bodies.close());
+  const today = () => new Date(clock.now()).toISOString().slice(0, 10);
+  const startPart = async (day: string, cut: Recovered['cut'], place: Recovered['place']) => {
+    await bodies.openDay(day);
+    return Journal.start(disk, folders.journal, keys, { storeId, day, cut }, place);
+  };
+  let journal = await startPart(today(), recovered.cut, recovered.place);
+  opened.push(() => journal.close());
 
-    const saveCheckpoint = () =>
-      writeCheckpoint(disk, path, state, { storeId, sequence: journal.place.sequence });
-    const openDay = async (): Promise<void> => {
-      if (today() === journal.day) return;
-      await bodies.openDay(today());
-      const next = await start(null, journal.place);
-      await journal.close();
-      journal = next;
-      await saveCheckpoint();
-    };
-
-    const commits = new Commits(state, { bodies, journal: () => journal, openDay }, clock, options.onTrouble);
-    const codec = new Codec(keys, await keys.keyFor('value', 'store'));
-    const core: Core = { commits, bodies, codec, clock, random };
-    const { interruptLapsed, ...deliveries } = deliveryPart(core);
-    const interrupted = state.openAttempts.size;
-    await interruptLapsed();
+  const saveCheckpoint = () =>
+    writeCheckpoint(disk, path, state, { storeId, sequence: journal.place.sequence });
+  const openDay = async (): Promise<void> => {
+    const day = today();
+    if (day === journal.day) return;
+    const ended = journal;
+    journal = await startPart(day, null, ended.place);
+    await ended.close();
     await saveCheckpoint();
+  };
 
-    return {
-      ...clinicPart(core),
-      ...pollPart(core),
-      ...subscriberPart(core),
-      ...deliveries,
-      ...logPart(core),
-      ...jobPart(core),
-      ...budgetPart(core),
-      ...revokedTokenPart(core),
-      recovery: {
-        cut: recovered.cut,
-        events: state.events.size,
-        deliveries: state.deliveries.size,
-        interrupted,
-      },
-      assertWritable: async () => commits.assertWritable(),
-      close: async () => {
-        const isWhole = isWritable(commits);
+  const commits = new Commits(state, { bodies, journal: () => journal, openDay }, clock, options.onTrouble);
+  const codec = new Codec(keys, await keys.keyFor('value', 'store'));
+  const core: Core = { commits, bodies, codec, clock, random };
+  const { interruptLapsed, ...deliveries } = deliveryPart(core);
+  const interrupted = state.openAttempts.size;
+  await interruptLapsed();
+  await saveCheckpoint();
+
+  return {
+    ...clinicPart(core),
+    ...pollPart(core),
+    ...subscriberPart(core),
+    ...deliveries,
+    ...logPart(core),
+    ...jobPart(core),
+    ...budgetPart(core),
+    ...revokedTokenPart(core),
+    recovery: {
+      cut: recovered.cut,
+      events: state.events.size,
+      deliveries: state.deliveries.size,
+      interrupted,
+    },
+    assertWritable: async () => commits.assertWritable(),
+    close: async () => {
+      const isWhole = isWritable(commits);
+      try {
         await commits.stop();
         if (isWhole) await saveCheckpoint();
-        await journal.close();
-        await bodies.close();
-        unlock();
-      },
-    };
-  } catch (error) {
-    unlock();
-    throw error;
+      } finally {
+        await closeAll(opened);
+      }
+    },
+  };
+}
+
+/** Last opened first; what does not close is left to the end of the process. */
+async function closeAll(opened: (() => unknown)[]): Promise<void> {
+  for (const close of opened.splice(0).reverse()) {
+    try {
+      await close();
+    } catch {
+      // The files were synced or given up before; a failing close changes neither.
+    }
   }
 }
 
@@ -138,17 +170,36 @@ async function readJournal(
   state: State,
 ): Promise<Recovered> {
   const covered = checkpoint?.sequence ?? 0;
-  return recover(from, covered, (facts, sequence) => {
+  const recovered = await recover(from, covered, (facts, sequence) => {
     for (const fact of facts) state.apply(fact, sequence <= covered);
     state.undo.forget();
   });
+  if (checkpoint && checkpoint.storeId !== recovered.storeId) {
+    throw new StoreCorrupt(
+      'checkpoint_corrupt',
+      'The checkpoint belongs to another store than the journal.',
+      {
+        hint: 'Restore the whole data folder from one backup.',
+      },
+    );
+  }
+  return recovered;
 }
 
-/** A due time that a stepped clock left far ahead is no further away than the wait it came from. */
-function clampDueTimes(state: State, now: number): void {
+/**
+ * What a stepped clock left far ahead: a due time is no further away than the wait it
+ * came from, and requests taken from the budget in the future count from now.
+ */
+function clampToNow(state: State, now: number): void {
   for (const delivery of [...state.deliveries.values()]) {
     if (delivery.dueAt !== null && delivery.dueAt > now + delivery.waitMs) {
       state.deliveries.put(delivery.id, { ...delivery, dueAt: now + delivery.waitMs });
+    }
+  }
+  for (const [key, block] of [...state.budget.entries()]) {
+    const aheadMs = block.at - now;
+    if (aheadMs > 0) {
+      state.budget.put(key, { ...block, at: now, countsUntil: block.countsUntil - aheadMs });
     }
   }
   state.undo.forget();

@@ -28,8 +28,9 @@ const chunkBytes = 4 * 1024 * 1024;
  * off. Anything else means that something acknowledged is gone, and nothing is guessed:
  * the start is refused.
  *
- * Reading changes the disk only by that cut, and reading again after a crash in the
- * middle of it comes to the same end.
+ * Reading changes the disk only by that cut, and by writing the last batch once more: it
+ * may be there in the machine's memory only, and what follows it must not outlive it.
+ * Reading again after a crash in the middle of this comes to the same end.
  *
  * @param atLeast a sequence that is known to have been synced: the checkpoint's, or 0.
  * @throws StoreCorrupt naming the file and line.
@@ -65,6 +66,10 @@ export async function recover(
     );
   }
   const cut = torn ? await cutOff(disk, folder, parts, torn) : null;
+  if (reader.lastBatch) {
+    await disk.rewrite(reader.lastBatch.path, reader.lastBatch.at);
+    await disk.syncFolder(folder);
+  }
   return { place: reader.place, storeId: reader.storeId, cut };
 }
 
@@ -97,8 +102,11 @@ class CommitReader {
   lineNumber = 0;
   /** Where the last whole commit of the part under way ends. */
   wholeUntil = 0;
+  /** Where the last batch begins that has a whole commit. */
+  lastBatch: { readonly path: string; readonly at: number } | null = null;
   readonly #keys: KeyRing;
   readonly #take: TakeCommit;
+  #path = '';
   #part = '';
   #isFirstLine = true;
   #isBatchOpen = false;
@@ -115,6 +123,7 @@ class CommitReader {
   }
 
   startPart(part: Part): void {
+    this.#path = part.path;
     this.#part = basename(part.path);
     this.lineNumber = 0;
     this.wholeUntil = 0;
@@ -189,6 +198,8 @@ class CommitReader {
     if (marker.n !== facts.length || mac !== marker.m) {
       throw corrupt(`${this.#where()} closes a commit that was not written under this store's keys.`);
     }
+    const isNewBatch = line.batch !== this.place.batch;
+    if (isNewBatch || !this.lastBatch) this.lastBatch = { path: this.#path, at: this.wholeUntil };
     this.place = { sequence: line.sequence, batch: line.batch, previous: line.checksum, mac };
     this.wholeUntil = endsAt;
     this.#isBatchOpen = marker.z !== 1;
