@@ -68,7 +68,7 @@ function line(receipt: Receipt, clinicNames: ReadonlyMap<string, string>, at: nu
   return [
     new Date(at).toISOString().slice(11, 19),
     receipt.subscriber.padEnd(6),
-    receipt.type.padEnd(36),
+    receipt.type.padEnd(38),
     clinic.padEnd(11),
     `attempt ${receipt.attempt}`.padEnd(10),
     verdict,
