@@ -167,7 +167,9 @@ class CommitReader {
     this.#last = { sequence: line.sequence - 1, batch: line.batch - 1, previous: line.previous };
     this.place = { ...this.#last, mac: (fact as unknown as HeaderFact).after };
     if (line.sequence !== 1) {
-      throw corrupt(`The journal begins with line ${line.sequence}: the lines before it are missing.`);
+      throw corrupt(
+        `${this.#where()}, is the first that can be read and has the number ${line.sequence}: the lines before it are missing.`,
+      );
     }
   }
 
