@@ -8,17 +8,24 @@ import { composeAttempt, type SignedRequest, wireFormatOf } from '../wire/compos
 import type { Answered, Post } from './post.ts';
 
 /**
- * Makes one claimed attempt: compose, post, judge the answer, record what came of it.
- * Whatever the subscriber does ends in a recorded outcome; only the store can make it throw.
+ * Makes one claimed attempt: compose, post, judge the answer. Whatever the subscriber does
+ * ends in an outcome.
  *
- * While the store takes no writes the result waits here for it: a result that is not
- * recorded is an event sent twice.
- *
- * @param signal ends the request and the waiting at once, nothing recorded: the next
- *   start finds the claim and counts the attempt as interrupted.
- * @throws StoreBroken
+ * @param signal ends the request, and the waiting of `record`, at once and with nothing
+ *   recorded: the next start finds the claim and counts the attempt as interrupted.
  */
-export type Deliver = (claim: DeliveryClaim, signal: AbortSignal) => Promise<Delivered>;
+export type Deliver = (claim: DeliveryClaim, signal: AbortSignal) => Promise<Attempted>;
+
+/** An attempt that was made and is not on record yet. Its slot is free again. */
+export interface Attempted {
+  /**
+   * While the store takes no writes the result waits here for it: a result that is not
+   * recorded is an event sent twice.
+   *
+   * @throws StoreBroken
+   */
+  record(): Promise<Delivered>;
+}
 
 export type Delivered =
   | { readonly kind: 'recorded'; readonly after: AfterAttempt }
@@ -68,15 +75,20 @@ export function createDeliver(dependencies: DeliverDependencies): Deliver {
   return async (claim, signal) => {
     const startedAt = clock.monotonic();
     const { outcome, excerpt } = await attempt(dependencies, claim, signal);
-    if (outcome.kind === 'interrupted') return { kind: 'abandoned' };
     const durationMs = clock.monotonic() - startedAt;
-    const delivered = await record(claim, { outcome, durationMs, excerpt, random: random() }, signal);
-    logAttempt(logger, claim, outcome, durationMs, delivered);
-    return delivered;
+    return {
+      async record() {
+        if (outcome.kind === 'interrupted') return { kind: 'abandoned' };
+        const result = { outcome, durationMs, excerpt, random: random() };
+        const delivered = await record(claim, result, signal);
+        logAttempt(logger, claim, outcome, durationMs, delivered);
+        return delivered;
+      },
+    };
   };
 }
 
-interface Attempted {
+interface Judged {
   readonly outcome: Outcome;
   readonly excerpt: string | null;
 }
@@ -85,7 +97,7 @@ async function attempt(
   { post, clock, logger, userAgent, timeoutMs }: DeliverDependencies,
   claim: DeliveryClaim,
   signal: AbortSignal,
-): Promise<Attempted> {
+): Promise<Judged> {
   const { subscriber } = claim;
   let request: SignedRequest;
   try {

@@ -34,6 +34,9 @@ const lookAgainMs = 500;
 /** The longest sleep: a lease that lapsed in another process wakes nobody. */
 const sleepMaxMs = 30_000;
 
+/** A slot is free when its answer is there; so many results for each may still be on their way into the store. */
+const unrecordedPerSlot = 2;
+
 const storeAgainMs = 1_000;
 const leaseSlackMs = 15_000;
 
@@ -51,6 +54,7 @@ export class Dispatcher {
   readonly #lanes = new Map<string, OpenLane>();
   readonly #held: HeldClaims;
   readonly #alarm: Alarm;
+  readonly #runs = new Set<Promise<void>>();
   readonly #abort = new AbortController();
   #isRunning = false;
   #isTurnSet = false;
@@ -107,7 +111,7 @@ export class Dispatcher {
     const cancel = this.#dependencies.clock.after(graceMs, () => this.#abort.abort());
     // What is being claimed at this moment is sent too.
     await this.#turning;
-    await this.#all.onIdle();
+    await Promise.all(this.#runs);
     cancel();
     await this.#held.stop();
   }
@@ -156,11 +160,16 @@ export class Dispatcher {
       for (const lane of this.#lanes.values()) lane.mayHaveWork = lane.slots > 0;
     }
     for (;;) {
-      const slotsBySubscriber = allot([...this.#lanes.values()], concurrency);
+      const unrecordedMax = concurrency * unrecordedPerSlot;
+      const slots = Math.min(concurrency, this.#all.pending + unrecordedMax - this.#runs.size);
+      const slotsBySubscriber = allot([...this.#lanes.values()], slots);
       if (!this.#isRunning || slotsBySubscriber.size === 0) break;
       const claims = await store.claimDeliveries({ slotsBySubscriber, leaseMs: this.#leaseMs });
       this.#noteWork(slotsBySubscriber, claims);
-      for (const claim of claims) void this.#run(claim);
+      for (const claim of claims) {
+        const run = this.#run(claim).finally(() => this.#runs.delete(run));
+        this.#runs.add(run);
+      }
     }
     await this.#planLook();
   }
@@ -180,7 +189,7 @@ export class Dispatcher {
     for (const subscriber of known) {
       const lane = this.#laneOf(subscriber);
       lane.follow(subscriber);
-      if (subscriber.deletedAt !== null && lane.inFlight === 0) this.#lanes.delete(subscriber.id);
+      if (subscriber.deletedAt !== null && lane.unrecorded === 0) this.#lanes.delete(subscriber.id);
     }
   }
 
@@ -210,12 +219,16 @@ export class Dispatcher {
     const lane = this.#laneOf(claim.subscriber);
     const attempt = () => this.#dependencies.deliver(claim, this.#abort.signal);
     this.#held.add(claim);
+    lane.unrecorded += 1;
     try {
-      const delivered = await lane.queue.add(() => this.#all.add(attempt));
+      const attempted = await lane.queue.add(() => this.#all.add(attempt));
+      this.#turnSoon();
+      const delivered = await attempted.record();
       if (delivered.kind === 'recorded') this.#learn(lane, delivered.after);
     } catch (error) {
       this.#fail(error);
     } finally {
+      lane.unrecorded -= 1;
       this.#held.remove(claim);
       this.#turnSoon();
     }
@@ -262,6 +275,8 @@ class OpenLane implements Lane {
   slots = 0;
   isSlow = true;
   mayHaveWork = true;
+  /** Claimed attempts whose result is not on record yet, those under way included. */
+  unrecorded = 0;
 
   constructor(subscriber: Subscriber, slotsPerLane: number) {
     this.subscriberId = subscriber.id;
@@ -270,8 +285,9 @@ class OpenLane implements Lane {
     this.follow(subscriber);
   }
 
+  /** A slow lane's slot stays taken until its result is on record: the next attempt depends on it. */
   get inFlight(): number {
-    return this.queue.pending + this.queue.size;
+    return this.isSlow ? this.unrecorded : this.queue.pending + this.queue.size;
   }
 
   follow(subscriber: Subscriber): void {

@@ -27,7 +27,7 @@ export function slotsOf(subscriber: Subscriber, slotsPerLane: number): number {
  * at once.
  *
  * @param lanes every lane; who stands first is served first.
- * @param slots of all lanes together, 1 or more.
+ * @param slots of all lanes together.
  */
 export function allot(lanes: readonly Lane[], slots: number): ReadonlyMap<string, number> {
   let free = slots;

@@ -41,8 +41,9 @@ afterEach(async () => {
   await discard();
 });
 
+/** Makes an attempt and records it. */
 function deliverWith(changes: Partial<DeliverDependencies> = {}) {
-  return createDeliver({
+  const deliver = createDeliver({
     store,
     post: sender.post,
     clock,
@@ -52,6 +53,7 @@ function deliverWith(changes: Partial<DeliverDependencies> = {}) {
     timeoutMs: 15_000,
     ...changes,
   });
+  return async (...attempt: Parameters<typeof deliver>) => (await deliver(...attempt)).record();
 }
 
 async function claimOne(changes: Partial<Subscriber> = {}): Promise<DeliveryClaim> {

@@ -1,12 +1,12 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
-import { createDeliver, type Deliver } from '../../src/delivery/deliver.ts';
+import { type Attempted, createDeliver, type Deliver } from '../../src/delivery/deliver.ts';
 import { Dispatcher, type DispatcherDependencies } from '../../src/delivery/dispatcher.ts';
 import type { WebhookSender } from '../../src/delivery/webhook-sender.ts';
 import { StoreBroken, StoreUnavailable } from '../../src/domain/errors.ts';
 import type { Subscriber } from '../../src/domain/subscriber.ts';
 import type { DeliveryClaim, Store } from '../../src/store/store.ts';
-import { aClinic, accepted, anEvent, claim, record } from '../store/fixtures.ts';
+import { aClinic, accepted, anEvent, claim, record, refused } from '../store/fixtures.ts';
 import { type SimulatedClock, simulatedClock } from '../world/clock.ts';
 import { eventually, quiet } from '../world/eventually.ts';
 import { keptLog } from '../world/log.ts';
@@ -72,6 +72,13 @@ function dispatching(changes: Partial<DispatcherDependencies> = {}): Dispatcher 
   return dispatcher;
 }
 
+/** What came of an attempt that a test answers by itself. */
+function acceptedAndRecorded(claim: DeliveryClaim): Attempted {
+  return {
+    record: async () => ({ kind: 'recorded', after: await store.recordAttempt(claim, accepted) }),
+  };
+}
+
 async function stopAtOnce(dispatcher: Dispatcher): Promise<void> {
   const stopping = dispatcher.stop(0);
   await clock.advance(0);
@@ -131,23 +138,49 @@ describe('due deliveries', () => {
     await recordFor(['sub_a', 'sub_b'], 50);
     let claimed = 0;
     let most = 0;
-    const counting: Store = {
-      ...store,
-      claimDeliveries: async (ask) => {
-        const claims = await store.claimDeliveries(ask);
-        claimed += claims.length;
-        most = Math.max(most, claimed);
-        return claims;
-      },
-      recordAttempt: (...result) => store.recordAttempt(...result).finally(() => (claimed -= 1)),
+    const claimDeliveries: Store['claimDeliveries'] = async (ask) => {
+      const claims = await store.claimDeliveries(ask);
+      claimed += claims.length;
+      most = Math.max(most, claimed);
+      return claims;
     };
-    const deliver: Deliver = async (claim) => ({
-      kind: 'recorded',
-      after: await counting.recordAttempt(claim, accepted),
+    const deliver: Deliver = async (claim) => {
+      await quiet(3);
+      claimed -= 1;
+      return acceptedAndRecorded(claim);
+    };
+    dispatching({
+      store: { ...store, claimDeliveries },
+      deliver,
+      concurrency: 5,
+      concurrencyPerSubscriber: 3,
     });
-    dispatching({ store: counting, deliver, concurrency: 5, concurrencyPerSubscriber: 3 });
     await eventually(() => delivered(100));
     expect(most).toBe(5);
+  });
+
+  test('go on being claimed while results are on their way into the store, up to two for each slot', async () => {
+    await subscribed('sub_a');
+    await recordFor(['sub_a'], 50);
+    const records: (() => void)[] = [];
+    let answered = 0;
+    const deliver: Deliver = async (claim) => {
+      answered += 1;
+      return {
+        async record() {
+          await new Promise<void>((resolve) => records.push(resolve));
+          return acceptedAndRecorded(claim).record();
+        },
+      };
+    };
+    dispatching({ deliver, concurrency: 5, concurrencyPerSubscriber: 5 });
+    await eventually(() => answered === 10);
+    await quiet();
+    expect(answered).toBe(10);
+    while (!(await delivered(50))) {
+      for (const recordOne of records.splice(0)) recordOne();
+      await quiet(5);
+    }
   });
 
   test('that are recorded while a claim is under way are not missed', async () => {
@@ -269,23 +302,21 @@ describe('between due times', () => {
     await soon.received(2);
   });
 
-  test('a retry goes out although another subscriber has more than its slots', async () => {
+  test('a retry from before the start goes out although another subscriber has more than its slots', async () => {
+    const retried = await subscribed('sub_retried', { retrySeconds: [5] });
+    await recordFor(['sub_retried'], 1);
+    const [failing] = await claim(store, 1, 'sub_retried');
+    await store.recordAttempt(failing as DeliveryClaim, refused);
     const busy = await subscribed('sub_busy');
     busy.answer(() => new Promise(() => {}));
-    const retried = await subscribed('sub_retried', { retrySeconds: [5] });
-    retried.answer(() => ({ status: 503 }));
-    await recordFor(['sub_retried'], 1);
-    dispatching();
-    await retried.received(1);
-    await eventually(async () => (await store.nextDueAt()) !== null);
     await recordFor(['sub_busy'], 50);
-    // Not woken: what is left from an earlier start announces itself to nobody.
-    for (let passedMs = 0; passedMs <= 6_000; passedMs += 500) {
-      await clock.advance(500);
-      await quiet(20);
-    }
-    await retried.received(2);
+    dispatching();
     await busy.received(8);
+    for (let passedMs = 0; passedMs < 6_000; passedMs += 500) {
+      await quiet(20);
+      await clock.advance(500);
+    }
+    await retried.received(1);
   });
 
   test('a subscriber that is resumed is sent to when the dispatcher is woken', async () => {
@@ -324,6 +355,27 @@ describe('a stop', () => {
     expect(endpoint.requests.length).toBe(2);
   });
 
+  test('sends what was being claimed at that moment, and waits for it', async () => {
+    const endpoint = await subscribed('sub_a');
+    await recordFor(['sub_a'], 1);
+    let letGo: () => void = () => {};
+    const claimDeliveries: Store['claimDeliveries'] = async (ask) => {
+      const claims = await store.claimDeliveries(ask);
+      await new Promise<void>((resolve) => {
+        letGo = resolve;
+      });
+      return claims;
+    };
+    const dispatcher = dispatching({ store: { ...store, claimDeliveries } });
+    await eventually(async () => (await store.nextDueAt()) === null);
+    await quiet();
+    const stopping = dispatcher.stop(60_000);
+    letGo();
+    await stopping;
+    expect(endpoint.requests.length).toBe(1);
+    expect(await delivered(1)).toBe(true);
+  });
+
   test('cuts off what is not answered within the grace; it stays claimed', async () => {
     const endpoint = await subscribed('sub_a');
     endpoint.answer(() => new Promise(() => {}));
@@ -358,13 +410,7 @@ describe('a lease', () => {
       await new Promise<void>((resolve) => {
         answer = resolve;
       });
-      const result = {
-        outcome: { kind: 'accepted', status: 200 },
-        durationMs: 1,
-        excerpt: null,
-        random: 0,
-      } as const;
-      return { kind: 'recorded', after: await store.recordAttempt(claim, result) };
+      return acceptedAndRecorded(claim);
     };
     const dispatcher = dispatching({ deliver, timeoutMs: 15_000, leaseMs: 30_000 });
     await eventually(() => claimsSeen.length === 1);
@@ -377,6 +423,21 @@ describe('a lease', () => {
     answer();
     await eventually(() => delivered(1));
     expect(fatal).toEqual([]);
+  });
+
+  test('is not renewed once the attempt is over', async () => {
+    await subscribed('sub_a');
+    await recordFor(['sub_a'], 1);
+    let renewals = 0;
+    const renew: Store['renew'] = (...asked) => {
+      renewals += 1;
+      return store.renew(...asked);
+    };
+    dispatching({ store: { ...store, renew } });
+    await eventually(() => delivered(1));
+    await quiet();
+    await clock.advance(60_000);
+    expect(renewals).toBe(0);
   });
 
   test('that is lost is told', async () => {
