@@ -131,6 +131,9 @@ const attemptColumns = [
   { title: '#', text: ({ number }: AttemptView) => String(number) },
   { title: 'STARTED', text: ({ startedAt }: AttemptView) => shownInstant(startedAt), isWhole: true },
   { title: 'TOOK', text: ({ durationMs }: AttemptView) => `${Math.round(durationMs)} ms` },
-  { title: 'OUTCOME', text: ({ outcome }: AttemptView) => outcome },
+  {
+    title: 'OUTCOME',
+    text: ({ outcome, isLate }: AttemptView) => (isLate ? `${outcome} (late)` : outcome),
+  },
   { title: 'ANSWER', text: ({ excerpt }: AttemptView) => excerpt ?? '-' },
 ];

@@ -65,6 +65,11 @@ function inertJson(value: unknown): string {
   );
 }
 
+/** What was done and is probably not meant, beside the result. */
+export function printWarnings(to: Printer, warnings: readonly string[]): void {
+  for (const warning of warnings) to.note(`warning: ${inert(warning)}`);
+}
+
 /** What went wrong in one line, what to do in another; never a stack trace. */
 export function printError(to: Printer, thrown: unknown, asJson: boolean): void {
   const { code, message, hint, problems } = told(thrown);

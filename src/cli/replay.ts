@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { replayDelivery, showReplay, startReplay } from '../client/replays.ts';
+import { countReplay, replayDelivery, showReplay, startReplay } from '../client/replays.ts';
 import type { ReplayStartedView, ReplayView } from '../client/views.ts';
 import { wait } from '../clock.ts';
 import { RelayError } from '../domain/errors.ts';
@@ -11,6 +11,8 @@ import { badUsage, type CommonOptions, checkWindow, instantOption, verb } from '
 
 interface ReplayOptions extends CommonOptions {
   readonly failed?: true;
+  readonly skipped?: true;
+  readonly delivered?: true;
   readonly subscriber?: string;
   readonly clinic?: string;
   readonly eventType?: string;
@@ -25,6 +27,8 @@ const lookAgainMs = 500;
 export function addReplay(program: Command, around: Surroundings): void {
   verb(program, 'replay [id]', 'send a delivery again, or all that failed')
     .option('--failed', 'all that failed; the ones that were skipped are left out')
+    .option('--skipped', 'all that were skipped when their subscriber was resumed')
+    .option('--delivered', 'all that were delivered already')
     .option('--subscriber <subscriber>', 'only this subscriber’s, by its id or name')
     .option('--clinic <clinic>', 'only this clinic’s, by its id or name')
     .option('--event-type <type>', 'only this type of event')
@@ -42,13 +46,16 @@ export function addReplay(program: Command, around: Surroundings): void {
     });
 }
 
+const states = ['failed', 'skipped', 'delivered'] as const;
+
 function checkUsage(id: string | undefined, options: ReplayOptions): void {
-  const { failed, dryRun, subscriber, clinic, eventType, since, until } = options;
-  if (id === undefined && failed === undefined) {
+  const { dryRun, subscriber, clinic, eventType, since, until } = options;
+  const named = states.filter((state) => options[state]);
+  if (id === undefined && named.length !== 1) {
     throw badUsage('It is not clear what to replay.', 'Give a delivery’s id, or --failed.');
   }
-  const narrowing = [failed, dryRun, subscriber, clinic, eventType, since, until];
-  if (id !== undefined && narrowing.some((option) => option !== undefined)) {
+  const narrowing = [dryRun, subscriber, clinic, eventType, since, until];
+  if (id !== undefined && (named.length > 0 || narrowing.some((option) => option !== undefined))) {
     throw badUsage('One delivery’s id says it all.', 'Give the id alone, or --failed with its options.');
   }
   checkWindow(options);
@@ -59,34 +66,33 @@ const sentenceOf: Readonly<Record<ReplayStartedView['kind'], string>> = {
   due: 'It was waiting for its next attempt, which is due now.',
   inFlight: 'It is being sent at this moment; nothing was changed.',
   held: 'It is held, because its subscriber is not active; nothing was changed.',
-  cancelled: 'It was cancelled and is never sent again.',
 };
 
 async function replayAll(session: Session, around: Surroundings, options: ReplayOptions): Promise<void> {
   const { call, to, asJson } = session;
-  const { eventType, since, until, dryRun } = options;
-  const begun = await startReplay(call, {
-    state: 'failed',
-    ...(await subjectsOf(call, options)),
-    eventType,
-    since,
-    until,
-    dryRun,
-  });
-  if (dryRun) {
-    if (asJson) return to.json(begun);
-    return to.out(`${begun.matched} failed deliveries would be sent again.`);
+  const { eventType, since, until } = options;
+  const state = states.find((each) => options[each]) ?? 'failed';
+  const ask = { state, ...(await subjectsOf(call, options)), eventType, since, until };
+  if (options.dryRun) {
+    const matched = await countReplay(call, ask);
+    if (asJson) return to.json({ dryRun: true, matched });
+    return to.out(`${deliveries(matched)} would be sent again.`);
   }
-  to.note(inert(`Replay ${begun.id}: ${begun.matched} failed deliveries. It goes on without this command.`));
+  const begun = await startReplay(call, ask);
+  to.note(inert(`Replay ${begun.id} of ${deliveries(begun.matched)}; it goes on without this command.`));
   const ended = options.wait ? await untilEnded(session, around, begun) : begun;
   if (asJson) to.json(ended);
   else if (ended.state === 'running') to.out(inert(`Replay ${ended.id} is running.`));
-  else to.out(`${ended.done} of ${ended.matched} deliveries are due again.`);
+  else to.out(`${ended.done} of ${deliveries(ended.matched)} went into the replay.`);
   if (ended.state === 'cancelled') {
     throw new RelayError('replay_cancelled', 'Somebody cancelled the replay before its end.', {
       hint: 'What was made due is sent; run it again for the rest.',
     });
   }
+}
+
+function deliveries(count: number): string {
+  return count === 1 ? '1 delivery' : `${count} deliveries`;
 }
 
 async function untilEnded(

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { rotateSecret } from '../client/subscribers.ts';
 import { readSecret } from './ask.ts';
 import { subscriberIdOf } from './named.ts';
-import { inert } from './print.ts';
+import { inert, printWarnings } from './print.ts';
 import { openSession } from './session.ts';
 import { withSecret } from './subscribers-add.ts';
 import type { Surroundings } from './surroundings.ts';
@@ -33,5 +33,6 @@ export function addRotateSecret(group: Command, around: Surroundings): void {
       if (asJson) return to.json(rotated);
       to.out(`secret  ${inert(rotated.secret)}`);
       to.out('Keep it: it is not shown again.');
+      printWarnings(to, rotated.warnings);
     });
 }

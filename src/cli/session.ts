@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { type SigningKeys, signToken } from '../api/auth.ts';
+import { type SignedToken, type SigningKeys, signToken } from '../api/auth.ts';
 import { type CallApi, connectApi } from '../client/relay-api.ts';
 import { type Config, loadConfig } from '../config.ts';
 import { InvalidInput } from '../domain/errors.ts';
@@ -112,24 +112,30 @@ function tokenSource(around: Surroundings, env: Surroundings['env']): () => stri
       hint: 'Set it to the one line that `relay token create` printed.',
     });
   }
-  let made: { readonly token: string; readonly expiresAt: number } | null = null;
+  const owner = { subject: 'owner', scopes: ['admin'], expiresInSeconds: ownTokenSeconds } as const;
+  let made: SignedToken | null = null;
   return () => {
     const now = around.clock.wall();
-    if (made === null || made.expiresAt - now < renewBeforeMs) {
-      const owner = { subject: 'owner', scopes: ['admin'], expiresInSeconds: ownTokenSeconds } as const;
-      made = signToken(signingKeysOf(env), owner, now);
-    }
+    if (made !== null && made.expiresAt - now >= renewBeforeMs) return made.token;
+    made = signToken(signingKeysOf(env), owner, now);
     return made.token;
   };
 }
 
-/** What tokens of this relay are signed with. @throws InvalidInput naming `relay init` when it is not set */
+/**
+ * What tokens of this relay are signed with: the pair of keys is for relays that have no secret.
+ *
+ * @throws InvalidInput `no_credentials` naming `relay init` when there is neither
+ */
 export function signingKeysOf(env: Surroundings['env']): SigningKeys {
-  const secret = env.RELAY_JWT_SECRET ?? '';
-  if (secret === '') {
-    throw new InvalidInput('no_credentials', 'There is neither RELAY_TOKEN nor RELAY_JWT_SECRET.', {
-      hint: 'Set RELAY_TOKEN, or run `relay init`, which writes a .env with fresh keys where there is none.',
-    });
-  }
-  return { kind: 'secret', secret };
+  const {
+    RELAY_JWT_SECRET: secret,
+    RELAY_JWT_PRIVATE_KEY: privateKey,
+    RELAY_JWT_PUBLIC_KEY: publicKey,
+  } = env;
+  if (secret) return { kind: 'secret', secret };
+  if (privateKey && publicKey) return { kind: 'keyPair', privateKey, publicKey };
+  throw new InvalidInput('no_credentials', 'There is neither RELAY_TOKEN nor RELAY_JWT_SECRET.', {
+    hint: 'Set RELAY_TOKEN, or run `relay init`, which writes a .env with fresh keys where there is none.',
+  });
 }

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { addSubscriber } from '../client/subscribers.ts';
 import type { NewSubscriberView } from '../client/views.ts';
 import { readSecret } from './ask.ts';
-import { inert, type Printer } from './print.ts';
+import { inert, type Printer, printWarnings } from './print.ts';
 import { openSession } from './session.ts';
 import { type FieldOptions, fieldsOf, withFields } from './subscriber-fields.ts';
 import type { Surroundings } from './surroundings.ts';
@@ -61,7 +61,7 @@ function printNew(to: Printer, added: NewSubscriberView): void {
   if (state === 'paused') {
     to.out(`It is paused until it answers the challenge token: \`relay subscribers test ${inert(name)}\`.`);
   }
-  for (const warning of warnings ?? []) to.note(`warning: ${inert(warning)}`);
+  printWarnings(to, warnings);
 }
 
 const howToVerify = {

@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
 import * as api from '../client/subscribers.ts';
 import type { SubscriberView } from '../client/views.ts';
+import { RelayError } from '../domain/errors.ts';
 import { confirm } from './ask.ts';
 import { shownInstant } from './instant.ts';
 import { subscriberIdOf } from './named.ts';
-import { type Colour, inert, type Printer } from './print.ts';
+import { type Colour, inert, type Printer, printWarnings } from './print.ts';
 import { addRotateSecret } from './rotate-secret.ts';
 import { openSession } from './session.ts';
 import { type FieldOptions, fieldsOf, withFields } from './subscriber-fields.ts';
@@ -12,6 +13,10 @@ import { addAddSubscriber } from './subscribers-add.ts';
 import type { Surroundings } from './surroundings.ts';
 import { printTable } from './table.ts';
 import { badUsage, type CommonOptions, verb } from './verb.ts';
+
+interface UpdateOptions extends FieldOptions, CommonOptions {
+  readonly removeChallengeToken?: true;
+}
 
 export function addSubscribers(program: Command, around: Surroundings): void {
   const group = program.command('subscribers').description('who receives events');
@@ -38,16 +43,22 @@ export function addSubscribers(program: Command, around: Surroundings): void {
 
   const update = verb(group, `update ${subscriber}`, 'change fields of one')
     .option('--name <name>', 'its new name')
-    .option('--url <url>', 'its new endpoint');
-  withFields(update).action(async (idOrName: string, options: FieldOptions & CommonOptions) => {
+    .option('--url <url>', 'its new endpoint')
+    .option('--remove-challenge-token', 'ask it for none any more');
+  withFields(update).action(async (idOrName: string, options: UpdateOptions) => {
     const { call, to, asJson, env } = openSession(around, options);
-    const change = fieldsOf(options, env);
+    const fields = fieldsOf(options, env);
+    if (options.removeChallengeToken && fields.challengeToken !== undefined) {
+      throw badUsage('The challenge token is given and taken away.', 'Choose one of them.');
+    }
+    const change = options.removeChallengeToken ? { ...fields, challengeToken: null } : fields;
     if (Object.values(change).every((value) => value === undefined)) {
       throw badUsage('Nothing to change was given.', 'See `relay subscribers update --help`.');
     }
     const changed = await api.updateSubscriber(call, await subscriberIdOf(call, idOrName), change);
     if (asJson) return to.json(changed);
     printFields(to, changed);
+    printWarnings(to, changed.warnings);
   });
 
   verb(group, `remove ${subscriber}`, 'delete one; its open deliveries are cancelled for good')
@@ -82,6 +93,24 @@ export function addSubscribers(program: Command, around: Surroundings): void {
       const resumed = await api.resumeSubscriber(call, id, options.skip ? 'skip' : 'deliver');
       if (asJson) return to.json(resumed);
       to.out(stateLine(resumed));
+      const { handshakeResult } = resumed;
+      if (handshakeResult?.passed === false) {
+        to.note(inert(`handshake: ${handshakeResult.message}`));
+        to.note(`  ${inert(handshakeResult.hint)}`);
+      }
+    });
+
+  verb(group, `test ${subscriber}`, 'send it a sample event that is no delivery; lifts an owed handshake')
+    .option('--type <type>', 'type of the sample event, such as order.placed')
+    .action(async (idOrName: string, options: CommonOptions & { type?: string }) => {
+      const { call, to, asJson } = openSession(around, options);
+      const tested = await api.testSubscriber(call, await subscriberIdOf(call, idOrName), options.type);
+      if (asJson) to.json(tested);
+      else if (tested.passed) to.out(inert(`${idOrName} took it: ${tested.outcome}.`));
+      if (tested.passed) return;
+      throw new RelayError('test_failed', `${idOrName} did not take it: ${tested.outcome}.`, {
+        hint: tested.hint ?? 'Look at its log, repair it, and test it again.',
+      });
     });
 
   addRotateSecret(group, around);
@@ -115,6 +144,9 @@ export function printFields(to: Printer, subscriber: SubscriberView): void {
     ['state', stateLine(subscriber)],
     ['events', eventTypes.join(', ') || 'all types'],
     ['clinics', clinicIds.join(', ') || 'all clinics'],
+    ['token', subscriber.hasChallengeToken ? 'it is asked for a challenge token' : 'none'],
+    ['success', shownInstant(subscriber.lastSuccessAt)],
+    ['failure', shownInstant(subscriber.lastFailureAt)],
     ['created', shownInstant(createdAt)],
   ];
   for (const [label, value] of lines) to.out(`${label.padEnd(9)}${inert(value)}`);

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { signToken } from '../api/auth.ts';
+import { type Scope, signToken, tokenLifeMaxMs } from '../api/auth.ts';
 import { revokeToken } from '../client/status.ts';
 import { shownInstant } from './instant.ts';
 import { inert, printer } from './print.ts';
@@ -15,8 +15,7 @@ interface CreateOptions extends CommonOptions {
 }
 
 const dayMs = 86_400_000;
-const scopes = ['read', 'write', 'admin'] as const;
-type Scope = (typeof scopes)[number];
+const scopes: readonly Scope[] = ['read', 'write', 'admin'];
 
 export function addToken(program: Command, around: Surroundings): void {
   const group = program.command('token').description('tokens for the API');
@@ -31,7 +30,8 @@ export function addToken(program: Command, around: Surroundings): void {
     );
   create.action((options: CreateOptions) => {
     const expiresInSeconds = Math.floor(options.expires / 1000);
-    if (options.expires > 90 * dayMs) throw badUsage('A token lives 90 days at most.', 'Give --expires 90d.');
+    if (options.expires > tokenLifeMaxMs)
+      throw badUsage('A token lives 90 days at most.', 'Give --expires 90d.');
     const asked = scopesOf(options.scope);
     const keys = signingKeysOf(envOf(around, options.config));
     const made = signToken(
@@ -57,7 +57,7 @@ export function addToken(program: Command, around: Surroundings): void {
 }
 
 function scopesOf(words: readonly string[]): readonly Scope[] {
-  const unknown = words.find((word) => !(scopes as readonly string[]).includes(word));
+  const unknown = words.find((word) => !scopes.includes(word as Scope));
   if (words.length === 0 || unknown !== undefined) {
     throw badUsage(`There is no scope "${inert(unknown ?? '')}".`, `The scopes are ${scopes.join(', ')}.`);
   }

@@ -3,20 +3,24 @@ import type { ReplayStartedView, ReplayView } from './views.ts';
 
 export interface ReplayAsk {
   /** `failed` leaves out what was skipped; `skipped` names it. */
-  readonly state: string;
+  readonly state: 'failed' | 'skipped' | 'delivered';
   readonly subscriberId?: string | undefined;
   readonly clinicId?: string | undefined;
   readonly eventType?: string | undefined;
   readonly since?: string | undefined;
   readonly until?: string | undefined;
-  /** Counts and changes nothing. */
-  readonly dryRun?: boolean | undefined;
 }
 
 /** Starts a new round for one delivery, or says why it is left as it is. */
 export async function replayDelivery(call: CallApi, id: string): Promise<ReplayStartedView> {
   const path = pathOf('v1', 'deliveries', id, 'replay');
   return (await call({ method: 'POST', path })) as ReplayStartedView;
+}
+
+/** How many deliveries a replay would find; nothing is changed. */
+export async function countReplay(call: CallApi, ask: ReplayAsk): Promise<number> {
+  const answer = await call({ method: 'POST', path: '/v1/replays', body: { ...ask, dryRun: true } });
+  return (answer as { readonly matched: number }).matched;
 }
 
 export async function startReplay(call: CallApi, body: ReplayAsk): Promise<ReplayView> {

@@ -1,6 +1,12 @@
 import { allPages } from './pages.ts';
 import { type CallApi, pathOf } from './relay-api.ts';
-import type { NewSubscriberView, SubscriberInput, SubscriberView } from './views.ts';
+import type {
+  ChangedSubscriberView,
+  NewSubscriberView,
+  ResumedSubscriberView,
+  SubscriberInput,
+  SubscriberView,
+} from './views.ts';
 
 export function listSubscribers(call: CallApi): Promise<readonly SubscriberView[]> {
   return allPages(call, '/v1/subscribers');
@@ -18,8 +24,9 @@ export async function updateSubscriber(
   call: CallApi,
   id: string,
   body: SubscriberInput,
-): Promise<SubscriberView> {
-  return (await call({ method: 'PATCH', path: pathOf('v1', 'subscribers', id), body })) as SubscriberView;
+): Promise<ChangedSubscriberView> {
+  const path = pathOf('v1', 'subscribers', id);
+  return (await call({ method: 'PATCH', path, body })) as ChangedSubscriberView;
 }
 
 export async function removeSubscriber(call: CallApi, id: string): Promise<void> {
@@ -35,9 +42,9 @@ export async function resumeSubscriber(
   call: CallApi,
   id: string,
   backlog: 'deliver' | 'skip',
-): Promise<SubscriberView> {
+): Promise<ResumedSubscriberView> {
   const path = pathOf('v1', 'subscribers', id, 'resume');
-  return (await call({ method: 'POST', path, body: { backlog } })) as SubscriberView;
+  return (await call({ method: 'POST', path, body: { backlog } })) as ResumedSubscriberView;
 }
 
 /** Sends the subscriber a request that is no delivery, and says what it answered. */
@@ -58,5 +65,8 @@ export async function rotateSecret(
 
 export interface TestView {
   readonly passed: boolean;
+  /** In one phrase, as attempts show it. */
   readonly outcome: string;
+  /** What to do about it, where the relay can tell. */
+  readonly hint?: string;
 }

@@ -21,14 +21,30 @@ export interface SubscriberView {
   readonly eventTypes: readonly string[];
   readonly clinicIds: readonly string[];
   readonly isDeclared: boolean;
+  readonly hasChallengeToken: boolean;
+  readonly lastSuccessAt: string | null;
+  readonly lastFailureAt: string | null;
   readonly createdAt: string;
 }
 
-/** The only answer that ever holds the secret, and the challenge token if one was made. */
-export interface NewSubscriberView extends SubscriberView {
+/** A subscriber after a change, with what is allowed and probably not meant. */
+export interface ChangedSubscriberView extends SubscriberView {
+  readonly warnings: readonly string[];
+}
+
+/** A subscriber after `resume`, and what came of the handshake that it owed. */
+export interface ResumedSubscriberView extends SubscriberView {
+  readonly handshakeResult?: {
+    readonly passed: boolean;
+    readonly message: string;
+    readonly hint: string;
+  };
+}
+
+/** The only answers that ever hold the secret; a challenge token stands in it if one was made. */
+export interface NewSubscriberView extends ChangedSubscriberView {
   readonly secret: string;
-  readonly challengeToken?: string | undefined;
-  readonly warnings?: readonly string[];
+  readonly challengeToken?: string;
 }
 
 /** A subscriber's fields as file and API name them; the relay judges their values. */
@@ -38,7 +54,8 @@ export interface SubscriberInput {
   readonly profile?: string | undefined;
   readonly secret?: string | undefined;
   readonly challenge?: boolean | undefined;
-  readonly challengeToken?: string | undefined;
+  /** `null` takes it away. */
+  readonly challengeToken?: string | null | undefined;
   readonly eventTypes?: readonly string[] | undefined;
   readonly clinicIds?: readonly string[] | undefined;
   readonly envelope?: string | undefined;
@@ -72,6 +89,8 @@ export interface AttemptView {
   readonly startedAt: string;
   readonly durationMs: number;
   readonly outcome: string;
+  /** It came after its claim was lost and changed nothing. */
+  readonly isLate: boolean;
   readonly excerpt: string | null;
 }
 
@@ -80,6 +99,8 @@ export interface DeliveryWithAttempts extends DeliveryView {
 }
 
 export interface ExplanationView {
+  /** One word for programs. */
+  readonly because: string;
   readonly explanation: string;
 }
 
@@ -95,7 +116,7 @@ export interface ReplayView {
 /** What a replay of one delivery did: a `newRound`, made `due` now, or left as it is. */
 export interface ReplayStartedView {
   readonly deliveryId: string;
-  readonly kind: 'newRound' | 'due' | 'inFlight' | 'held' | 'cancelled';
+  readonly kind: 'newRound' | 'due' | 'inFlight' | 'held';
 }
 
 export interface ClinicView {

@@ -56,6 +56,7 @@ describe('bad usage ends with 2, says what is wrong and what to do, and shows no
     { argv: ['deliveries', 'show', '..'], says: /is no id/ },
     { argv: ['replay'], says: /not clear what to replay/ },
     { argv: ['replay', 'dlv_1', '--failed'], says: /id says it all/ },
+    { argv: ['replay', '--failed', '--delivered'], says: /not clear what to replay/ },
     { argv: ['replay', '--since', '1d'], says: /not clear what to replay/ },
     { argv: ['token', 'create', '--subject', 's', '--scope', 'root'], says: /no scope "root"/ },
     {

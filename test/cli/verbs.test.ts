@@ -21,6 +21,9 @@ const subscriber = {
   eventTypes: ['order.*'],
   clinicIds: [],
   isDeclared: false,
+  hasChallengeToken: false,
+  lastSuccessAt: null,
+  lastFailureAt: null,
   createdAt: '2026-11-22T08:00:00.000Z',
 };
 
@@ -144,7 +147,7 @@ describe('a name stands for its id', () => {
 });
 
 describe('adding a subscriber', () => {
-  const added = { ...subscriber, secret: 'whsec_once' };
+  const added = { ...subscriber, secret: 'whsec_once', warnings: [] };
   const add = ['subscribers', 'add', '--name', 'ehr', '--url', 'https://ehr.example/hook'];
   const answers = { 'POST /v1/subscribers': (): Answer => ({ status: 201, json: added }) };
 
@@ -227,9 +230,9 @@ describe('a replay of all that failed', () => {
 
   test('only counts in a dry run', async () => {
     const { exit, out, asked } = await relayRun(['replay', '--failed', '--subscriber', 'ehr', '--dry-run'], {
-      'POST /v1/replays': () => ({ status: 202, json: { ...replay, state: 'done', matched: 3 } }),
+      'POST /v1/replays': () => ({ status: 200, json: { dryRun: true, matched: 3 } }),
     });
-    expect({ exit, out }).toEqual({ exit: 0, out: '3 failed deliveries would be sent again.\n' });
+    expect({ exit, out }).toEqual({ exit: 0, out: '3 deliveries would be sent again.\n' });
     expect(asked.at(-1)?.body).toEqual({ state: 'failed', subscriberId: 'sub_1', dryRun: true });
   });
 
@@ -259,7 +262,7 @@ describe('a replay of all that failed', () => {
     const { exit, out, err } = await running;
     expect({ exit, out, looked }).toEqual({
       exit: 0,
-      out: '1000 of 1000 deliveries are due again.\n',
+      out: '1000 of 1000 deliveries went into the replay.\n',
       looked: 3,
     });
     expect(err).toContain('400 of 1000\n800 of 1000\n1000 of 1000\n');
