@@ -3,7 +3,7 @@ import * as api from '../client/clinics.ts';
 import type { ClinicView } from '../client/views.ts';
 import { confirm, fromEnv } from './ask.ts';
 import { clinicIdOf } from './named.ts';
-import { inert } from './print.ts';
+import { type Colour, inert } from './print.ts';
 import { openSession } from './session.ts';
 import type { Surroundings } from './surroundings.ts';
 import { printTable } from './table.ts';
@@ -67,10 +67,23 @@ export function addClinics(program: Command, around: Surroundings): void {
     });
 }
 
+const colourOf: Readonly<Record<NonNullable<ClinicView['state']>, Colour>> = {
+  active: 'green',
+  connecting: 'yellow',
+  paused: 'yellow',
+  needsReconnect: 'red',
+  removed: 'gray',
+};
+
 const columns = [
   { title: 'ID', text: ({ id }: ClinicView) => id, isWhole: true },
   { title: 'NAME', text: ({ name }: ClinicView) => name },
-  { title: 'STATE', text: ({ state }: ClinicView) => state ?? '-' },
+  {
+    title: 'STATE',
+    text: ({ state }: ClinicView) => state ?? '-',
+    colour: ({ state }: ClinicView) => (state === undefined ? null : colourOf[state]),
+  },
+  { title: 'WHY', text: ({ stateReason }: ClinicView) => stateReason ?? '' },
 ];
 
 function inputOf(options: AddOptions, env: Surroundings['env']): api.ClinicInput {

@@ -1,7 +1,11 @@
 import type { Command } from 'commander';
 import { showStatus } from '../client/status.ts';
+import type { StatusView, StreamView } from '../client/views.ts';
+import { shownInstant } from './instant.ts';
+import { inert, type Printer } from './print.ts';
 import { openSession } from './session.ts';
 import type { Surroundings } from './surroundings.ts';
+import { printTable } from './table.ts';
 import { type CommonOptions, verb } from './verb.ts';
 
 export function addStatus(program: Command, around: Surroundings): void {
@@ -10,6 +14,65 @@ export function addStatus(program: Command, around: Surroundings): void {
       const { call, to, asJson } = openSession(around, options);
       const status = await showStatus(call);
       if (asJson) return to.json(status);
+      printStatus(to, status);
     },
   );
+}
+
+function printStatus(to: Printer, { clinics, streams, setAside, deliveries, subscribers }: StatusView): void {
+  const stuck = streams.filter(({ state }) => state === 'failing' || state === 'off');
+  const lags = streams.flatMap(({ lagSeconds }) => (lagSeconds === null ? [] : [lagSeconds]));
+  const behind = lags.length === 0 ? '' : `; the slowest was last read to its end ${Math.max(...lags)} s ago`;
+  to.out(`clinics      ${counts(tally(clinics.map(({ state }) => state ?? 'connected')))}`);
+  to.out(`streams      ${counts(tally(streams.map(({ state }) => state)))}${behind}`);
+  to.out(`subscribers  ${counts(subscribers.counts)}`);
+  to.out(`deliveries   ${counts(deliveries.counts)}`);
+  to.out(`set aside    ${setAside.count}`);
+  const needs = needsOf(clinics, subscribers, deliveries);
+  if (needs.length === 0 && stuck.length === 0) return;
+  to.out('');
+  for (const need of needs) to.out(to.paint('yellow', inert(need)));
+  if (stuck.length === 0) return;
+  const names = new Map(clinics.map(({ id, name }) => [id, name]));
+  printTable(to, columnsOf(names), stuck);
+}
+
+function needsOf(
+  clinics: StatusView['clinics'],
+  subscribers: StatusView['subscribers'],
+  { overdueSince }: StatusView['deliveries'],
+): readonly string[] {
+  return [
+    ...clinics
+      .filter(({ state }) => state === 'needsReconnect')
+      .map(
+        ({ name, stateReason }) => `${name} needs to be connected again: ${stateReason ?? 'unknown reason'}.`,
+      ),
+    ...subscribers.notActive.map(({ name, state, pauseReasons }) => {
+      const why = pauseReasons.length > 0 ? ` (${pauseReasons.join(', ')})` : '';
+      return `${name} is ${state}${why}; what it is owed is held.`;
+    }),
+    ...(overdueSince === null ? [] : [`Deliveries wait for their turn since ${shownInstant(overdueSince)}.`]),
+  ];
+}
+
+const columnsOf = (names: ReadonlyMap<string, string>) => [
+  { title: 'CLINIC', text: ({ clinicId }: StreamView) => names.get(clinicId) ?? clinicId },
+  { title: 'CATEGORY', text: ({ category }: StreamView) => category },
+  { title: 'STATE', text: ({ state }: StreamView) => state },
+  { title: 'READ UNTIL', text: ({ readUntil }: StreamView) => shownInstant(readUntil) },
+  { title: 'DAYS LEFT', text: ({ daysLeft }: StreamView) => (daysLeft === null ? '-' : String(daysLeft)) },
+  { title: 'PROBLEM', text: ({ problem }: StreamView) => problem ?? '' },
+];
+
+function tally(words: readonly string[]): Readonly<Record<string, number>> {
+  const counted: Record<string, number> = {};
+  for (const word of words) counted[word] = (counted[word] ?? 0) + 1;
+  return counted;
+}
+
+/** `3 active, 1 paused`; what there is none of is left out. */
+function counts(counted: Readonly<Record<string, number>>): string {
+  const present = Object.entries(counted).filter(([, count]) => count > 0);
+  return present.map(([word, count]) => `${count} ${inert(word)}`).join(', ') || 'none';
 }

@@ -1,7 +1,8 @@
 import type { CallApi } from './relay-api.ts';
+import type { StatusView } from './views.ts';
 
-export async function showStatus(call: CallApi): Promise<unknown> {
-  return call({ method: 'GET', path: '/v1/status' });
+export async function showStatus(call: CallApi): Promise<StatusView> {
+  return (await call({ method: 'GET', path: '/v1/status' })) as StatusView;
 }
 
 /** From now on the token with that `jti` is refused. */

@@ -119,8 +119,44 @@ export interface ReplayStartedView {
   readonly kind: 'newRound' | 'due' | 'inFlight' | 'held';
 }
 
+/** Without the scope `admin` only the id and the name are shown. */
 export interface ClinicView {
+  /** The vendor's, or the connection's while its tokens were not used yet. */
   readonly id: string;
   readonly name: string;
-  readonly state?: string;
+  readonly state?: 'active' | 'paused' | 'connecting' | 'needsReconnect' | 'removed';
+  readonly stateReason?: string | null;
+}
+
+export interface StreamView {
+  readonly clinicId: string;
+  readonly category: string;
+  readonly state: 'new' | 'reading' | 'failing' | 'off';
+  /** Everything that was created before is recorded; `null` before the first complete reading. */
+  readonly readUntil: string | null;
+  /** Since the last complete reading began; `null` before the first. */
+  readonly lagSeconds: number | null;
+  readonly problem: string | null;
+  /** While it does not advance: days until the vendor no longer lists what is missing. */
+  readonly daysLeft: number | null;
+}
+
+export interface StatusView {
+  readonly at: string;
+  readonly clinics: readonly ClinicView[];
+  readonly streams: readonly StreamView[];
+  readonly setAside: { readonly count: number };
+  readonly deliveries: {
+    readonly counts: Readonly<Record<string, number>>;
+    /** Since when the oldest delivery that may be sent has waited for its turn; `null` when none does. */
+    readonly overdueSince: string | null;
+  };
+  readonly subscribers: {
+    readonly counts: Readonly<Record<string, number>>;
+    readonly notActive: readonly {
+      readonly name: string;
+      readonly state: string;
+      readonly pauseReasons: readonly string[];
+    }[];
+  };
 }

@@ -302,6 +302,99 @@ test('an explanation is one line, by delivery or by event and subscriber', async
   expect(byEvent.asked.at(-1)?.path).toBe('/v1/events/evt_1/explain?subscriberId=sub_1');
 });
 
+describe('the status', () => {
+  const status = {
+    at: '2026-11-22T08:00:00.000Z',
+    clinics: [
+      { id: 'cl_1', name: 'Washington', state: 'active', stateReason: null },
+      { id: 'cl_2', name: 'New York', state: 'needsReconnect', stateReason: 'invalid_grant' },
+    ],
+    streams: [
+      {
+        clinicId: 'cl_1',
+        category: 'orders',
+        state: 'reading',
+        readUntil: null,
+        lagSeconds: 12,
+        problem: null,
+        daysLeft: null,
+      },
+      {
+        clinicId: 'cl_1',
+        category: 'products',
+        state: 'off',
+        readUntil: null,
+        lagSeconds: 90,
+        problem: 'answered 403',
+        daysLeft: 29.5,
+      },
+    ],
+    setAside: { count: 1 },
+    deliveries: { counts: { pending: 2, held: 0, delivered: 40 }, overdueSince: null },
+    subscribers: {
+      counts: { active: 1 },
+      notActive: [{ name: 'ehr', state: 'paused', pauseReasons: ['gone'] }],
+    },
+  };
+
+  test('counts what there is, and names what needs somebody', async () => {
+    const { exit, out } = await relayRun(['status'], {
+      'GET /v1/status': () => ({ status: 200, json: status }),
+    });
+    expect(exit).toBe(0);
+    expect(out).toContain('clinics      1 active, 1 needsReconnect');
+    expect(out).toContain('streams      1 reading, 1 off; the slowest was last read to its end 90 s ago');
+    expect(out).toContain('deliveries   2 pending, 40 delivered\n');
+    expect(out).toContain('New York needs to be connected again: invalid_grant.');
+    expect(out).toContain('ehr is paused (gone); what it is owed is held.');
+    expect(out).toMatch(/Washington {2}products {2}off {4}- {11}29\.5 {7}answered 403/);
+  });
+
+  test('of a relay that just started has nothing to complain of', async () => {
+    const fresh = {
+      ...status,
+      clinics: [],
+      streams: [],
+      setAside: { count: 0 },
+      deliveries: { counts: { pending: 0 }, overdueSince: null },
+      subscribers: { counts: { active: 0 }, notActive: [] },
+    };
+    const { out } = await relayRun(['status'], { 'GET /v1/status': () => ({ status: 200, json: fresh }) });
+    expect(out.split('\n')).toEqual([
+      'clinics      none',
+      'streams      none',
+      'subscribers  none',
+      'deliveries   none',
+      'set aside    0',
+      '',
+    ]);
+  });
+});
+
+describe('a test of a subscriber', () => {
+  for (const { answer, exit, says } of [
+    { answer: { passed: true, outcome: 'accepted 200' }, exit: 0, says: 'ehr took it: accepted 200.\n' },
+    {
+      answer: { passed: false, outcome: 'status 500' },
+      exit: 1,
+      says: 'relay: ehr did not take it: status 500.\n  Look at its log, repair it, and test it again.\n',
+    },
+    {
+      answer: { passed: false, outcome: 'handshake: no challenge', hint: 'Answer it.' },
+      exit: 1,
+      says: 'relay: ehr did not take it: handshake: no challenge.\n  Answer it.\n',
+    },
+  ]) {
+    test(`that ends with ${answer.outcome} ends with ${exit}`, async () => {
+      const tested = await relayRun(['subscribers', 'test', 'ehr'], {
+        'POST /v1/subscribers/sub_1/test': () => ({ status: 200, json: answer }),
+      });
+      expect(tested.exit).toBe(exit);
+      expect(tested.out + tested.err).toBe(says);
+    });
+  }
+});
+
 describe('where the relay is and how to be let in', () => {
   for (const { env, code, because } of [
     {
