@@ -1,0 +1,221 @@
+import { randomUUID } from 'node:crypto';
+import { createServer, type Server, type ServerOptions } from 'node:http';
+import express, { type ErrorRequestHandler, type Express, type Response } from 'express';
+import helmet from 'helmet';
+import type { Clock } from '../clock.ts';
+import { RelayError } from '../domain/errors.ts';
+import type { Logger } from '../logger.ts';
+import type { Store } from '../store/store.ts';
+import { callerOf, createAdmission, defaultLimits, type RequestLimits } from './admission.ts';
+import { createTokenCheck, type SigningKeys } from './auth.ts';
+import { type ClinicsDependencies, clinicRoutes } from './clinics.ts';
+import { type DeliveriesDependencies, deliveryRoutes } from './deliveries.ts';
+import { eventRoutes } from './events.ts';
+import { hasBody, readJsonBody } from './json-body.ts';
+import { openApiOf } from './openapi.ts';
+import { problemOf } from './problem.ts';
+import { type ReplaysDependencies, replayRoutes } from './replays.ts';
+import type { Route } from './route.ts';
+import { statusRoutes } from './status.ts';
+import { subscriberVerbRoutes } from './subscriber-verbs.ts';
+import { type SubscribersDependencies, subscriberRoutes } from './subscribers.ts';
+import { tokenRoutes } from './tokens.ts';
+
+export interface ApiDependencies
+  extends Omit<SubscribersDependencies, 'store' | 'clock'>,
+    Omit<DeliveriesDependencies, 'store' | 'clock'>,
+    Omit<ClinicsDependencies, 'store' | 'clock'>,
+    Pick<ReplaysDependencies, 'replayer'> {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly keys: SigningKeys;
+  /** Of the package. */
+  readonly version: string;
+  /** How many proxies in front may say who calls; `false` believes none. */
+  readonly trustProxy: number | false;
+  /** Polls are under way as they should be; for `/readyz`. */
+  readonly arePollsMoving: () => boolean;
+  readonly limits?: RequestLimits;
+}
+
+/** The REST API. @throws InvalidInput `jwt_key_unusable` */
+export function createApp(dependencies: ApiDependencies): Express {
+  const { store, clock, logger, keys, limits = defaultLimits } = dependencies;
+  const routes = [
+    ...subscriberRoutes(dependencies),
+    ...subscriberVerbRoutes(dependencies),
+    ...deliveryRoutes(dependencies),
+    ...replayRoutes(dependencies),
+    ...eventRoutes(dependencies),
+    ...clinicRoutes(dependencies),
+    ...statusRoutes(dependencies),
+    ...tokenRoutes(dependencies),
+  ];
+  const checkToken = createTokenCheck(keys, { now: clock.wall, isRevoked: (jti) => store.isRevoked(jti) });
+  const app = express();
+  app.disable('x-powered-by');
+  app.disable('etag');
+  app.enable('case sensitive routing');
+  app.set('query parser', 'simple');
+  app.set('trust proxy', dependencies.trustProxy);
+  app.use(helmet({ contentSecurityPolicy: { useDefaults: false, directives: contentSecurityPolicy } }));
+  app.use((_request, response, next) => {
+    response.locals.requestId = `req_${randomUUID()}`;
+    response.setHeader('x-request-id', response.locals.requestId);
+    response.setHeader('cache-control', 'no-store');
+    next();
+  });
+  addOpenRoutes(app, dependencies, openApiOf(routes, dependencies.version));
+  addRoutes(app, routes, { logger, clock, ...createAdmission({ checkToken, logger, limits }) });
+  app.use((request) => {
+    throw new RelayError('route_not_found', `There is no ${request.method} on that path.`, {
+      hint: 'GET /openapi.json lists the routes.',
+    });
+  });
+  app.use(asProblem(logger));
+  return app;
+}
+
+/** Strangers get no longer than this for each part of a request. */
+const serverLimits: ServerOptions = {
+  headersTimeout: 5_000,
+  requestTimeout: 10_000,
+  connectionsCheckingInterval: 1_000,
+  keepAliveTimeout: 5_000,
+  maxHeaderSize: 8_192,
+};
+const connectionsMax = 10_000;
+const requestsPerSocketMax = 1_000;
+
+/** A server of the API that does not listen yet. */
+export function createApiServer(app: Express): Server {
+  const server = createServer(serverLimits, app);
+  server.maxConnections = connectionsMax;
+  server.maxRequestsPerSocket = requestsPerSocketMax;
+  return server;
+}
+
+const self = ["'self'"];
+const none = ["'none'"];
+
+const contentSecurityPolicy = {
+  defaultSrc: none,
+  scriptSrc: self,
+  styleSrc: self,
+  imgSrc: [...self, 'data:'],
+  fontSrc: self,
+  connectSrc: self,
+  formAction: self,
+  baseUri: none,
+  frameAncestors: none,
+  requireTrustedTypesFor: ["'script'"],
+};
+
+/** What is answered without a token. */
+function addOpenRoutes(
+  app: Express,
+  { store, arePollsMoving }: Pick<ApiDependencies, 'store' | 'arePollsMoving'>,
+  openApi: unknown,
+): void {
+  app.get('/healthz', (_request, response) => {
+    response.json({ status: 'ok' });
+  });
+  app.get('/readyz', async (_request, response) => {
+    await store.assertWritable();
+    if (!arePollsMoving()) {
+      throw new RelayError('not_ready', 'Nothing is polled any more.', {
+        hint: 'Look at the log of the relay, and start it again.',
+      });
+    }
+    response.json({ status: 'ready' });
+  });
+  app.get('/openapi.json', (_request, response) => {
+    response.json(openApi);
+  });
+}
+
+interface Admitting extends ReturnType<typeof createAdmission> {
+  readonly logger: Logger;
+  readonly clock: Clock;
+}
+
+function addRoutes(app: Express, routes: readonly Route[], admitting: Admitting): void {
+  const { authenticate, admit, logger, clock } = admitting;
+  const methodsOf = new Map<string, string[]>([
+    ['/healthz', ['get']],
+    ['/readyz', ['get']],
+    ['/openapi.json', ['get']],
+  ]);
+  for (const route of routes) {
+    const path = route.path.replaceAll(/\{(\w+)\}/g, ':$1');
+    methodsOf.set(path, [...(methodsOf.get(path) ?? []), route.method]);
+    app[route.method](path, authenticate, ...admit(route), async (request, response) => {
+      const startedAt = clock.monotonic();
+      const body = await readJsonBody(request);
+      const caller = callerOf(response);
+      const params = request.params as Record<string, string>;
+      const answer = await route.answer({ caller, params, query: request.query, body });
+      const status = answer.status ?? route.answers.status;
+      response.status(status);
+      if (answer.body === null) response.end();
+      else response.json(answer.body);
+      logger[route.method === 'get' ? 'debug' : 'info']('api', {
+        subject: caller.subject,
+        jti: caller.jti,
+        method: route.method,
+        route: route.path,
+        id: params.id,
+        status,
+        durationMs: Math.round(clock.monotonic() - startedAt),
+        requestId: response.locals.requestId,
+      });
+    });
+  }
+  for (const [path, methods] of methodsOf) {
+    const allow = methods.map((method) => method.toUpperCase()).join(', ');
+    app.all(path, (request, response) => {
+      response.setHeader('allow', allow);
+      throw new RelayError('method_not_allowed', `${request.method} is not for this path.`, {
+        hint: `It takes ${allow}.`,
+      });
+    });
+  }
+}
+
+function asProblem(logger: Logger): ErrorRequestHandler {
+  return (thrown, request, response, next) => {
+    const requestId = String(response.locals.requestId);
+    const problem = problemOf(thrown, requestId);
+    if (problem.status >= 500) logFault(logger, thrown, problem.status, requestId);
+    // Whoever is gone gets no answer; Express ends what was begun.
+    if (response.headersSent || request.destroyed) return next(thrown);
+    // What is left of the body is not read.
+    if (hasBody(request) && !request.complete) response.setHeader('connection', 'close');
+    send(response, problem.status, problem);
+  };
+}
+
+function send(response: Response, status: number, problem: unknown): void {
+  response.status(status).type('application/problem+json').send(JSON.stringify(problem));
+}
+
+/** Where it happened and its kind; a foreign error's message may carry what it was about. */
+function logFault(logger: Logger, thrown: unknown, status: number, requestId: string): void {
+  const isOwn = thrown instanceof RelayError;
+  const error = thrown instanceof Error ? thrown : new Error('not an error');
+  const frames = (error.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line));
+  logger.error('The API could not answer.', {
+    requestId,
+    status,
+    name: error.name,
+    code: isOwn ? thrown.code : undefined,
+    detail: isOwn ? error.message : undefined,
+    where: isOwn
+      ? undefined
+      : frames
+          .slice(0, 3)
+          .map((line) => line.trim())
+          .join(' < '),
+  });
+}

@@ -1,0 +1,212 @@
+import { z } from 'zod';
+import type { Clock } from '../clock.ts';
+import type { Clinic, Connection, Tokens } from '../domain/clinic.ts';
+import { assumedTokenLifeMs, type ClinicInput, clinicInput } from '../domain/clinic-input.ts';
+import { Conflict, NotFound } from '../domain/errors.ts';
+import type { ClinicStore, PollStore } from '../store/store.ts';
+import { mayDo } from './auth.ts';
+import { clinicView, namedClinicView, type Reading, readingsOf, viewOfReading } from './clinic-view.ts';
+import { listOf, pageOf, pageQuery } from './query.ts';
+import { newId, type Route, route } from './route.ts';
+import { type UrlVerdict, vettedUrl } from './url-verdict.ts';
+
+export interface ClinicsDependencies {
+  readonly store: Pick<
+    ClinicStore,
+    'clinics' | 'saveClinic' | 'connections' | 'saveConnection' | 'deleteConnection'
+  > &
+    Pick<PollStore, 'pollSoon'>;
+  readonly clock: Pick<Clock, 'now'>;
+  readonly vetUrl: (text: string) => UrlVerdict;
+  /** Ends both tokens at the vendor, as well as it can. */
+  readonly revokeTokens: (tokens: Tokens) => Promise<void>;
+  /** A connection is new or has other tokens: its clinic is to be asked for. */
+  readonly connectionChanged: (connectionId: string) => void;
+  readonly wakePoller: () => void;
+}
+
+export function clinicRoutes(dependencies: ClinicsDependencies): readonly Route[] {
+  const { store, wakePoller } = dependencies;
+
+  const readings = async (): Promise<readonly Reading[]> =>
+    readingsOf(await store.clinics(), await store.connections());
+
+  /** By the clinic's id, or the connection's while its clinic is not known. @throws NotFound */
+  const readingFor = async (id: string): Promise<Reading> => {
+    const found = (await readings()).find((reading) => reading.id === id);
+    if (found === undefined) throw new NotFound('clinic', id);
+    return found;
+  };
+
+  const setPaused = async (id: string, isPaused: boolean): Promise<unknown> => {
+    const clinic = knownClinic(await readingFor(id));
+    await store.saveClinic({ ...clinic, isPaused });
+    if (!isPaused) await store.pollSoon(clinic.id);
+    wakePoller();
+    return viewOfReading(await readingFor(id));
+  };
+
+  return [
+    route({
+      method: 'get',
+      path: '/v1/clinics',
+      scope: 'read',
+      summary: 'List clinics: ids and names, and for an admin how each is doing',
+      query: z.strictObject(pageQuery),
+      answers: { status: 200, schema: listOf(z.union([clinicView, namedClinicView])) },
+      async answer({ caller, query }) {
+        const isAdmin = mayDo(caller, 'admin');
+        const all = await readings();
+        const { items, nextCursor } = pageOf(isAdmin ? all : all.filter(isShownToAll), query);
+        const data = items.map((item) => (isAdmin ? viewOfReading(item) : { id: item.id, name: item.name }));
+        return { body: { data, nextCursor } };
+      },
+    }),
+    route({
+      method: 'post',
+      path: '/v1/clinics',
+      scope: 'admin',
+      summary: 'Connect a clinic by its tokens, or by a URL that hands them out',
+      body: clinicInput,
+      answers: { status: 201, schema: clinicView },
+      async answer({ body }) {
+        if (body.tokenUrl !== undefined) vettedUrl(dependencies.vetUrl, 'tokenUrl', body.tokenUrl);
+        const reading = await connect(dependencies, body, await readings());
+        return { body: viewOfReading(reading) };
+      },
+    }),
+    route({
+      method: 'post',
+      path: '/v1/clinics/{id}/poll',
+      scope: 'admin',
+      summary: 'Read its streams now',
+      answers: { status: 202, schema: clinicView },
+      async answer({ id }) {
+        const reading = await readingFor(id);
+        if (reading.clinic !== null) await store.pollSoon(reading.clinic.id);
+        wakePoller();
+        return { body: viewOfReading(reading) };
+      },
+    }),
+    route({
+      method: 'post',
+      path: '/v1/clinics/{id}/pause',
+      scope: 'admin',
+      summary: 'Stop reading its streams; its connections stay alive',
+      answers: { status: 200, schema: clinicView },
+      answer: async ({ id }) => ({ body: await setPaused(id, true) }),
+    }),
+    route({
+      method: 'post',
+      path: '/v1/clinics/{id}/resume',
+      scope: 'admin',
+      summary: 'Read its streams again',
+      answers: { status: 200, schema: clinicView },
+      answer: async ({ id }) => ({ body: await setPaused(id, false) }),
+    }),
+    route({
+      method: 'delete',
+      path: '/v1/clinics/{id}',
+      scope: 'admin',
+      summary: 'Revoke its tokens and stop reading it; its past events stay',
+      answers: { status: 204, schema: null },
+      async answer({ id }) {
+        const reading = await readingFor(id);
+        if (reading.clinic?.isRemoved) throw new NotFound('clinic', id);
+        await disconnect(dependencies, reading);
+        wakePoller();
+        return { body: null };
+      },
+    }),
+  ];
+}
+
+function isShownToAll({ clinic }: Reading): boolean {
+  return clinic !== null && !clinic.isRemoved;
+}
+
+function knownClinic({ clinic, name }: Reading): Clinic {
+  if (clinic !== null && !clinic.isRemoved) return clinic;
+  throw new Conflict('clinic_not_connected', `${name} is not connected.`, {
+    hint: clinic === null ? 'Wait until its tokens have worked once.' : 'Connect it again with new tokens.',
+  });
+}
+
+/** A new connection, or new tokens for one that does not work any more. */
+async function connect(
+  { store, clock, connectionChanged }: ClinicsDependencies,
+  input: ClinicInput,
+  readings: readonly Reading[],
+): Promise<Reading> {
+  const known = readings.find(({ name }) => name === input.name);
+  const replaced = known === undefined ? null : replaceable(known);
+  const now = clock.now();
+  const { accessToken, refreshToken, tokenUrl, tokenUrlSecret } = input;
+  const connection: Connection = {
+    id: replaced?.id ?? newId('con'),
+    clinicId: replaced?.clinicId ?? null,
+    name: input.name,
+    origin:
+      tokenUrl === undefined
+        ? { kind: 'refreshToken' }
+        : { kind: 'tokenUrl', url: tokenUrl, secret: tokenUrlSecret ?? null },
+    tokens:
+      accessToken === undefined
+        ? null
+        : { accessToken, refreshToken: refreshToken ?? null, expiresAt: now + assumedTokenLifeMs },
+    spareTokens: null,
+    declaredDigest: null,
+    state: 'working',
+    stateReason: null,
+    refreshedAt: null,
+    createdAt: replaced?.createdAt ?? now,
+  };
+  await store.saveConnection(connection);
+  if (known?.clinic?.isRemoved) await store.saveClinic({ ...known.clinic, isRemoved: false });
+  connectionChanged(connection.id);
+  const again = readingsOf(await store.clinics(), await store.connections());
+  return again.find(({ connections }) => connections.some(({ id }) => id === connection.id)) as Reading;
+}
+
+/**
+ * The connection whose place new tokens take; `null` when there is none left.
+ *
+ * @throws Conflict `clinic_name_taken` while the name's connection works, `clinic_declared` when it stands in the file
+ */
+function replaceable({ name, clinic, connections }: Reading): Connection | null {
+  if (connections.some(({ declaredDigest }) => declaredDigest !== null)) {
+    throw new Conflict('clinic_declared', `${name} stands in the configuration file.`, {
+      hint: 'Change its tokens there and start the relay again.',
+    });
+  }
+  const isSpent = clinic?.isRemoved || connections.every(({ state }) => state === 'needsReconnect');
+  if (!isSpent) {
+    throw new Conflict('clinic_name_taken', `There is a clinic named ${name} already.`, {
+      hint: 'Choose another name, or disconnect the one there is.',
+    });
+  }
+  return connections[0] ?? null;
+}
+
+/**
+ * Removed first, so that nothing is polled from then on, whatever comes in between. What
+ * stands in the file is remembered with its digest: it stays removed until it is changed
+ * there.
+ */
+async function disconnect(
+  { store, revokeTokens }: ClinicsDependencies,
+  { clinic, connections }: Reading,
+): Promise<void> {
+  if (clinic !== null) await store.saveClinic({ ...clinic, isRemoved: true });
+  for (const connection of connections) {
+    const isDeclared = connection.declaredDigest !== null;
+    if (isDeclared) {
+      const state = { state: 'needsReconnect', stateReason: 'it was disconnected through the API' } as const;
+      await store.saveConnection({ ...connection, tokens: null, spareTokens: null, ...state });
+    }
+    if (connection.origin.kind === 'refreshToken' && connection.tokens !== null) {
+      await revokeTokens(connection.tokens);
+    }
+    if (!isDeclared) await store.deleteConnection(connection.id);
+  }
+}

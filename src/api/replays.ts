@@ -1,0 +1,122 @@
+import { z } from 'zod';
+import type { Clock } from '../clock.ts';
+import {
+  asReplayJob,
+  countReplay,
+  newReplayJob,
+  type ReplayAsk,
+  type ReplayJob,
+} from '../delivery/replay.ts';
+import { Conflict, NotFound } from '../domain/errors.ts';
+import type { JobStore, LogStore, SubscriberStore } from '../store/store.ts';
+import { type Caller, mayDo } from './auth.ts';
+import { given } from './deliveries.ts';
+import { visibleSubscribers } from './ownership.ts';
+import { checkWindow, idQuery, shown, windowQuery } from './query.ts';
+import { type Route, route } from './route.ts';
+
+export interface ReplaysDependencies {
+  readonly store: Pick<LogStore, 'deliveries'> &
+    Pick<JobStore, 'job' | 'jobs'> &
+    Pick<SubscriberStore, 'subscribers'>;
+  readonly clock: Pick<Clock, 'now'>;
+  readonly replayer: {
+    start(job: ReplayJob): Promise<void>;
+    cancel(jobId: string): Promise<ReplayJob>;
+  };
+}
+
+/** Each goes through the whole log once. */
+const runningMax = 5;
+
+const replayInput = z.strictObject({
+  state: z.enum(['failed', 'skipped', 'delivered']),
+  subscriberId: idQuery.optional(),
+  clinicId: idQuery.optional(),
+  eventType: idQuery.optional(),
+  ...windowQuery,
+  dryRun: z.boolean().default(false),
+});
+
+const replayView = z.object({
+  id: z.string(),
+  state: z.enum(['running', 'done', 'cancelled']),
+  matched: z.number(),
+  done: z.number(),
+  createdAt: z.string(),
+  endedAt: z.string().nullable(),
+});
+
+const dryRunView = z.object({ dryRun: z.literal(true), matched: z.number() });
+
+export function replayRoutes({ store, clock, replayer }: ReplaysDependencies): readonly Route[] {
+  /** @throws NotFound for an unknown and for somebody else's one alike */
+  const replayFor = async (caller: Caller, id: string): Promise<ReplayJob> => {
+    const job = asReplayJob(await store.job(id));
+    const isVisible = job !== null && (job.owner === caller.subject || mayDo(caller, 'admin'));
+    if (!isVisible) throw new NotFound('replay', id);
+    return job;
+  };
+
+  return [
+    route({
+      method: 'post',
+      path: '/v1/replays',
+      scope: 'write',
+      summary: 'Replay every delivery in a state; with `dryRun` only count them',
+      body: replayInput,
+      answers: { status: 202, schema: z.union([replayView, dryRunView]) },
+      async answer({ caller, body: { state, subscriberId, dryRun, ...narrowing } }) {
+        checkWindow(narrowing);
+        const living = (await visibleSubscribers(store, caller))
+          .filter(({ id, deletedAt }) => deletedAt === null && (subscriberId ?? id) === id)
+          .map(({ id }) => id);
+        const ask: ReplayAsk = { state, subscriberIds: living, ...given(narrowing) };
+        const now = clock.now();
+        if (!dryRun) await checkRunning(store, caller);
+        const matched = await countReplay(store, ask, now);
+        if (dryRun) return { status: 200, body: { dryRun, matched } };
+        const job = newReplayJob(ask, { owner: caller.subject, matched, now });
+        await replayer.start(job);
+        return { body: viewOfReplay(job) };
+      },
+    }),
+    route({
+      method: 'get',
+      path: '/v1/replays/{id}',
+      scope: 'write',
+      summary: 'Show how far a replay is',
+      answers: { status: 200, schema: replayView },
+      async answer({ caller, id }) {
+        return { body: viewOfReplay(await replayFor(caller, id)) };
+      },
+    }),
+    route({
+      method: 'delete',
+      path: '/v1/replays/{id}',
+      scope: 'write',
+      summary: 'Cancel a replay where it is; what was made due is sent',
+      answers: { status: 200, schema: replayView },
+      async answer({ caller, id }) {
+        await replayFor(caller, id);
+        return { body: viewOfReplay(await replayer.cancel(id)) };
+      },
+    }),
+  ];
+}
+
+async function checkRunning(store: Pick<JobStore, 'jobs'>, { subject }: Caller): Promise<void> {
+  const jobs = await store.jobs();
+  const running = jobs.filter(
+    (job) => job.owner === subject && job.state === 'running' && job.kind === 'replay',
+  );
+  if (running.length < runningMax) return;
+  throw new Conflict('too_many_replays', `${running.length} replays of yours are running.`, {
+    hint: 'Wait until one is done, or cancel one.',
+  });
+}
+
+function viewOfReplay({ id, state, createdAt, endedAt, progress }: ReplayJob): z.infer<typeof replayView> {
+  const { matched, done } = progress;
+  return { id, state, matched, done, createdAt: shown(createdAt), endedAt: shown(endedAt) };
+}

@@ -1,0 +1,179 @@
+import { z } from 'zod';
+import type { Clock } from '../clock.ts';
+import type { SetAside, Stream } from '../domain/clinic.ts';
+import { stateOfSubscriber } from '../domain/subscriber.ts';
+import type { Store } from '../store/store.ts';
+import { mayDo } from './auth.ts';
+import { clinicView, namedClinicView, readingsOf, viewOfReading } from './clinic-view.ts';
+import { visibleSubscribers } from './ownership.ts';
+import { shown } from './query.ts';
+import { type Route, route } from './route.ts';
+
+export interface StatusDependencies {
+  readonly store: Pick<
+    Store,
+    'clinics' | 'connections' | 'streams' | 'setAsides' | 'subscribers' | 'deliveryCounts' | 'nextDueAt'
+  >;
+  readonly clock: Pick<Clock, 'now'>;
+}
+
+/** Source: Fullscript, "List events": it lists the last 30 days. */
+const vendorKeepsMs = 30 * 86_400_000;
+/** More of them are counted and not shown. */
+const setAsideShownMax = 100;
+
+const streamView = z.object({
+  clinicId: z.string(),
+  category: z.string(),
+  state: z.enum(['new', 'reading', 'failing', 'off']),
+  /** Everything that was created before is recorded; `null` before the first complete reading. */
+  readUntil: z.string().nullable(),
+  /** Since the last complete reading began. */
+  lagSeconds: z.number().nullable(),
+  nextPollAt: z.string(),
+  failedInRow: z.number(),
+  newestEventAt: z.string().nullable(),
+  recorded: z.number(),
+  problem: z.string().nullable(),
+  /** While it does not advance: when this is 0, the vendor no longer lists what is missing. */
+  daysLeft: z.number().nullable(),
+});
+
+const setAsideView = z.object({
+  clinicId: z.string(),
+  category: z.string(),
+  eventId: z.string().nullable(),
+  reason: z.enum(['noId', 'otherClinic', 'retrievalFailed', 'tooLarge']),
+  detail: z.string(),
+  tries: z.number(),
+  isFinal: z.boolean(),
+  firstTriedAt: z.string(),
+  lastTriedAt: z.string(),
+});
+
+const statusView = z.object({
+  at: z.string(),
+  clinics: z.array(z.union([clinicView, namedClinicView])),
+  streams: z.array(streamView),
+  setAside: z.object({ count: z.number(), items: z.array(setAsideView) }),
+  deliveries: z.object({
+    counts: z.record(z.string(), z.number()),
+    /** Of the whole relay; `null` when nothing waits for its turn, or for callers without `admin`. */
+    overdueSince: z.string().nullable(),
+  }),
+  subscribers: z.object({
+    counts: z.record(z.string(), z.number()),
+    notActive: z.array(
+      z.object({ id: z.string(), name: z.string(), state: z.string(), pauseReasons: z.array(z.string()) }),
+    ),
+  }),
+});
+
+export function statusRoutes({ store, clock }: StatusDependencies): readonly Route[] {
+  return [
+    route({
+      method: 'get',
+      path: '/v1/status',
+      scope: 'read',
+      summary: 'How far the relay is, and what needs somebody',
+      answers: { status: 200, schema: statusView },
+      async answer({ caller }) {
+        const isAdmin = mayDo(caller, 'admin');
+        const now = clock.now();
+        const visible = await visibleSubscribers(store, caller);
+        const ids = isAdmin ? null : visible.map(({ id }) => id);
+        const [clinics, connections, streams, setAsides, counts, nextDueAt] = await Promise.all([
+          store.clinics(),
+          store.connections(),
+          store.streams(),
+          store.setAsides(),
+          store.deliveryCounts(ids),
+          store.nextDueAt(),
+        ]);
+        const readings = readingsOf(clinics, connections);
+        const overdueAt = isAdmin && nextDueAt !== null && nextDueAt < now ? nextDueAt : null;
+        const subscribers = visible.filter(({ deletedAt }) => deletedAt === null);
+        const removed = new Set(clinics.filter(({ isRemoved }) => isRemoved).map(({ id }) => id));
+        const body: z.infer<typeof statusView> = {
+          at: shown(now),
+          clinics: isAdmin
+            ? readings.map(viewOfReading)
+            : readings
+                .filter(({ clinic }) => clinic !== null && !clinic.isRemoved)
+                .map(({ id, name }) => ({ id, name })),
+          streams: streams
+            .filter(({ clinicId }) => !removed.has(clinicId))
+            .map((stream) => viewOfStream(stream, now)),
+          setAside: {
+            count: setAsides.length,
+            items: isAdmin ? setAsides.slice(0, setAsideShownMax).map(viewOfSetAside) : [],
+          },
+          deliveries: { counts, overdueSince: shown(overdueAt) },
+          subscribers: {
+            counts: countsOf(subscribers.map(stateOfSubscriber)),
+            notActive: subscribers
+              .filter((subscriber) => stateOfSubscriber(subscriber) !== 'active')
+              .map((subscriber) => ({
+                id: subscriber.id,
+                name: subscriber.name,
+                state: stateOfSubscriber(subscriber),
+                pauseReasons: [...subscriber.pauseReasons],
+              })),
+          },
+        };
+        return { body };
+      },
+    }),
+  ];
+}
+
+function viewOfStream(stream: Stream, now: number): z.infer<typeof streamView> {
+  const { clinicId, category, cursor, polledAt, failedInRow, recorded, problem } = stream;
+  const state = stateOfStream(stream);
+  return {
+    clinicId,
+    category,
+    state,
+    readUntil: shown(cursor),
+    lagSeconds: polledAt === null ? null : Math.max(0, Math.round((now - polledAt) / 1000)),
+    nextPollAt: shown(stream.nextPollAt),
+    failedInRow,
+    newestEventAt: shown(stream.newestEventAt),
+    recorded,
+    problem,
+    daysLeft: state === 'reading' ? null : daysLeft(stream, now),
+  };
+}
+
+function stateOfStream({ isOff, failedInRow, polledAt }: Stream): z.infer<typeof streamView>['state'] {
+  if (isOff) return 'off';
+  if (failedInRow > 0) return 'failing';
+  return polledAt === null ? 'new' : 'reading';
+}
+
+/** To a tenth of a day; what is missing is at most as old as the cursor, or as the stream's start. */
+function daysLeft({ cursor, startAt }: Stream, now: number): number {
+  const leftMs = (cursor ?? startAt) + vendorKeepsMs - now;
+  return Math.max(0, Math.floor((leftMs / 86_400_000) * 10) / 10);
+}
+
+function viewOfSetAside(item: SetAside): z.infer<typeof setAsideView> {
+  const { clinicId, category, eventId, reason, detail, tries, isFinal } = item;
+  return {
+    clinicId,
+    category,
+    eventId,
+    reason,
+    detail,
+    tries,
+    isFinal,
+    firstTriedAt: shown(item.firstTriedAt),
+    lastTriedAt: shown(item.lastTriedAt),
+  };
+}
+
+function countsOf(words: readonly string[]): Record<string, number> {
+  const counts: Record<string, number> = { active: 0, failing: 0, paused: 0 };
+  for (const word of words) counts[word] = (counts[word] ?? 0) + 1;
+  return counts;
+}

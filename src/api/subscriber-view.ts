@@ -1,0 +1,101 @@
+import { z } from 'zod';
+import type { Clinic } from '../domain/clinic.ts';
+import { documentedEventTypes, matchesEventType } from '../domain/event.ts';
+import { type Subscriber, stateOfSubscriber } from '../domain/subscriber.ts';
+import { shown } from './query.ts';
+
+/** What the API shows of a subscriber: never a secret, never a challenge token. */
+export const subscriberView = z.object({
+  id: z.string(),
+  name: z.string(),
+  url: z.string(),
+  profile: z.enum(['fullscript', 'standard']),
+  state: z.enum(['active', 'failing', 'paused', 'deleted']),
+  pauseReasons: z.array(z.enum(['person', 'gone', 'address', 'outage', 'handshake', 'removed', 'restored'])),
+  eventTypes: z.array(z.string()),
+  clinicIds: z.array(z.string()),
+  envelope: z.enum(['event', 'event_payload', 'both']),
+  handshake: z.enum(['onRegistration', 'perEvent', 'off']),
+  hasChallengeToken: z.boolean(),
+  retrySeconds: z.array(z.number()).nullable(),
+  concurrency: z.number().nullable(),
+  owner: z.string().nullable(),
+  isDeclared: z.boolean(),
+  /** Until when an older secret signs beside the current one. */
+  olderSecretUntil: z.string().nullable(),
+  lastSuccessAt: z.string().nullable(),
+  lastFailureAt: z.string().nullable(),
+  revision: z.number(),
+  createdAt: z.string(),
+});
+
+/** The only answers that hold the secret: to a registration and to a rotation. */
+export const newSubscriberView = subscriberView.extend({
+  secret: z.string(),
+  challengeToken: z.string().optional(),
+  warnings: z.array(z.string()),
+});
+
+export type SubscriberView = z.infer<typeof subscriberView>;
+
+export function viewOfSubscriber(subscriber: Subscriber, now: number): SubscriberView {
+  const { id, name, url, profile, envelope, handshake, concurrency, owner, isDeclared, revision } =
+    subscriber;
+  const untils = subscriber.secrets.flatMap(({ expiresAt }) =>
+    expiresAt !== null && expiresAt > now ? [expiresAt] : [],
+  );
+  return {
+    id,
+    name,
+    url,
+    profile,
+    state: stateOfSubscriber(subscriber),
+    pauseReasons: [...subscriber.pauseReasons],
+    eventTypes: [...subscriber.eventTypes],
+    clinicIds: [...subscriber.clinicIds],
+    envelope,
+    handshake,
+    hasChallengeToken: subscriber.challengeToken !== null,
+    retrySeconds: subscriber.retrySeconds === null ? null : [...subscriber.retrySeconds],
+    concurrency,
+    owner,
+    isDeclared,
+    olderSecretUntil: untils.length === 0 ? null : shown(Math.max(...untils)),
+    lastSuccessAt: shown(subscriber.health.lastSuccessAt),
+    lastFailureAt: shown(subscriber.health.lastFailureAt),
+    revision,
+    createdAt: shown(subscriber.createdAt),
+  };
+}
+
+/** What is allowed and probably not meant. */
+export function warningsFor(
+  subscriber: Subscriber,
+  { others, clinics }: { readonly others: readonly Subscriber[]; readonly clinics: readonly Clinic[] },
+): readonly string[] {
+  const isKnownType = (pattern: string) =>
+    documentedEventTypes.some((type) => matchesEventType(pattern, type));
+  const isKnownClinic = (idOrName: string) =>
+    clinics.some(({ id, name }) => id === idOrName || name === idOrName);
+  const living = others.filter((other) => other.id !== subscriber.id && other.deletedAt === null);
+  const secret = subscriber.secrets[0]?.value;
+  return [
+    ...subscriber.eventTypes
+      .filter((pattern) => !isKnownType(pattern))
+      .map(
+        (pattern) => `Fullscript documents no event type that ${pattern} stands for; it is kept as it is.`,
+      ),
+    ...subscriber.clinicIds
+      .filter((idOrName) => !isKnownClinic(idOrName))
+      .map((idOrName) => `No clinic has the id or name ${idOrName} yet.`),
+    ...living
+      .filter(({ url }) => url === subscriber.url)
+      .map(({ name }) => `${name} has the same URL: each event that both want comes twice.`),
+    ...living
+      .filter(({ secrets }) => secrets.some(({ value }) => value === secret))
+      .map(({ name }) => `${name} signs with the same secret; give each subscriber its own.`),
+    ...(new URL(subscriber.url).search === ''
+      ? []
+      : ['The URL has a query; whoever may read subscribers sees it, so it must hold no password.']),
+  ];
+}
