@@ -1,0 +1,139 @@
+import { Fullscript } from '../../src/sandbox/fullscript.ts';
+import { RequestBudget } from '../../src/source/budget.ts';
+import { ClinicAccess } from '../../src/source/clinic-access.ts';
+import { declareClinics } from '../../src/source/declared-clinics.ts';
+import { createEventsApi } from '../../src/source/events-api.ts';
+import { createOAuth } from '../../src/source/oauth.ts';
+import { Poller } from '../../src/source/poller.ts';
+import { fairSchedule } from '../../src/source/schedule.ts';
+import { ConnectionTokens } from '../../src/source/tokens.ts';
+import type { VendorHttp } from '../../src/source/vendor-http.ts';
+import type { Store } from '../../src/store/store.ts';
+import { aSubscriber } from '../store/fixtures.ts';
+import { type SimulatedClock, simulatedClock } from '../world/clock.ts';
+import { SimulatedDisk, storeOn } from '../world/disk.ts';
+import { keptLog } from '../world/log.ts';
+
+export const noon = Date.parse('2026-11-22T12:00:00Z');
+const app = {
+  apiUrl: 'http://vendor/api',
+  clientId: 'sandbox-client',
+  clientSecret: 'sandbox-secret',
+  redirectUri: 'http://127.0.0.1:8080/oauth/callback',
+};
+
+/** The vendor's model as the relay's way to it, without a socket. */
+export function httpOf(fullscript: Fullscript): VendorHttp {
+  return async ({ method, url, accessToken, json }) => {
+    const reply = fullscript.answer({
+      method,
+      path: url.slice('http://vendor'.length),
+      ...(accessToken !== undefined && { authorization: `Bearer ${accessToken}` }),
+      ...(json && { contentType: 'application/json', body: JSON.stringify(json) }),
+    });
+    if (reply.drop !== undefined) return { kind: 'unreachable', detail: 'ECONNRESET' };
+    const headers = Object.fromEntries(
+      Object.entries(reply.headers).map(([name, value]) => [name.toLowerCase(), String(value)]),
+    );
+    return {
+      kind: 'answered',
+      status: reply.status,
+      body: Buffer.from(reply.body, reply.encoding),
+      vendorNow: Date.parse(headers.date ?? '') || null,
+      retryAfter: headers['retry-after'],
+    };
+  };
+}
+
+export interface PollingRelay {
+  readonly clock: SimulatedClock;
+  readonly fullscript: Fullscript;
+  readonly store: Store;
+  readonly poller: Poller;
+  readonly lines: ReturnType<typeof keptLog>['lines'];
+  readonly fatal: unknown[];
+  /** Starts the poller again on what the store holds, as a new process would. */
+  restart(): Promise<void>;
+}
+
+export interface Changes {
+  readonly startFromMs?: number;
+  readonly clinics?: readonly string[];
+  readonly pollSecondsMin?: number;
+  readonly requestsPerFiveMinutes?: number;
+  readonly limit?: { requests: number; windowMs: number };
+  readonly http?: (http: VendorHttp) => VendorHttp;
+}
+
+/** The real way in, from the store to the vendor's model: one subscriber that wants everything, clinics as declared. */
+export async function pollingRelay(changes: Changes = {}): Promise<PollingRelay> {
+  const clock = simulatedClock(noon);
+  const fullscript = new Fullscript({
+    clock,
+    seed: 7,
+    clinics: changes.clinics ?? ['Washington'],
+    ...(changes.limit && { limit: changes.limit }),
+  });
+  const store = await storeOn(new SimulatedDisk(), clock);
+  await store.addSubscriber(aSubscriber());
+  const { logger, lines } = keptLog();
+  const fatal: unknown[] = [];
+  const random = () => 0;
+  await declareClinics(
+    store,
+    fullscript.clinics.map(({ name, slug }) => ({
+      name,
+      accessToken: `sandbox-access-${slug}`,
+      refreshToken: `sandbox-refresh-${slug}`,
+    })),
+    { clock, logger },
+  );
+  const build = (): Poller => {
+    const wire = httpOf(fullscript);
+    const http = changes.http?.(wire) ?? wire;
+    const requestsPerFiveMinutes = changes.requestsPerFiveMinutes ?? 2_500;
+    const budget = new RequestBudget({ store, clock, random, logger, requestsPerFiveMinutes });
+    const tokens = new ConnectionTokens({ store, oauth: createOAuth(http, app, clock), clock, logger });
+    const api = createEventsApi(http, app.apiUrl, clock);
+    const pollSecondsMin = changes.pollSecondsMin ?? 30;
+    return new Poller({
+      store,
+      tokens,
+      clock,
+      logger,
+      access: new ClinicAccess({ store, api, tokens, budget }),
+      schedule: fairSchedule({ requestsPerFiveMinutes, pollSecondsMin, pollSecondsMax: 900, random }),
+      categories: ['orders', 'patients'],
+      overlapDays: 2,
+      sweepHours: 24,
+      startAt: (vendorNow) => vendorNow - (changes.startFromMs ?? 0),
+      onRecorded: () => {},
+      onFatal: (error) => fatal.push(error),
+    });
+  };
+  const relay = { poller: build() };
+  relay.poller.start();
+  return {
+    clock,
+    fullscript,
+    store,
+    lines,
+    fatal,
+    get poller() {
+      return relay.poller;
+    },
+    async restart() {
+      const stopped = relay.poller.stop(1_000);
+      await clock.advance(2_000);
+      await stopped;
+      relay.poller = build();
+      relay.poller.start();
+    },
+  };
+}
+
+/** Event ids that were recorded, oldest first, without those of the past. */
+export async function recordedIds(store: Store): Promise<readonly string[]> {
+  const { items } = await store.events({ state: 'recorded' }, { limit: 1_000, cursor: null });
+  return items.map(({ id }) => id).reverse();
+}

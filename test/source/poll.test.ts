@@ -1,0 +1,290 @@
+import { describe, expect, test } from 'vitest';
+import { noon, pollingRelay, recordedIds } from './clinic.ts';
+
+const minute = 60_000;
+const hour = 60 * minute;
+const day = 24 * hour;
+
+const orders = { clinic: 'Washington', type: 'order.placed' } as const;
+
+async function streamOf(store: Awaited<ReturnType<typeof pollingRelay>>['store'], category = 'orders') {
+  const stream = (await store.streams()).find((each) => each.category === category);
+  if (!stream) throw new Error('not followed');
+  return stream;
+}
+
+describe('what is recorded', () => {
+  test('each new event is recorded once, with the exact text and a delivery, and the cursor moves', async () => {
+    const { clock, fullscript, store } = await pollingRelay();
+    await clock.advance(1_000);
+    const made = [fullscript.addEvent(orders), fullscript.addEvent({ ...orders, type: 'patient.updated' })];
+    await clock.advance(2 * minute);
+    expect([...(await recordedIds(store))].sort()).toEqual(made.map(({ id }) => id).sort());
+    for (const event of made) expect(await store.eventBody(event.clinicId, event.id)).toBe(event.text);
+    expect((await store.deliveries({}, { limit: 10, cursor: null })).items).toHaveLength(2);
+    const { cursor } = await streamOf(store);
+    expect(cursor).toBeGreaterThan(noon);
+    expect(cursor).toBeLessThanOrEqual(clock.now());
+  });
+
+  test('events from before the start are known, and neither retrieved nor delivered', async () => {
+    const { clock, fullscript, store } = await pollingRelay();
+    const past = fullscript.addEvent({ ...orders, createdAt: noon - 5 * day });
+    await clock.advance(minute);
+    expect(await store.unseen(past.clinicId, [past.id])).toEqual([]);
+    expect(await recordedIds(store)).toEqual([]);
+    expect(fullscript.ledger()[0]?.timesRetrieved).toBe(0);
+  });
+
+  test('a start in the past delivers from there on, and nothing older', async () => {
+    const { clock, fullscript, store } = await pollingRelay({ startFromMs: 12 * hour });
+    const old = fullscript.addEvent({ ...orders, createdAt: noon - 13 * hour });
+    const wanted = fullscript.addEvent({ ...orders, createdAt: noon - 11 * hour });
+    await clock.advance(minute);
+    expect(await recordedIds(store)).toEqual([wanted.id]);
+    expect(await store.unseen(old.clinicId, [old.id])).toEqual([]);
+  });
+
+  test('on the first pass an item without created_at is past, however new it may be', async () => {
+    const { clock, fullscript, store } = await pollingRelay();
+    fullscript.faults.switchOn({ name: 'items-only-ids' });
+    const early = fullscript.addEvent({ ...orders, createdAt: noon - day });
+    await clock.advance(minute);
+    expect(await recordedIds(store)).toEqual([]);
+    const later = fullscript.addEvent(orders);
+    await clock.advance(2 * minute);
+    expect(await recordedIds(store)).toEqual([later.id]);
+    expect(await store.unseen(early.clinicId, [early.id])).toEqual([]);
+  });
+
+  test('a restart neither resets the start nor the cursor', async () => {
+    const { clock, fullscript, store, restart } = await pollingRelay();
+    await clock.advance(minute);
+    const before = await streamOf(store);
+    const during = fullscript.addEvent(orders);
+    await restart();
+    await clock.advance(2 * minute);
+    expect(await recordedIds(store)).toEqual([during.id]);
+    expect((await streamOf(store)).startAt).toBe(before.startAt);
+  });
+});
+
+describe('shapes that the vendor may choose', () => {
+  for (const fault of [
+    'bare-event',
+    'event-payload-wrapper',
+    'other-list-key',
+    'list-without-meta',
+    'order-descending',
+    'items-only-ids',
+    'bare-string-items',
+    'item-twice',
+    'named-day-included',
+  ]) {
+    test(`with ${fault}, every event arrives once with its exact text`, async () => {
+      const { clock, fullscript, store } = await pollingRelay();
+      await clock.advance(minute);
+      fullscript.faults.switchOn({ name: fault });
+      const made = Array.from({ length: 5 }, () => fullscript.addEvent(orders));
+      await clock.advance(2 * minute);
+      expect([...(await recordedIds(store))].sort()).toEqual(made.map(({ id }) => id).sort());
+      for (const event of made) expect(await store.eventBody(event.clinicId, event.id)).toBe(event.text);
+      expect(await store.setAsides()).toEqual([]);
+    });
+  }
+
+  for (const fault of [
+    'unknown-keys',
+    'reordered-keys',
+    'without-clinic-id',
+    'unknown-type',
+    'odd-ids',
+    'equal-timestamps',
+    'deep-event',
+  ]) {
+    test(`an event made with ${fault} is relayed byte for byte`, async () => {
+      const { clock, fullscript, store } = await pollingRelay();
+      await clock.advance(minute);
+      fullscript.faults.switchOn({ name: fault });
+      const event = fullscript.addEvent(orders);
+      await clock.advance(2 * minute);
+      expect(await recordedIds(store)).toEqual([event.id]);
+      expect(await store.eventBody(event.clinicId, event.id)).toBe(event.text);
+    });
+  }
+
+  for (const utcOffsetMinutes of [-660, -480, 0, 630, 840]) {
+    test(`case 197: days that begin ${utcOffsetMinutes} minutes from UTC hide no event`, async () => {
+      const { clock, fullscript, store } = await pollingRelay({ pollSecondsMin: 900 });
+      await clock.advance(minute);
+      fullscript.faults.switchOn({ name: 'day-zone', utcOffsetMinutes });
+      const made: string[] = [];
+      for (let hours = 0; hours < 60; hours += 3) {
+        made.push(fullscript.addEvent(orders).id);
+        await clock.advance(3 * hour);
+      }
+      expect([...(await recordedIds(store))].sort()).toEqual(made.sort());
+    });
+  }
+
+  test('case 166: an event that is listed a day late is found within the overlap', async () => {
+    const { clock, fullscript, store } = await pollingRelay({ pollSecondsMin: 300 });
+    await clock.advance(minute);
+    const late = fullscript.addEvent({ ...orders, listedLateMs: day });
+    await clock.advance(day - hour);
+    expect(await recordedIds(store)).toEqual([]);
+    await clock.advance(2 * hour);
+    expect(await recordedIds(store)).toEqual([late.id]);
+  });
+
+  test('case 167: an event that is listed later than the overlap is found by the daily sweep', async () => {
+    const { clock, fullscript, store } = await pollingRelay({ pollSecondsMin: 900 });
+    await clock.advance(minute);
+    const late = fullscript.addEvent({ ...orders, listedLateMs: 5 * day });
+    await clock.advance(7 * day);
+    expect(await recordedIds(store)).toEqual([late.id]);
+  });
+
+  test('every page is read, also when all of the first are known', async () => {
+    const { clock, fullscript, store } = await pollingRelay({ startFromMs: hour });
+    const made = Array.from({ length: 250 }, (_, index) =>
+      fullscript.addEvent({ ...orders, createdAt: noon - 10_000 + index }),
+    );
+    await clock.advance(5 * minute);
+    const more = fullscript.addEvent(orders);
+    await clock.advance(2 * minute);
+    expect(await recordedIds(store)).toHaveLength(made.length + 1);
+    expect(await recordedIds(store)).toContain(more.id);
+  });
+});
+
+describe('what cannot be read', () => {
+  test('case 164: an item without an id is set aside visibly, and the page goes on', async () => {
+    const { clock, fullscript, store } = await pollingRelay();
+    await clock.advance(minute);
+    fullscript.faults.switchOn({ name: 'item-without-id', category: 'orders' });
+    const made = [fullscript.addEvent(orders), fullscript.addEvent(orders)];
+    await clock.advance(2 * minute);
+    expect(await recordedIds(store)).toEqual([made[1]?.id]);
+    expect(await store.setAsides()).toMatchObject([{ reason: 'noId', isFinal: true, eventId: null }]);
+    expect((await streamOf(store)).problem).toBeNull();
+  });
+
+  test('case 172: an event of another clinic is set aside, loudly, and not delivered', async () => {
+    const { clock, fullscript, store, lines } = await pollingRelay({ clinics: ['Washington', 'New York'] });
+    await clock.advance(minute);
+    fullscript.faults.switchOn({ name: 'item-of-other-clinic' });
+    const foreign = fullscript.addEvent(orders);
+    await clock.advance(2 * minute);
+    expect(await recordedIds(store)).toEqual([]);
+    expect(await store.setAsides()).toMatchObject([{ reason: 'otherClinic', eventId: foreign.id }]);
+    expect(lines.some(({ level, facts }) => level === 'warn' && facts.eventId === foreign.id)).toBe(true);
+  });
+
+  test('case 180: an event that cannot be retrieved holds the cursor for an hour and three tries, then is set aside', async () => {
+    const { clock, fullscript, store } = await pollingRelay();
+    await clock.advance(minute);
+    const broken = fullscript.addEvent(orders);
+    fullscript.faults.switchOn({ name: 'retrieval-fails', status: 404, eventId: broken.id });
+    const { cursor } = await streamOf(store);
+    const flowing = fullscript.addEvent(orders);
+    await clock.advance(10 * minute);
+    expect(await recordedIds(store)).toEqual([flowing.id]);
+    expect(await streamOf(store)).toMatchObject({
+      cursor,
+      problem: expect.stringContaining('could not be retrieved'),
+    });
+    await clock.advance(2 * hour);
+    expect(await store.setAsides()).toMatchObject([
+      { eventId: broken.id, reason: 'retrievalFailed', isFinal: true },
+    ]);
+    expect((await streamOf(store)).cursor).toBeGreaterThan(cursor ?? 0);
+  });
+
+  test('what was set aside is tried again a day later, and recorded when it can be read', async () => {
+    const { clock, fullscript, store } = await pollingRelay({ pollSecondsMin: 600 });
+    await clock.advance(minute);
+    const broken = fullscript.addEvent(orders);
+    fullscript.faults.switchOn({ name: 'retrieval-fails', status: 404, eventId: broken.id });
+    await clock.advance(3 * hour);
+    fullscript.faults.switchAllOff();
+    await clock.advance(hour);
+    expect(await recordedIds(store)).toEqual([]);
+    await clock.advance(day);
+    expect(await recordedIds(store)).toEqual([broken.id]);
+    expect(await store.setAsides()).toEqual([]);
+  });
+
+  for (const status of [500, 503, 429, 401, 403]) {
+    test(`a retrieval that answers ${status} ends the poll with the cursor unmoved, and nothing is set aside`, async () => {
+      const { clock, fullscript, store } = await pollingRelay();
+      await clock.advance(minute);
+      const event = fullscript.addEvent(orders);
+      fullscript.faults.switchOn({ name: 'retrieval-fails', status, eventId: event.id });
+      const { cursor } = await streamOf(store);
+      await clock.advance(5 * minute);
+      expect((await streamOf(store)).cursor).toBe(cursor);
+      expect(await store.setAsides()).toEqual([]);
+      fullscript.faults.switchAllOff();
+      await clock.advance(30 * minute);
+      expect(await recordedIds(store)).toEqual([event.id]);
+    });
+  }
+});
+
+describe('a failing list', () => {
+  for (const fault of [
+    { name: 'error-status', status: 500 },
+    { name: 'html-error', status: 200 },
+    { name: 'truncated-json' },
+    { name: 'invalid-utf8' },
+    { name: 'connection-dropped', point: 'during' },
+    { name: 'redirect' },
+    { name: 'page-cycle' },
+  ]) {
+    test(`case 158–162: ${fault.name} leaves the cursor where it is, and passes`, async () => {
+      const { clock, fullscript, store } = await pollingRelay();
+      await clock.advance(minute);
+      const { cursor } = await streamOf(store);
+      fullscript.addEvent(orders);
+      fullscript.faults.switchOn({ ...fault, operation: 'list' });
+      await clock.advance(5 * minute);
+      const failed = await streamOf(store);
+      expect(failed.cursor).toBe(cursor);
+      expect(failed.problem).not.toBeNull();
+      fullscript.faults.switchAllOff();
+      await clock.advance(30 * minute);
+      expect(await recordedIds(store)).toHaveLength(1);
+      expect((await streamOf(store)).problem).toBeNull();
+    });
+  }
+
+  for (const name of ['category-missing', 'category-forbidden', 'category-unauthorized']) {
+    test(`${name} turns the category off for the clinic, hourly tried again; the others go on`, async () => {
+      const { clock, fullscript, store } = await pollingRelay();
+      await clock.advance(minute);
+      fullscript.faults.switchOn({ name, category: 'orders' });
+      await clock.advance(5 * minute);
+      expect(await streamOf(store)).toMatchObject({ isOff: true });
+      expect(await streamOf(store, 'patients')).toMatchObject({ isOff: false, problem: null });
+      expect((await store.connections())[0]?.state).toBe('working');
+      const event = fullscript.addEvent(orders);
+      const patient = fullscript.addEvent({ clinic: 'Washington', type: 'patient.created' });
+      await clock.advance(2 * minute);
+      expect(await recordedIds(store)).toEqual([patient.id]);
+      fullscript.faults.switchAllOff();
+      await clock.advance(hour + minute);
+      expect(await recordedIds(store)).toContain(event.id);
+      expect(await streamOf(store)).toMatchObject({ isOff: false });
+    });
+  }
+
+  test('case 178: a clinic that fails stops no other', async () => {
+    const { clock, fullscript, store } = await pollingRelay({ clinics: ['Washington', 'New York'] });
+    await clock.advance(minute);
+    fullscript.faults.switchOn({ name: 'error-status', clinic: 'Washington' });
+    const event = fullscript.addEvent({ clinic: 'New York', type: 'order.placed' });
+    await clock.advance(2 * minute);
+    expect(await recordedIds(store)).toEqual([event.id]);
+  });
+});
