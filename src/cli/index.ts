@@ -4,7 +4,8 @@ import { run } from './program.ts';
 import { systemSurroundings } from './surroundings.ts';
 
 const { stdout, stderr } = process;
-if (['serve', 'sandbox', 'demo'].includes(process.argv[2] ?? '')) {
+const isService = ['serve', 'sandbox', 'demo'].includes(process.argv[2] ?? '');
+if (isService) {
   // A service that nobody listens to any more goes on.
   stdout.on('error', () => {});
   stderr.on('error', () => {});
@@ -19,3 +20,5 @@ if (['serve', 'sandbox', 'demo'].includes(process.argv[2] ?? '')) {
 const alive = setInterval(() => {}, 2 ** 30);
 process.exitCode = await run(process.argv.slice(2), systemSurroundings());
 clearInterval(alive);
+// A service that failed may have left sockets open, and has to end all the same.
+if (isService) process.exit();

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { InvalidInput } from '../domain/errors.ts';
 import { addCheck } from './check.ts';
@@ -14,6 +15,9 @@ import { addSubscribers } from './subscribers.ts';
 import type { Surroundings } from './surroundings.ts';
 import { addToken } from './token.ts';
 import { badUsage, guardOptions } from './verb.ts';
+
+const packageJson = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+const { version } = JSON.parse(packageJson) as { version: string };
 
 /** 0 done, 1 failed, 2 bad usage or configuration: nothing was asked of the relay. */
 export type ExitCode = 0 | 1 | 2;
@@ -40,6 +44,7 @@ export async function run(argv: readonly string[], around: Surroundings): Promis
 function programOf(around: Surroundings): Command {
   const program = new Command('relay')
     .description('Turns Fullscript’s pull-only events API into signed webhooks.')
+    .version(version)
     .exitOverride()
     .configureOutput({
       writeOut: (text) => around.stdout.write(text),
