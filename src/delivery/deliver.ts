@@ -78,7 +78,6 @@ export function createDeliver(dependencies: DeliverDependencies): Deliver {
     const durationMs = clock.monotonic() - startedAt;
     return {
       async record() {
-        if (outcome.kind === 'interrupted') return { kind: 'abandoned' };
         const result = { outcome, durationMs, excerpt, random: random() };
         const delivered = await record(claim, result, signal);
         logAttempt(logger, claim, outcome, durationMs, delivered);

@@ -19,7 +19,7 @@ export interface HeldClaimsDependencies {
  */
 export class HeldClaims {
   readonly #dependencies: HeldClaimsDependencies;
-  readonly #leasedAt = new Map<DeliveryClaim, number>();
+  readonly #claimedAt = new Map<DeliveryClaim, number>();
   #cancelTimer: (() => void) | null = null;
   #renewing: Promise<void> = Promise.resolve();
 
@@ -28,17 +28,17 @@ export class HeldClaims {
   }
 
   add(claim: DeliveryClaim): void {
-    this.#leasedAt.set(claim, this.#dependencies.clock.monotonic());
+    this.#claimedAt.set(claim, this.#dependencies.clock.monotonic());
     this.#setTimer();
   }
 
   remove(claim: DeliveryClaim): void {
-    this.#leasedAt.delete(claim);
+    this.#claimedAt.delete(claim);
   }
 
   /** Renews nothing more; resolves when the store is not used any more. */
   async stop(): Promise<void> {
-    this.#leasedAt.clear();
+    this.#claimedAt.clear();
     this.#cancelTimer?.();
     await this.#renewing;
   }
@@ -47,7 +47,7 @@ export class HeldClaims {
     const { clock, leaseMs } = this.#dependencies;
     this.#cancelTimer ??= clock.after(leaseMs / 3, () => {
       this.#cancelTimer = null;
-      if (this.#leasedAt.size === 0) return;
+      if (this.#claimedAt.size === 0) return;
       this.#setTimer();
       this.#renewing = this.#renewing.then(() => this.#renew());
     });
@@ -56,14 +56,14 @@ export class HeldClaims {
   async #renew(): Promise<void> {
     const { store, clock, logger, leaseMs, onError } = this.#dependencies;
     const now = clock.monotonic();
-    const ageing = [...this.#leasedAt].filter(([, at]) => now - at >= leaseMs / 3).map(([claim]) => claim);
+    const ageing = [...this.#claimedAt].filter(([, at]) => now - at >= leaseMs / 3).map(([claim]) => claim);
     if (ageing.length === 0) return;
     try {
       const held = new Set((await store.renew(ageing, leaseMs)).map(({ claimId }) => claimId));
       for (const claim of ageing) {
-        if (!this.#leasedAt.has(claim)) continue;
-        if (held.has(claim.claimId)) this.#leasedAt.set(claim, now);
-        else logger.warn('claim lost', { deliveryId: claim.delivery.id, attempt: claim.attempt });
+        const isOver = !this.#claimedAt.has(claim);
+        if (isOver || held.has(claim.claimId)) continue;
+        logger.warn('claim lost', { deliveryId: claim.delivery.id, attempt: claim.attempt });
       }
     } catch (error) {
       if (!(error instanceof StoreUnavailable)) onError(error);

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { createDeliver, type DeliverDependencies } from '../../src/delivery/deliver.ts';
-import type { Post } from '../../src/delivery/post.ts';
+import type { Post, PostRequest } from '../../src/delivery/post.ts';
 import type { WebhookSender } from '../../src/delivery/webhook-sender.ts';
 import type { Outcome } from '../../src/domain/attempt.ts';
 import { ClaimLost, StoreBroken, StoreUnavailable } from '../../src/domain/errors.ts';
@@ -297,6 +297,26 @@ test('a sender that throws is a fault of the relay and is not taken for an outco
   const post: Post = () => Promise.reject(new TypeError('a bug'));
   await expect(deliverWith({ post })(await claimOne(), never)).rejects.toThrow('a bug');
 });
+
+test('a claim that makes no sense is a fault of the relay too', async () => {
+  const claimed = await claimOne();
+  const nonsense = { ...claimed, subscriber: { ...claimed.subscriber, secrets: null as never } };
+  await expect(deliverWith()(nonsense, never)).rejects.toThrow(TypeError);
+});
+
+for (const challengeToken of [null, 'token']) {
+  test(`an answer's body is ${challengeToken ? 'awaited' : 'not awaited'} with challenge token ${challengeToken}`, async () => {
+    const asked: PostRequest[] = [];
+    const post: Post = async (request) => {
+      asked.push(request);
+      return { kind: 'timedOut', phase: 'body', timeoutMs: request.timeoutMs };
+    };
+    await deliverWith({ post })(await claimOne({ challengeToken }), never);
+    expect(asked).toMatchObject([
+      { needsAnswerBody: challengeToken !== null, timeoutMs: 15_000, url: endpoint.url },
+    ]);
+  });
+}
 
 test('each attempt leaves one line with ids, outcome and duration, and nothing of a patient or a secret', async () => {
   endpoint.answer(() => ({ status: 500, body: 'echo: Zoë' }));

@@ -17,6 +17,8 @@ import { type ReceivingSubscriber, receivingSubscriber } from '../world/subscrib
 
 const startMs = Date.parse('2026-11-22T12:00:00Z');
 
+const unavailable = new StoreUnavailable('disk_full', 'The disk is full.', { hint: 'Make room.' });
+
 let sender: WebhookSender;
 let clock: SimulatedClock;
 let store: Store;
@@ -224,6 +226,37 @@ describe('a lane', () => {
     expect(endpoint.open.now).toBe(1);
     answers.shift()?.();
     await eventually(() => endpoint.open.now === 8);
+  });
+
+  test('with one slot waits for each result to be on record before the next attempt', async () => {
+    await subscribed('sub_a', { isProven: false });
+    await recordFor(['sub_a'], 5);
+    const records: (() => void)[] = [];
+    let answered = 0;
+    const deliver: Deliver = async (claim) => {
+      answered += 1;
+      return {
+        async record() {
+          await new Promise<void>((resolve) => records.push(resolve));
+          return acceptedAndRecorded(claim).record();
+        },
+      };
+    };
+    dispatching({ deliver });
+    await eventually(() => answered === 1);
+    await quiet();
+    expect(answered).toBe(1);
+    records.shift()?.();
+    await eventually(() => answered === 5);
+    for (const recordOne of records) recordOne();
+  });
+
+  test('gets its turn although others always have more', async () => {
+    const endpoints = [await subscribed('sub_a'), await subscribed('sub_b'), await subscribed('sub_c')];
+    await recordFor(['sub_a', 'sub_b', 'sub_c'], 40);
+    dispatching({ concurrency: 2 });
+    await endpoints[0]?.received(20);
+    for (const { requests } of endpoints) expect(requests.length).toBeGreaterThan(10);
   });
 
   test('has one slot again after a failure', async () => {
@@ -440,6 +473,53 @@ describe('a lease', () => {
     expect(renewals).toBe(0);
   });
 
+  test('is renewed at the next turn when the store takes no writes at this one', async () => {
+    const endpoint = await subscribed('sub_a');
+    endpoint.answer(() => new Promise(() => {}));
+    await recordFor(['sub_a'], 1);
+    let renewals = 0;
+    const renew: Store['renew'] = async (...asked) => {
+      renewals += 1;
+      if (renewals === 1) throw unavailable;
+      return store.renew(...asked);
+    };
+    dispatching({ store: { ...store, renew } });
+    await endpoint.received(1);
+    await clock.advance(10_000);
+    await eventually(() => renewals === 1);
+    await clock.advance(10_000);
+    await eventually(() => renewals === 2);
+    expect(fatal).toEqual([]);
+    expect(log.lines.filter(({ message }) => message === 'claim lost')).toEqual([]);
+  });
+
+  test('that ends while it is being renewed is not taken for lost', async () => {
+    const endpoint = await subscribed('sub_a');
+    let answer: () => void = () => {};
+    endpoint.answer(
+      () =>
+        new Promise((resolve) => {
+          answer = () => resolve({ status: 200 });
+        }),
+    );
+    await recordFor(['sub_a'], 1);
+    let renewals = 0;
+    const renew: Store['renew'] = async () => {
+      renewals += 1;
+      answer();
+      await eventually(() => delivered(1));
+      await quiet(5);
+      return [];
+    };
+    dispatching({ store: { ...store, renew } });
+    await endpoint.received(1);
+    await clock.advance(10_000);
+    await eventually(() => renewals === 1);
+    await eventually(() => delivered(1));
+    await quiet(20);
+    expect(log.lines.filter(({ message }) => message === 'claim lost')).toEqual([]);
+  });
+
   test('that is lost is told', async () => {
     const endpoint = await subscribed('sub_a');
     endpoint.answer(() => new Promise(() => {}));
@@ -452,8 +532,6 @@ describe('a lease', () => {
 });
 
 describe('a store', () => {
-  const unavailable = new StoreUnavailable('disk_full', 'The disk is full.', { hint: 'Make room.' });
-
   for (const method of ['claimDeliveries', 'subscribers', 'nextDueAt'] as const) {
     test(`that takes no calls of ${method} for a while is asked again a second later, and that is told once`, async () => {
       const endpoint = await subscribed('sub_a');

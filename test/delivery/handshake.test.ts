@@ -88,12 +88,12 @@ test('a challenge token is asked for in profile standard too', async () => {
 
 describe('when no answer comes', () => {
   test('it is given two seconds, and the phase that took them is named', async () => {
-    const asked: number[] = [];
-    const result = await shake({}, async ({ timeoutMs }) => {
-      asked.push(timeoutMs);
+    const asked: unknown[] = [];
+    const result = await shake({}, async ({ timeoutMs, needsAnswerBody }) => {
+      asked.push({ timeoutMs, needsAnswerBody });
       return { kind: 'timedOut', phase: 'headers', timeoutMs };
     });
-    expect(asked).toEqual([handshakeTimeoutMs]);
+    expect(asked).toEqual([{ timeoutMs: handshakeTimeoutMs, needsAnswerBody: true }]);
     expect(handshakeTimeoutMs).toBe(2_000);
     expect(result).toMatchObject({ because: 'timedOut', message: expect.stringMatching(/2000 ms.*headers/) });
   });

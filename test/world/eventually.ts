@@ -1,3 +1,5 @@
+import { stat } from 'node:fs/promises';
+
 /** Resolves when `isSo` holds, looking after every turn of the event loop; throws after five seconds. */
 export async function eventually(
   isSo: () => boolean | Promise<boolean>,
@@ -10,7 +12,10 @@ export async function eventually(
   }
 }
 
-/** Long enough for whatever is under way on this machine to come to rest, without any timer. */
-export async function quiet(turns = 200): Promise<void> {
-  for (let turn = 0; turn < turns; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+/** Lets whatever is under way here come to rest: so many rounds through the event loop and the disk. */
+export async function quiet(rounds = 100): Promise<void> {
+  for (let round = 0; round < rounds; round += 1) {
+    await stat('.');
+    await new Promise((resolve) => setImmediate(resolve));
+  }
 }
