@@ -146,6 +146,8 @@ export class SimulatedDisk implements Disk {
   hook: DiskHook = () => null;
   /** What is left for contents; a write beyond it is short and fails with ENOSPC. */
   freeBytes = Number.POSITIVE_INFINITY;
+  /** Faults that wait for their operation. */
+  readonly #due: { operation: DiskOperation; path: string; fault: DiskFault }[] = [];
   readonly #folders: Set<string>;
   /** As the machine shows it. */
   readonly #names: Map<string, Inode>;
@@ -167,12 +169,7 @@ export class SimulatedDisk implements Disk {
 
   /** The next such operation fails; on a path that ends with `path`, if one is given. */
   failNext(operation: DiskOperation, code: string, { path = '', written = 0 } = {}): void {
-    const before = this.hook;
-    this.hook = (happening, where) => {
-      if (happening !== operation || !where.endsWith(path)) return before(happening, where);
-      this.hook = before;
-      return { code, written };
-    };
+    this.#due.push({ operation, path, fault: { code, written } });
   }
 
   /** The disk as a killed process leaves it: everything written is there, synced or not. */
@@ -287,7 +284,7 @@ export class SimulatedDisk implements Disk {
   }
 
   async writeNew(path: string, bytes: Buffer): Promise<void> {
-    const asked = this.hook('writeNew', path);
+    const asked = this.#faultOf('writeNew', path);
     if (this.#names.has(path)) throw fault('EEXIST', path);
     const inode = this.#create(path);
     const written = asked ? (asked.written ?? 0) : this.#takeSpace(bytes.length);
@@ -320,8 +317,14 @@ export class SimulatedDisk implements Disk {
     this.#changes = this.#changes.filter((change) => !isHere(change));
   }
 
+  #faultOf(operation: DiskOperation, path: string): DiskFault | null {
+    const fault = this.hook(operation, path);
+    const at = this.#due.findIndex((each) => each.operation === operation && path.endsWith(each.path));
+    return fault ?? this.#due.splice(at, at === -1 ? 0 : 1)[0]?.fault ?? null;
+  }
+
   #ask(operation: DiskOperation, path: string): void {
-    const asked = this.hook(operation, path);
+    const asked = this.#faultOf(operation, path);
     if (!asked) return;
     if (operation === 'write' && asked.written) throw new ShortWrite(asked.code, path, asked.written);
     const error = fault(asked.code, path);
