@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { createServer, type Server, type ServerOptions } from 'node:http';
 import express, { type ErrorRequestHandler, type Express, type Response } from 'express';
 import helmet from 'helmet';
 import type { Clock } from '../clock.ts';
@@ -75,25 +74,6 @@ export function createApp(dependencies: ApiDependencies): Express {
   });
   app.use(asProblem(logger));
   return app;
-}
-
-/** Strangers get no longer than this for each part of a request. */
-const serverLimits: ServerOptions = {
-  headersTimeout: 5_000,
-  requestTimeout: 10_000,
-  connectionsCheckingInterval: 1_000,
-  keepAliveTimeout: 5_000,
-  maxHeaderSize: 8_192,
-};
-const connectionsMax = 10_000;
-const requestsPerSocketMax = 1_000;
-
-/** A server of the API that does not listen yet. */
-export function createApiServer(app: Express): Server {
-  const server = createServer(serverLimits, app);
-  server.maxConnections = connectionsMax;
-  server.maxRequestsPerSocket = requestsPerSocketMax;
-  return server;
 }
 
 const self = ["'self'"];
@@ -189,7 +169,7 @@ function asProblem(logger: Logger): ErrorRequestHandler {
     const problem = problemOf(thrown, requestId);
     if (problem.status >= 500) logFault(logger, thrown, problem.status, requestId);
     // Whoever is gone gets no answer; Express ends what was begun.
-    if (response.headersSent || request.destroyed) return next(thrown);
+    if (response.headersSent || response.destroyed) return next(thrown);
     // What is left of the body is not read.
     if (hasBody(request) && !request.complete) response.setHeader('connection', 'close');
     send(response, problem.status, problem);

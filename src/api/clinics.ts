@@ -134,7 +134,7 @@ function knownClinic({ clinic, name }: Reading): Clinic {
 
 /** A new connection, or new tokens for one that does not work any more. */
 async function connect(
-  { store, clock, connectionChanged }: ClinicsDependencies,
+  { store, clock, connectionChanged, wakePoller }: ClinicsDependencies,
   input: ClinicInput,
   readings: readonly Reading[],
 ): Promise<Reading> {
@@ -164,6 +164,7 @@ async function connect(
   await store.saveConnection(connection);
   if (known?.clinic?.isRemoved) await store.saveClinic({ ...known.clinic, isRemoved: false });
   connectionChanged(connection.id);
+  wakePoller();
   const again = readingsOf(await store.clinics(), await store.connections());
   return again.find(({ connections }) => connections.some(({ id }) => id === connection.id)) as Reading;
 }

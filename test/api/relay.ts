@@ -1,0 +1,148 @@
+import { onTestFinished } from 'vitest';
+import type { RequestLimits } from '../../src/api/admission.ts';
+import { createApp } from '../../src/api/app.ts';
+import { type Scope, type SigningKeys, signToken } from '../../src/api/auth.ts';
+import { startServer } from '../../src/api/server.ts';
+import type { HandshakeVerdict } from '../../src/api/subscribers.ts';
+import type { UrlVerdict } from '../../src/api/url-verdict.ts';
+import { Replayer } from '../../src/delivery/replayer.ts';
+import type { Outcome } from '../../src/domain/attempt.ts';
+import type { Tokens } from '../../src/domain/clinic.ts';
+import type { Subscriber } from '../../src/domain/subscriber.ts';
+import type { Store } from '../../src/store/store.ts';
+import { type SimulatedClock, simulatedClock } from '../world/clock.ts';
+import { keptLog, type LogLine } from '../world/log.ts';
+import { storeInFolder } from '../world/store.ts';
+
+export const startedAt = Date.parse('2026-11-22T12:00:00Z');
+
+const keys: SigningKeys = { kind: 'secret', secret: 'a secret of the tests that is long enough' };
+
+export interface Answered {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  // Tests say themselves what they expect of it.
+  // biome-ignore lint/suspicious/noExplicitAny: an answer may be anything
+  readonly body: any;
+}
+
+export interface Ask {
+  readonly body?: unknown;
+  /** Default: a token of `ehr` with the scope `write`. `null` sends none. */
+  readonly token?: string | null;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** The API over a real file store; what lies outside of both is played. */
+export interface ApiUnderTest {
+  readonly url: string;
+  readonly store: Store;
+  readonly clock: SimulatedClock;
+  readonly logged: readonly LogLine[];
+  readonly replayer: Replayer;
+  /** What the API told the other rooms, in order. */
+  readonly told: string[];
+  /** What the endpoints say to the empty request, and to a test. */
+  readonly endpoint: { handshake: HandshakeVerdict; test: Outcome; isPolling: boolean };
+  ask(method: string, path: string, ask?: Ask): Promise<Answered>;
+}
+
+export function tokenFor(subject: string, ...scopes: readonly Scope[]): string {
+  return signToken(keys, { subject, scopes, expiresInSeconds: 3_600 }, startedAt).token;
+}
+
+export const admin = tokenFor('operator', 'admin');
+export const ehr = tokenFor('ehr', 'write');
+export const ehrReader = tokenFor('ehr', 'read');
+export const stranger = tokenFor('stranger', 'write');
+
+export async function apiUnderTest(limits?: RequestLimits): Promise<ApiUnderTest> {
+  const clock = simulatedClock(startedAt);
+  const { store, discard } = await storeInFolder(clock);
+  const { logger, lines } = keptLog();
+  const told: string[] = [];
+  const endpoint: ApiUnderTest['endpoint'] = {
+    handshake: { kind: 'passed' },
+    test: { kind: 'accepted', status: 200 },
+    isPolling: true,
+  };
+  const tell = (what: string) => () => void told.push(what);
+  const replayer = new Replayer({
+    store,
+    clock,
+    logger,
+    onStarted: tell('dispatcher'),
+    onFatal: tell('fatal'),
+  });
+  const app = createApp({
+    store,
+    clock,
+    logger,
+    keys,
+    version: '0.0.0',
+    trustProxy: false,
+    replayer,
+    vetUrl,
+    shakeHands: async (subscriber: Subscriber) => {
+      told.push(`handshake ${subscriber.url}`);
+      return endpoint.handshake;
+    },
+    sendTest: async (subscriber: Subscriber, type) => {
+      told.push(`test ${subscriber.url} ${type}`);
+      return endpoint.test;
+    },
+    wakeDispatcher: tell('dispatcher'),
+    wakePoller: tell('poller'),
+    connectionChanged: (id) => told.push(`connection ${id.slice(0, 4)}`),
+    revokeTokens: async ({ accessToken }: Tokens) => void told.push(`revoked ${accessToken}`),
+    arePollsMoving: () => endpoint.isPolling,
+    ...(limits && { limits }),
+  });
+  const server = await startServer(app, { host: '127.0.0.1', port: 0 });
+  onTestFinished(async () => {
+    await server.close();
+    await replayer.stop();
+    await discard();
+  });
+  return {
+    url: server.url,
+    store,
+    clock,
+    logged: lines,
+    replayer,
+    told,
+    endpoint,
+    async ask(method, path, { body, token = ehr, headers = {} } = {}) {
+      const response = await fetch(server.url + path, {
+        method,
+        headers: {
+          ...(token !== null && { authorization: `Bearer ${token}` }),
+          ...(body !== undefined && { 'content-type': 'application/json' }),
+          ...headers,
+        },
+        ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+        redirect: 'manual',
+      });
+      const text = await response.text();
+      return {
+        status: response.status,
+        headers: response.headers,
+        text,
+        body: text === '' ? null : JSON.parse(text),
+      };
+    },
+  };
+}
+
+/** As the guard does it, in little. */
+function vetUrl(text: string): UrlVerdict {
+  if (!URL.canParse(text)) return { kind: 'refused', reason: 'it is no URL', allowWith: null };
+  const url = new URL(text);
+  if (url.protocol === 'https:') return { kind: 'ok', url: url.href };
+  return {
+    kind: 'refused',
+    reason: 'plain http is not allowed',
+    allowWith: '"delivery": {"allowHttp": true}',
+  };
+}
