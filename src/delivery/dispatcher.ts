@@ -8,7 +8,7 @@ import type { AfterAttempt, DeliveryClaim, DeliveryStore, SubscriberStore } from
 import { Alarm } from './alarm.ts';
 import type { Deliver } from './deliver.ts';
 import { HeldClaims } from './held-claims.ts';
-import { allot, type Lane, slotsOf } from './lanes.ts';
+import { Lanes, type OpenLane } from './lanes.ts';
 
 export interface DispatcherDependencies {
   readonly store: Pick<DeliveryStore, 'claimDeliveries' | 'renew' | 'nextDueAt'> &
@@ -51,7 +51,7 @@ export class Dispatcher {
   readonly #dependencies: DispatcherDependencies;
   readonly #leaseMs: number;
   readonly #all: PQueue;
-  readonly #lanes = new Map<string, OpenLane>();
+  readonly #lanes: Lanes<PQueue>;
   readonly #held: HeldClaims;
   readonly #alarm: Alarm;
   readonly #runs = new Set<Promise<void>>();
@@ -80,6 +80,7 @@ export class Dispatcher {
       );
     }
     this.#all = new PQueue({ concurrency });
+    this.#lanes = new Lanes(() => new PQueue(), dependencies.concurrencyPerSubscriber);
     this.#alarm = new Alarm(dependencies.clock, () => this.#look());
     this.#held = new HeldClaims({
       ...dependencies,
@@ -157,15 +158,15 @@ export class Dispatcher {
       this.#isNextLookPlanned = false;
       this.#alarm.cancel();
       await this.#refreshLanes();
-      for (const lane of this.#lanes.values()) lane.mayHaveWork = lane.slots > 0;
+      this.#lanes.expectWork();
     }
     for (;;) {
       const unrecordedMax = concurrency * unrecordedPerSlot;
       const slots = Math.min(concurrency, this.#all.pending + unrecordedMax - this.#runs.size);
-      const slotsBySubscriber = allot([...this.#lanes.values()], slots);
+      const slotsBySubscriber = this.#lanes.offer(slots);
       if (!this.#isRunning || slotsBySubscriber.size === 0) break;
       const claims = await store.claimDeliveries({ slotsBySubscriber, leaseMs: this.#leaseMs });
-      this.#noteWork(slotsBySubscriber, claims);
+      this.#lanes.noteTaken(slotsBySubscriber, claims);
       for (const claim of claims) {
         const run = this.#run(claim).finally(() => this.#runs.delete(run));
         this.#runs.add(run);
@@ -186,37 +187,11 @@ export class Dispatcher {
       this.#areLanesStale = true;
       throw error;
     }
-    for (const subscriber of known) {
-      const lane = this.#laneOf(subscriber);
-      lane.follow(subscriber);
-      if (subscriber.deletedAt !== null && lane.unrecorded === 0) this.#lanes.delete(subscriber.id);
-    }
-  }
-
-  #laneOf(subscriber: Subscriber): OpenLane {
-    const known = this.#lanes.get(subscriber.id);
-    if (known) return known;
-    const lane = new OpenLane(subscriber, this.#dependencies.concurrencyPerSubscriber);
-    this.#lanes.set(subscriber.id, lane);
-    return lane;
-  }
-
-  /** A lane that took fewer than offered has no more; those served go to the end of the row. */
-  #noteWork(offered: ReadonlyMap<string, number>, claims: readonly DeliveryClaim[]): void {
-    const taken = new Map<string, number>();
-    for (const { subscriber } of claims) taken.set(subscriber.id, (taken.get(subscriber.id) ?? 0) + 1);
-    for (const [subscriberId, slots] of offered) {
-      const lane = this.#lanes.get(subscriberId);
-      if (!lane) continue;
-      lane.mayHaveWork = taken.get(subscriberId) === slots;
-      if (!taken.has(subscriberId)) continue;
-      this.#lanes.delete(subscriberId);
-      this.#lanes.set(subscriberId, lane);
-    }
+    this.#lanes.follow(known);
   }
 
   async #run(claim: DeliveryClaim): Promise<void> {
-    const lane = this.#laneOf(claim.subscriber);
+    const lane = this.#lanes.of(claim.subscriber);
     const attempt = () => this.#dependencies.deliver(claim, this.#abort.signal);
     this.#held.add(claim);
     lane.unrecorded += 1;
@@ -234,7 +209,7 @@ export class Dispatcher {
     }
   }
 
-  #learn(lane: OpenLane, { delivery, subscriber }: AfterAttempt): void {
+  #learn(lane: OpenLane<PQueue>, { delivery, subscriber }: AfterAttempt): void {
     lane.follow(subscriber);
     if (delivery.dueAt !== null && lane.slots > 0) this.#lookBy(delivery.dueAt);
   }
@@ -244,7 +219,7 @@ export class Dispatcher {
     if (this.#isNextLookPlanned || !this.#isRunning) return;
     this.#isNextLookPlanned = true;
     const { store, clock } = this.#dependencies;
-    const isPressed = [...this.#lanes.values()].some((lane) => lane.mayHaveWork);
+    const isPressed = this.#lanes.arePressed;
     const dueAt = isPressed ? null : await store.nextDueAt();
     this.#isWaitingForStore = false;
     const now = clock.now();
@@ -265,35 +240,5 @@ export class Dispatcher {
     if (this.#hasFailed) return;
     this.#hasFailed = true;
     this.#dependencies.onFatal(error);
-  }
-}
-
-class OpenLane implements Lane {
-  readonly subscriberId: string;
-  readonly queue: PQueue;
-  readonly #slotsPerLane: number;
-  slots = 0;
-  isSlow = true;
-  mayHaveWork = true;
-  /** Claimed attempts whose result is not on record yet, those under way included. */
-  unrecorded = 0;
-
-  constructor(subscriber: Subscriber, slotsPerLane: number) {
-    this.subscriberId = subscriber.id;
-    this.#slotsPerLane = slotsPerLane;
-    this.queue = new PQueue({ concurrency: 1 });
-    this.follow(subscriber);
-  }
-
-  /** A slow lane's slot stays taken until its result is on record: the next attempt depends on it. */
-  get inFlight(): number {
-    return this.isSlow ? this.unrecorded : this.queue.pending + this.queue.size;
-  }
-
-  follow(subscriber: Subscriber): void {
-    this.slots = slotsOf(subscriber, this.#slotsPerLane);
-    this.isSlow = subscriber.health.isSlow;
-    // What was claimed just before the lane slowed down is still sent at once.
-    this.queue.concurrency = subscriber.concurrency ?? this.#slotsPerLane;
   }
 }

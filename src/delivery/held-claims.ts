@@ -19,7 +19,7 @@ export interface HeldClaimsDependencies {
  */
 export class HeldClaims {
   readonly #dependencies: HeldClaimsDependencies;
-  readonly #claimedAt = new Map<DeliveryClaim, number>();
+  readonly #claims = new Set<DeliveryClaim>();
   #cancelTimer: (() => void) | null = null;
   #renewing: Promise<void> = Promise.resolve();
 
@@ -28,17 +28,17 @@ export class HeldClaims {
   }
 
   add(claim: DeliveryClaim): void {
-    this.#claimedAt.set(claim, this.#dependencies.clock.monotonic());
+    this.#claims.add(claim);
     this.#setTimer();
   }
 
   remove(claim: DeliveryClaim): void {
-    this.#claimedAt.delete(claim);
+    this.#claims.delete(claim);
   }
 
   /** Renews nothing more; resolves when the store is not used any more. */
   async stop(): Promise<void> {
-    this.#claimedAt.clear();
+    this.#claims.clear();
     this.#cancelTimer?.();
     await this.#renewing;
   }
@@ -47,22 +47,20 @@ export class HeldClaims {
     const { clock, leaseMs } = this.#dependencies;
     this.#cancelTimer ??= clock.after(leaseMs / 3, () => {
       this.#cancelTimer = null;
-      if (this.#claimedAt.size === 0) return;
+      if (this.#claims.size === 0) return;
       this.#setTimer();
       this.#renewing = this.#renewing.then(() => this.#renew());
     });
   }
 
   async #renew(): Promise<void> {
-    const { store, clock, logger, leaseMs, onError } = this.#dependencies;
-    const now = clock.monotonic();
-    const ageing = [...this.#claimedAt].filter(([, at]) => now - at >= leaseMs / 3).map(([claim]) => claim);
-    if (ageing.length === 0) return;
+    const { store, logger, leaseMs, onError } = this.#dependencies;
+    const asked = [...this.#claims];
     try {
-      const held = new Set((await store.renew(ageing, leaseMs)).map(({ claimId }) => claimId));
-      for (const claim of ageing) {
-        const isOver = !this.#claimedAt.has(claim);
-        if (isOver || held.has(claim.claimId)) continue;
+      const renewed = new Set((await store.renew(asked, leaseMs)).map(({ claimId }) => claimId));
+      for (const claim of asked) {
+        const isOver = !this.#claims.has(claim);
+        if (isOver || renewed.has(claim.claimId)) continue;
         logger.warn('claim lost', { deliveryId: claim.delivery.id, attempt: claim.attempt });
       }
     } catch (error) {

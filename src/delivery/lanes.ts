@@ -1,4 +1,5 @@
 import { type Subscriber, stateOfSubscriber } from '../domain/subscriber.ts';
+import type { DeliveryClaim } from '../store/store.ts';
 
 /** What the allotment needs to know of one subscriber's lane. */
 export interface Lane {
@@ -52,4 +53,100 @@ export function allot(lanes: readonly Lane[], slots: number): ReadonlyMap<string
     asking = askAgain;
   }
   return given;
+}
+
+/** What a lane needs of the queue that its attempts run in. */
+export interface LaneQueue {
+  concurrency: number;
+  readonly pending: number;
+  readonly size: number;
+}
+
+export class OpenLane<Queue extends LaneQueue> implements Lane {
+  readonly subscriberId: string;
+  readonly queue: Queue;
+  readonly #slotsPerLane: number;
+  slots = 0;
+  isSlow = true;
+  mayHaveWork = true;
+  /** Claimed attempts whose result is not on record yet, those under way included. */
+  unrecorded = 0;
+
+  constructor(subscriber: Subscriber, queue: Queue, slotsPerLane: number) {
+    this.subscriberId = subscriber.id;
+    this.queue = queue;
+    this.#slotsPerLane = slotsPerLane;
+    this.follow(subscriber);
+  }
+
+  /** A slow lane's slot stays taken until its result is on record: the next attempt depends on it. */
+  get inFlight(): number {
+    return this.isSlow ? this.unrecorded : this.queue.pending + this.queue.size;
+  }
+
+  follow(subscriber: Subscriber): void {
+    this.slots = slotsOf(subscriber, this.#slotsPerLane);
+    this.isSlow = subscriber.health.isSlow;
+    // What was claimed just before the lane slowed down is still sent at once.
+    this.queue.concurrency = subscriber.concurrency ?? this.#slotsPerLane;
+  }
+}
+
+/** The lanes of all subscribers, who was served least lately first. */
+export class Lanes<Queue extends LaneQueue> {
+  readonly #lanes = new Map<string, OpenLane<Queue>>();
+  readonly #newQueue: () => Queue;
+  readonly #slotsPerLane: number;
+
+  /** @param slotsPerLane for a subscriber that sets none of its own. */
+  constructor(newQueue: () => Queue, slotsPerLane: number) {
+    this.#newQueue = newQueue;
+    this.#slotsPerLane = slotsPerLane;
+  }
+
+  of(subscriber: Subscriber): OpenLane<Queue> {
+    const known = this.#lanes.get(subscriber.id);
+    if (known) return known;
+    const lane = new OpenLane(subscriber, this.#newQueue(), this.#slotsPerLane);
+    this.#lanes.set(subscriber.id, lane);
+    return lane;
+  }
+
+  follow(subscribers: readonly Subscriber[]): void {
+    for (const subscriber of subscribers) {
+      const lane = this.of(subscriber);
+      lane.follow(subscriber);
+      if (subscriber.deletedAt !== null && lane.unrecorded === 0) this.#lanes.delete(subscriber.id);
+    }
+  }
+
+  /** Something may have become due for any of them. */
+  expectWork(): void {
+    for (const lane of this.#lanes.values()) lane.mayHaveWork = lane.slots > 0;
+  }
+
+  /** Some lane may have more work than slots. */
+  get arePressed(): boolean {
+    for (const { mayHaveWork } of this.#lanes.values()) if (mayHaveWork) return true;
+    return false;
+  }
+
+  /** See `allot`. */
+  offer(slots: number): ReadonlyMap<string, number> {
+    return allot([...this.#lanes.values()], slots);
+  }
+
+  /** A lane that took fewer than offered has no more; those served go to the end of the row. */
+  noteTaken(offered: ReadonlyMap<string, number>, claims: readonly DeliveryClaim[]): void {
+    const taken = new Map<string, number>();
+    for (const { subscriber } of claims) taken.set(subscriber.id, (taken.get(subscriber.id) ?? 0) + 1);
+    for (const [subscriberId, slots] of offered) {
+      const lane = this.#lanes.get(subscriberId);
+      if (!lane) continue;
+      lane.mayHaveWork = taken.get(subscriberId) === slots;
+      if (!taken.has(subscriberId)) continue;
+      this.#lanes.delete(subscriberId);
+      this.#lanes.set(subscriberId, lane);
+    }
+  }
 }
