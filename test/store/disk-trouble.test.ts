@@ -98,17 +98,18 @@ describe('a full disk', () => {
     if (first) expect((await store.recordAttempt(first, accepted)).delivery.state).toBe('delivered');
   });
 
-  for (const { operation, path, because } of [
-    { operation: 'write', path: '2026-11-23.jsonl', because: 'a new day’s part' },
-    { operation: 'open', path: '2026-11-23.jsonl', because: 'a new day’s part, before it was made' },
-    { operation: 'open', path: '2026-11-23.sealed', because: 'a new day’s bodies' },
-    { operation: 'writeNew', path: 'keys.json.tmp', because: 'the key file' },
-    { operation: 'writeNew', path: 'checkpoint.json.tmp', because: 'case 40: the checkpoint' },
+  for (const { operation, path, skip, because } of [
+    { operation: 'write', path: '2026-11-23.jsonl', skip: 0, because: 'a new day’s part' },
+    { operation: 'open', path: '2026-11-23.jsonl', skip: 0, because: 'a new day’s part, before it was made' },
+    { operation: 'open', path: '2026-11-23.sealed', skip: 0, because: 'a new day’s bodies' },
+    { operation: 'writeNew', path: 'keys.json.tmp', skip: 0, because: 'the key file' },
+    { operation: 'writeNew', path: 'keys.json.tmp', skip: 1, because: 'the second new key' },
+    { operation: 'writeNew', path: 'checkpoint.json.tmp', skip: 0, because: 'case 40: the checkpoint' },
   ] as const) {
     test(`a disk that is full for ${because} when the day changes: it goes on by itself`, async () => {
       const { disk, clock, store } = await running();
       await clock.advance(dayMs);
-      disk.failNext(operation, 'ENOSPC', { path, written: 20 });
+      disk.failNext(operation, 'ENOSPC', { path, written: 20, skip });
       const kept = record(store, [anEvent('e1')]);
       await clock.advance(500);
       expect(store.troubles).toMatchObject([{ code: 'disk_full' }]);

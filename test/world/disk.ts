@@ -147,7 +147,7 @@ export class SimulatedDisk implements Disk {
   /** What is left for contents; a write beyond it is short and fails with ENOSPC. */
   freeBytes = Number.POSITIVE_INFINITY;
   /** Faults that wait for their operation. */
-  readonly #due: { operation: DiskOperation; path: string; fault: DiskFault }[] = [];
+  readonly #due: { operation: DiskOperation; path: string; skip: number; fault: DiskFault }[] = [];
   readonly #folders: Set<string>;
   /** As the machine shows it. */
   readonly #names: Map<string, Inode>;
@@ -167,9 +167,9 @@ export class SimulatedDisk implements Disk {
     this.#changes = changes;
   }
 
-  /** The next such operation fails; on a path that ends with `path`, if one is given. */
-  failNext(operation: DiskOperation, code: string, { path = '', written = 0 } = {}): void {
-    this.#due.push({ operation, path, fault: { code, written } });
+  /** The next such operation fails, after `skip` that do not; on a path that ends with `path`, if one is given. */
+  failNext(operation: DiskOperation, code: string, { path = '', written = 0, skip = 0 } = {}): void {
+    this.#due.push({ operation, path, skip, fault: { code, written } });
   }
 
   /** The disk as a killed process leaves it: everything written is there, synced or not. */
@@ -320,7 +320,10 @@ export class SimulatedDisk implements Disk {
   #faultOf(operation: DiskOperation, path: string): DiskFault | null {
     const fault = this.hook(operation, path);
     const at = this.#due.findIndex((each) => each.operation === operation && path.endsWith(each.path));
-    return fault ?? this.#due.splice(at, at === -1 ? 0 : 1)[0]?.fault ?? null;
+    const due = this.#due[at];
+    if (fault || !due || due.skip-- > 0) return fault;
+    this.#due.splice(at, 1);
+    return due.fault;
   }
 
   #ask(operation: DiskOperation, path: string): void {
