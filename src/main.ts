@@ -1,16 +1,22 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { createApp } from './api/app.ts';
+import type { SigningKeys } from './api/auth.ts';
+import { startServer } from './api/server.ts';
 import { type Clock, systemClock } from './clock.ts';
-import { type Config, readStartFrom } from './config.ts';
+import { type Config, type Keys, readStartFrom } from './config.ts';
 import { createAddressGuard } from './delivery/address-guard.ts';
 import { declareSubscribers } from './delivery/declared-subscribers.ts';
 import { createDeliver } from './delivery/deliver.ts';
 import { Dispatcher } from './delivery/dispatcher.ts';
 import { createHandshake } from './delivery/handshake.ts';
 import { OwedHandshakes } from './delivery/owed-handshakes.ts';
+import { Replayer } from './delivery/replayer.ts';
+import { createSendTest } from './delivery/send-test.ts';
 import { createWebhookSender } from './delivery/webhook-sender.ts';
 import { RelayError, StoreBroken } from './domain/errors.ts';
 import type { Logger } from './logger.ts';
+import { Fullscript } from './sandbox/fullscript.ts';
 import { RequestBudget } from './source/budget.ts';
 import { ClinicAccess } from './source/clinic-access.ts';
 import { declareClinics } from './source/declared-clinics.ts';
@@ -46,6 +52,9 @@ export interface RunningRelay {
 /** A deploy's grace is often 30 s; what is not done by then is interrupted and made again. */
 const stopGraceMs = 20_000;
 
+/** The poller looks for work every 30 s at least. */
+const pollsFrozenMs = 5 * 60_000;
+
 /** Puts the rooms together: the only place that knows which store, which sender and which clock. */
 export async function startRelay({
   config,
@@ -67,17 +76,38 @@ export async function startRelay({
     });
     await declareSubscribers(config.subscribers, { store, clock, logger });
     await declareClinics(store, config.clinics, { clock, logger });
+    const app = createApp({
+      store,
+      clock,
+      logger,
+      keys: signingKeys(config.keys),
+      version: packageJson.version,
+      trustProxy: config.server.trustProxy,
+      vetUrl: delivering.guard.vetUrl,
+      shakeHands: delivering.shakeHands,
+      sendTest: delivering.sendTest,
+      replayer: delivering.replayer,
+      revokeTokens: polling.oauth.revoke,
+      connectionChanged: (connectionId) => polling.poller.forget(connectionId),
+      wakeDispatcher: () => delivering.dispatcher.wake(),
+      wakePoller: () => polling.poller.wake(),
+      arePollsMoving: () => polling.poller.idleMs < pollsFrozenMs,
+    });
+    const server = await startServer(app, { host: config.server.host, port: config.server.port, clock });
     delivering.dispatcher.start();
     delivering.handshakes.start();
+    await delivering.replayer.resume();
     polling.poller.start();
     return {
-      url: '',
+      url: server.url,
       store,
       failed: failure.happened,
       async stop() {
+        await server.close();
         await Promise.all([
           polling.poller.stop(stopGraceMs),
           delivering.handshakes.stop(),
+          delivering.replayer.stop(),
           delivering.dispatcher.stop(stopGraceMs),
         ]);
         delivering.sender.close();
@@ -143,9 +173,17 @@ function wayOut(config: Config, { store, clock, random, logger, onFatal }: Share
     timeoutMs,
   });
   const shakeHands = createHandshake({ post, clock, logger, userAgent });
-  const onPassed = () => dispatcher.wake();
-  const handshakes = new OwedHandshakes({ store, shakeHands, clock, logger, onPassed, onFatal });
-  return { guard, sender, shakeHands, dispatcher, handshakes };
+  const wake = () => dispatcher.wake();
+  const handshakes = new OwedHandshakes({ store, shakeHands, clock, logger, onPassed: wake, onFatal });
+  const sendTest = createSendTest({
+    post,
+    clock,
+    userAgent,
+    timeoutMs,
+    sampleEvent: inventor(clock, random),
+  });
+  const replayer = new Replayer({ store, clock, logger, onStarted: wake, onFatal });
+  return { guard, sender, shakeHands, sendTest, dispatcher, handshakes, replayer };
 }
 
 function wayIn(config: Config, shared: Shared & { readonly onRecorded: () => void }) {
@@ -179,6 +217,21 @@ function startAtOf(startFrom: string): (vendorNow: number) => number {
   const start = readStartFrom(startFrom);
   if (start === null) throw new Error(`checked before: ${startFrom}`);
   return (vendorNow) => ('at' in start ? start.at : vendorNow - start.agoMs);
+}
+
+/** Sample events come from the sandbox: they look as the vendor's do, odd spellings included. */
+function inventor(clock: Clock, random: () => number): (eventType: string | null) => string {
+  const clinic = 'Sample clinic';
+  return (type) => {
+    const seed = Math.floor(random() * 2 ** 32);
+    const vendor = new Fullscript({ clock, seed, clinics: [clinic] });
+    return vendor.addEvent({ clinic, ...(type !== null && { type }) }).text;
+  };
+}
+
+function signingKeys({ jwtSecret, jwtKeyPair }: Keys): SigningKeys {
+  if (jwtKeyPair !== null) return { kind: 'keyPair', ...jwtKeyPair };
+  return { kind: 'secret', secret: jwtSecret ?? '' };
 }
 
 /** The first thing that ends the relay, told once. */

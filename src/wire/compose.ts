@@ -52,6 +52,31 @@ export function composeAttempt(claimed: ClaimedAttempt, moment: Moment, userAgen
 }
 
 /**
+ * A sample event, signed as any other. It is no delivery: it carries `relay-test` instead
+ * of a delivery's headers, and no sequence.
+ *
+ * @throws RelayError `signing_secret_unusable`
+ */
+export function composeTest(
+  subscriber: Recipient,
+  { id, eventText }: { readonly id: string; readonly eventText: string },
+  moment: Moment,
+  userAgent: string,
+): SignedRequest {
+  const format = wireFormatOf(subscriber);
+  const body = Buffer.from(format.wrap(eventText, subscriber));
+  return {
+    headers: {
+      'content-type': 'application/json',
+      'user-agent': userAgent,
+      'relay-test': 'true',
+      ...format.sign({ id, body }, subscriber, moment),
+    },
+    body,
+  };
+}
+
+/**
  * The empty request of a handshake. It is no delivery and carries no `relay-` header. It
  * names no content type: some frameworks refuse an empty body that claims to be JSON.
  *

@@ -1,0 +1,173 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { type Receipt, startSampleSubscriber } from '../src/cli/demo/sample-subscriber.ts';
+import { documentedEventTypes } from '../src/domain/event.ts';
+import { type RunningSandbox, startSandbox } from '../src/sandbox/server.ts';
+
+const relayCommand = resolve(import.meta.dirname, '../dist/cli/index.js');
+
+let folder: string;
+let sandbox: RunningSandbox;
+let children: ChildProcess[];
+let closers: (() => Promise<void>)[];
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'relay-e2e-'));
+  sandbox = await startSandbox({ seed: 11 });
+  children = [];
+  closers = [() => sandbox.close()];
+});
+
+afterEach(async () => {
+  for (const child of children) child.kill('SIGKILL');
+  for (const close of closers) await close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** What a subscriber outside of the relay saw: kept by this process, which nobody kills. */
+async function aSubscriber(name: string, answer: (eventId: string, attempt: number) => number) {
+  const receipts: Receipt[] = [];
+  const secret = 'an-end-to-end-secret-of-over-32-characters';
+  const challengeToken = `challenge-of-${name}`;
+  const subscriber = await startSampleSubscriber({
+    name,
+    profile: 'fullscript',
+    secret,
+    challengeToken,
+    answer,
+    onReceipt: (receipt) => receipts.push(receipt),
+  });
+  closers.push(() => subscriber.close());
+  const declared = { name, url: subscriber.url, secret, challengeToken, retrySeconds: [1, 1, 2, 2, 4] };
+  return { receipts, declared };
+}
+
+function configure(subscribers: readonly object[]): void {
+  const env = {
+    RELAY_MASTER_KEY: randomBytes(32).toString('base64'),
+    RELAY_JWT_SECRET: randomBytes(32).toString('base64'),
+  };
+  const lines = Object.entries(env)
+    .map(([name, value]) => `${name}=${value}\n`)
+    .join('');
+  writeFileSync(join(folder, '.env'), lines, { mode: 0o600 });
+  const config = {
+    source: {
+      environment: 'us-sandbox',
+      apiUrl: `${sandbox.url}/api`,
+      clientId: 'sandbox-client',
+      clientSecret: 'sandbox-secret',
+      pollSecondsMin: 1,
+      pollSecondsMax: 2,
+      startFrom: '1h',
+    },
+    clinics: sandbox.fullscript.clinics.map(({ name, slug }) => ({
+      name,
+      accessToken: `sandbox-access-${slug}`,
+      refreshToken: `sandbox-refresh-${slug}`,
+    })),
+    subscribers,
+    delivery: { allowPrivateAddresses: true, allowHttp: true },
+    server: { port: 0 },
+  };
+  writeFileSync(join(folder, 'relay.config.json'), JSON.stringify(config));
+}
+
+function serve(): ChildProcess {
+  const child = spawn(process.execPath, [relayCommand, 'serve'], {
+    cwd: folder,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  children.push(child);
+  return child;
+}
+
+function ended(child: ChildProcess): Promise<number | null> {
+  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve(child.exitCode);
+  return new Promise((done) => child.once('exit', (code) => done(code)));
+}
+
+async function until(isSo: () => boolean, what: string, withinMs = 40_000): Promise<void> {
+  const end = performance.now() + withinMs;
+  while (!isSo()) {
+    if (performance.now() > end) throw new Error(`never happened: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+test('kill -9 at any moment of serve, and a restart on the same data: nothing lost, every repeat under the same ids', async () => {
+  const stumbling = await aSubscriber('stumbling', (_eventId, attempt) => (attempt === 1 ? 503 : 200));
+  const steady = await aSubscriber('steady', () => 200);
+  configure([stumbling.declared, steady.declared]);
+  const kills = 6;
+  for (let life = 0; life < kills; life++) {
+    const relay = serve();
+    const before = steady.receipts.length;
+    for (const clinic of ['Washington', 'New York']) {
+      for (const type of documentedEventTypes.slice(life, life + 6))
+        sandbox.fullscript.addEvent({ clinic, type });
+    }
+    // Not always at the same point of its life: after the first, the third, the fifth … receipt.
+    await until(() => steady.receipts.length > before + life * 2, `life ${life} delivers`);
+    relay.kill('SIGKILL');
+    await ended(relay);
+  }
+  const last = serve();
+  const listed = sandbox.fullscript.ledger();
+  const acceptedBy = (receipts: readonly Receipt[]) =>
+    new Set(receipts.filter(({ status }) => status === 200).map(({ eventId }) => eventId));
+  for (const { receipts } of [stumbling, steady]) {
+    await until(() => acceptedBy(receipts).size === listed.length, 'everything listed is accepted');
+  }
+  last.kill('SIGTERM');
+  expect(await ended(last)).toBe(0);
+
+  const texts = new Map(listed.map((event) => [event.id, event.text]));
+  for (const { receipts } of [stumbling, steady]) {
+    const attempts = new Map<string, number>();
+    for (const receipt of receipts) {
+      expect(receipt.isSignatureValid).toBe(true);
+      expect(receipt.eventText).toBe(texts.get(receipt.eventId));
+      expect(receipt.attempt).toBeGreaterThan(attempts.get(receipt.deliveryId) ?? 0);
+      attempts.set(receipt.deliveryId, receipt.attempt);
+    }
+    expect(attempts.size).toBe(listed.length);
+    // A kill can cut off what is in flight, and nothing else may come twice.
+    const accepted = receipts.filter(({ status }) => status === 200);
+    expect(accepted.length - listed.length).toBeLessThanOrEqual(kills * 64);
+  }
+}, 120_000);
+
+test('nothing that is secret or of a patient lies readable in the data folder', async () => {
+  const steady = await aSubscriber('steady', () => 200);
+  configure([steady.declared]);
+  const patient = { patient: { id: 'p-1', first_name: 'Canary-Zoë', email: 'canary@example.test' } };
+  sandbox.fullscript.addEvent({ clinic: 'Washington', type: 'patient.created', data: patient });
+  const relay = serve();
+  let output = '';
+  relay.stdout?.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  relay.stderr?.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  await until(() => steady.receipts.length > 0, 'the event arrives');
+  expect(steady.receipts[0]?.eventText).toContain('Canary-Zoë');
+  relay.kill('SIGTERM');
+  expect(await ended(relay)).toBe(0);
+  const data = join(folder, 'data');
+  const everything = readdirSync(data, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => readFileSync(join(entry.parentPath, entry.name)).toString('latin1'));
+  expect(everything.length).toBeGreaterThan(3);
+  for (const canary of [
+    'Canary',
+    'canary@',
+    'sandbox-access',
+    'sandbox-refresh',
+    'end-to-end-secret',
+    'challenge-of',
+  ]) {
+    for (const text of [...everything, output]) expect(text).not.toContain(canary);
+  }
+}, 60_000);
