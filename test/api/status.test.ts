@@ -1,0 +1,89 @@
+import { beforeEach, expect, test } from 'vitest';
+import { anEvent, aSubscriber, furnished, pollOf, record } from '../store/fixtures.ts';
+import { type ApiUnderTest, admin, apiUnderTest, startedAt, stranger, tokenMadeAt } from './relay.ts';
+
+const dayMs = 86_400_000;
+
+let api: ApiUnderTest;
+beforeEach(async () => {
+  api = await apiUnderTest();
+  await furnished(api.store, aSubscriber('sub_1', { owner: 'ehr' }));
+  await api.store.follow('clinic-1', [
+    { category: 'patients', startAt: startedAt },
+    { category: 'lab_orders', startAt: startedAt },
+  ]);
+});
+
+async function endPoll(category: string, kind: 'failed' | 'off', problem: string): Promise<void> {
+  const poll = await pollOf(api.store, 'clinic-1', category);
+  await api.store.endPoll(poll, { kind, problem, nextPollAt: api.clock.now() });
+}
+
+const adminNow = () => tokenMadeAt(api.clock.now(), 'operator', 'admin');
+
+test('says how far each stream is, which do not advance, and how long the vendor still lists what is missing', async () => {
+  await endPoll('patients', 'failed', 'answered 503');
+  await endPoll('lab_orders', 'off', 'answered 403');
+  await api.clock.advance(10.5 * dayMs);
+  const poll = await pollOf(api.store);
+  const cursor = api.clock.now() - 60_000;
+  await api.store.endPoll(poll, {
+    kind: 'completed',
+    cursor,
+    isSweep: true,
+    newestEventAt: null,
+    nextPollAt: api.clock.now() + 30_000,
+  });
+  await api.clock.advance(30_000);
+  const { body } = await api.ask('GET', '/v1/status', { token: adminNow() });
+  expect(body.streams).toMatchObject([
+    { category: 'orders', state: 'reading', readUntil: new Date(cursor).toISOString(), daysLeft: null },
+    { category: 'patients', state: 'failing', failedInRow: 1, problem: 'answered 503', daysLeft: 19.4 },
+    { category: 'lab_orders', state: 'off', problem: 'answered 403', daysLeft: 19.4 },
+  ]);
+  expect(body.streams[0].lagSeconds).toBe(30);
+  await api.clock.advance(40 * dayMs);
+  expect((await api.ask('GET', '/v1/status', { token: adminNow() })).body.streams[1].daysLeft).toBe(0);
+});
+
+test('counts deliveries and subscribers, names those that are not active, and says since when work is overdue', async () => {
+  await record(api.store, [anEvent('e1')]);
+  await api.clock.advance(5_000);
+  const due = (await api.ask('GET', '/v1/status', { token: admin })).body;
+  expect(due.deliveries).toEqual({
+    counts: { pending: 1, held: 0, delivered: 0, failed: 0, cancelled: 0 },
+    overdueSince: new Date(startedAt).toISOString(),
+  });
+  await api.store.pauseSubscriber('sub_1', 'gone');
+  const held = (await api.ask('GET', '/v1/status', { token: admin })).body;
+  expect(held.deliveries).toMatchObject({ counts: { held: 1, pending: 0 }, overdueSince: null });
+  expect(held.subscribers).toEqual({
+    counts: { active: 0, failing: 0, paused: 1 },
+    notActive: [{ id: 'sub_1', name: 'sub_1', state: 'paused', pauseReasons: ['gone'] }],
+  });
+});
+
+test('shows what was set aside', async () => {
+  const poll = await pollOf(api.store);
+  await api.store.setAside(poll, {
+    key: 'k',
+    eventId: null,
+    reason: 'noId',
+    detail: 'an item without an id',
+  });
+  const { body } = await api.ask('GET', '/v1/status', { token: admin });
+  expect(body.setAside).toMatchObject({ count: 1, items: [{ reason: 'noId', isFinal: true, tries: 1 }] });
+});
+
+test('without admin it is kept to what the caller owns, and to ids and names of clinics', async () => {
+  await record(api.store, [anEvent('e1')]);
+  await api.clock.advance(5_000);
+  const { body } = await api.ask('GET', '/v1/status', { token: stranger });
+  expect(body.clinics).toEqual([{ id: 'clinic-1', name: 'Washington' }]);
+  expect(body.deliveries).toEqual({
+    counts: { pending: 0, held: 0, delivered: 0, failed: 0, cancelled: 0 },
+    overdueSince: null,
+  });
+  expect(body.subscribers.notActive).toEqual([]);
+  expect(body.setAside.items).toEqual([]);
+});
