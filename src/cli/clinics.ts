@@ -42,16 +42,16 @@ export function addClinics(program: Command, around: Surroundings): void {
     });
 
   for (const [what, summary, done] of [
-    ['poll', 'read a clinic’s streams now', 'Its streams are read next.'],
-    ['pause', 'stop reading a clinic; its connection stays alive', 'It is no longer read.'],
-    ['resume', 'read a clinic again', 'It is read again.'],
+    ['poll', 'read a clinic’s streams now', 'is read next'],
+    ['pause', 'stop reading a clinic; its connection stays alive', 'is no longer read'],
+    ['resume', 'read a clinic again', 'is read again'],
   ] as const) {
     verb(group, `${what} <clinic>`, summary).action(async (idOrName: string, options: CommonOptions) => {
       const { call, to, asJson } = openSession(around, options);
       const id = await clinicIdOf(call, idOrName);
       const answer = await api.tellClinic(call, id, what);
       if (asJson) return to.json(answer ?? { id });
-      to.out(`${inert(idOrName)}: ${done}`);
+      to.out(`${inert(idOrName)} ${done}.`);
     });
   }
 

@@ -2,11 +2,11 @@ import { type Command, Option } from 'commander';
 import * as api from '../client/deliveries.ts';
 import type { AttemptView, DeliveryView } from '../client/views.ts';
 import { shownInstant } from './instant.ts';
-import { clinicIdOf, subscriberIdOf } from './named.ts';
+import { clinicIdOf, subscriberIdOf, subscriberNames } from './named.ts';
 import { type Colour, inert } from './print.ts';
 import { openSession } from './session.ts';
 import type { Surroundings } from './surroundings.ts';
-import { printTable } from './table.ts';
+import { type Column, printTable } from './table.ts';
 import { badUsage, type CommonOptions, checkWindow, instantOption, numberOption, verb } from './verb.ts';
 
 interface ListOptions extends CommonOptions {
@@ -57,7 +57,7 @@ export function addDeliveries(program: Command, around: Surroundings): void {
       });
       if (asJson) return to.json(page);
       if (page.data.length === 0) return to.note('There are no such deliveries.');
-      printTable(to, columns, page.data);
+      printTable(to, columnsOf(await subscriberNames(call)), page.data);
       if (page.nextCursor !== null) to.note(`There are more: --cursor ${inert(page.nextCursor)}`);
     });
 
@@ -66,7 +66,7 @@ export function addDeliveries(program: Command, around: Surroundings): void {
       const { call, to, asJson } = openSession(around, options);
       const delivery = await api.showDelivery(call, id);
       if (asJson) return to.json(delivery);
-      printTable(to, columns, [delivery]);
+      printTable(to, columnsOf(await subscriberNames(call)), [delivery]);
       to.out('');
       if (delivery.attempts.length === 0) return to.out('No attempt was made yet.');
       printTable(to, attemptColumns, delivery.attempts);
@@ -113,18 +113,23 @@ const colourOf: Readonly<Record<string, Colour>> = {
   cancelled: 'gray',
 };
 
-const columns = [
-  { title: 'ID', text: ({ id }: DeliveryView) => id, isWhole: true },
+const columnsOf = (names: ReadonlyMap<string, string>): readonly Column<DeliveryView>[] => [
+  { title: 'ID', text: ({ id }) => id, isWhole: true },
   {
     title: 'STATE',
-    text: ({ state }: DeliveryView) => state,
-    colour: ({ state }: DeliveryView) => colourOf[state] ?? null,
+    text: ({ state }) => state,
+    isWhole: true,
+    colour: ({ state }) => colourOf[state] ?? null,
   },
-  { title: 'EVENT', text: ({ eventType }: DeliveryView) => eventType },
-  { title: 'SUBSCRIBER', text: ({ subscriberId }: DeliveryView) => subscriberId },
-  { title: 'TRIES', text: ({ attemptCount }: DeliveryView) => String(attemptCount) },
-  { title: 'LAST', text: ({ lastOutcome }: DeliveryView) => lastOutcome ?? '-' },
-  { title: 'MADE', text: ({ createdAt }: DeliveryView) => shownInstant(createdAt) },
+  { title: 'EVENT', text: ({ eventType }) => eventType },
+  { title: 'LAST', text: ({ lastOutcome }) => lastOutcome ?? '-' },
+  {
+    title: 'SUBSCRIBER',
+    text: ({ subscriberId }) => names.get(subscriberId) ?? subscriberId,
+    isOptional: true,
+  },
+  { title: 'TRIES', text: ({ attemptCount }) => String(attemptCount), isOptional: true },
+  { title: 'MADE', text: ({ createdAt }) => shownInstant(createdAt), isWhole: true, isOptional: true },
 ];
 
 const attemptColumns = [

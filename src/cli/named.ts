@@ -13,6 +13,11 @@ export async function clinicIdOf(call: CallApi, idOrName: string): Promise<strin
   return idAmong('clinic', await listClinics(call), idOrName);
 }
 
+/** Names by id, of the subscribers that there are; those of deleted ones are gone. */
+export async function subscriberNames(call: CallApi): Promise<ReadonlyMap<string, string>> {
+  return new Map((await listSubscribers(call)).map(({ id, name }) => [id, name]));
+}
+
 interface Named {
   readonly id: string;
   readonly name: string;

@@ -19,7 +19,8 @@ export function addStatus(program: Command, around: Surroundings): void {
   );
 }
 
-function printStatus(to: Printer, { clinics, streams, setAside, deliveries, subscribers }: StatusView): void {
+function printStatus(to: Printer, status: StatusView): void {
+  const { clinics, streams, setAside, deliveries, subscribers } = status;
   const stuck = streams.filter(({ state }) => state === 'failing' || state === 'off');
   const lags = streams.flatMap(({ lagSeconds }) => (lagSeconds === null ? [] : [lagSeconds]));
   const behind = lags.length === 0 ? '' : `; the slowest was last read to its end ${Math.max(...lags)} s ago`;
@@ -28,7 +29,7 @@ function printStatus(to: Printer, { clinics, streams, setAside, deliveries, subs
   to.out(`subscribers  ${counts(subscribers.counts)}`);
   to.out(`deliveries   ${counts(deliveries.counts)}`);
   to.out(`set aside    ${setAside.count}`);
-  const needs = needsOf(clinics, subscribers, deliveries);
+  const needs = needsOf(status);
   if (needs.length === 0 && stuck.length === 0) return;
   to.out('');
   for (const need of needs) to.out(to.paint('yellow', inert(need)));
@@ -37,11 +38,11 @@ function printStatus(to: Printer, { clinics, streams, setAside, deliveries, subs
   printTable(to, columnsOf(names), stuck);
 }
 
-function needsOf(
-  clinics: StatusView['clinics'],
-  subscribers: StatusView['subscribers'],
-  { overdueSince }: StatusView['deliveries'],
-): readonly string[] {
+/** A delivery that is due waits a moment for its slot; longer than this says that the relay does not keep up. */
+const overdueFromMs = 60_000;
+
+function needsOf({ at, clinics, subscribers, deliveries: { overdueSince } }: StatusView): readonly string[] {
+  const overdueMs = overdueSince === null ? 0 : Date.parse(at) - Date.parse(overdueSince);
   return [
     ...clinics
       .filter(({ state }) => state === 'needsReconnect')
@@ -52,7 +53,9 @@ function needsOf(
       const why = pauseReasons.length > 0 ? ` (${pauseReasons.join(', ')})` : '';
       return `${name} is ${state}${why}; what it is owed is held.`;
     }),
-    ...(overdueSince === null ? [] : [`Deliveries wait for their turn since ${shownInstant(overdueSince)}.`]),
+    ...(overdueMs < overdueFromMs
+      ? []
+      : [`Deliveries wait for their turn since ${shownInstant(overdueSince)}.`]),
   ];
 }
 

@@ -123,25 +123,28 @@ const columns = [
   { title: 'NAME', text: ({ name }: SubscriberView) => name },
   {
     title: 'STATE',
-    text: ({ state, pauseReasons }: SubscriberView) => [state, ...pauseReasons].join(' '),
+    text: stateOf,
     colour: ({ state }: SubscriberView) => colourOf[state] ?? null,
   },
   { title: 'URL', text: ({ url }: SubscriberView) => url },
 ];
 
-export function stateLine({ name, state, pauseReasons }: SubscriberView): string {
-  const reasons = pauseReasons.length > 0 ? ` (${pauseReasons.join(', ')})` : '';
-  return inert(`${name} is ${state}${reasons}.`);
+function stateOf({ state, pauseReasons }: SubscriberView): string {
+  return pauseReasons.length > 0 ? `${state} (${pauseReasons.join(', ')})` : state;
 }
 
-export function printFields(to: Printer, subscriber: SubscriberView): void {
+function stateLine(subscriber: SubscriberView): string {
+  return inert(`${subscriber.name} is ${stateOf(subscriber)}.`);
+}
+
+function printFields(to: Printer, subscriber: SubscriberView): void {
   const { id, name, url, profile, eventTypes, clinicIds, isDeclared, createdAt } = subscriber;
   const lines: readonly (readonly [string, string])[] = [
     ['id', id],
     ['name', isDeclared ? `${name} (declared in the configuration)` : name],
     ['url', url],
     ['profile', profile],
-    ['state', stateLine(subscriber)],
+    ['state', stateOf(subscriber)],
     ['events', eventTypes.join(', ') || 'all types'],
     ['clinics', clinicIds.join(', ') || 'all clinics'],
     ['token', subscriber.hasChallengeToken ? 'it is asked for a challenge token' : 'none'],

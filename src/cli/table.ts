@@ -5,32 +5,36 @@ export interface Column<Row> {
   readonly text: (row: Row) => string;
   /** Ids are copied from the screen: they give way last. */
   readonly isWhole?: boolean;
+  /** Left out where the terminal is too narrow to read the others; the last of them first. */
+  readonly isOptional?: boolean;
   readonly colour?: (row: Row) => Colour | null;
 }
 
 const gap = '  ';
 const narrowest = 6;
+/** With less than this a column that may shrink says too little to be worth one that is optional. */
+const readable = 16;
 
 /**
- * Prints rows under their titles, as wide as the terminal at most: the widest columns
- * give way first, whole ones only when nothing else is left to give.
+ * Prints rows under their titles, as wide as the terminal at most: optional columns are
+ * left out first, then the widest give way, whole ones only when nothing else is left.
  */
-export function printTable<Row>(to: Printer, columns: readonly Column<Row>[], rows: readonly Row[]): void {
-  const cells = rows.map((row) => columns.map((column) => inert(column.text(row))));
-  const widths = fit(
-    columns.map(({ title, isWhole }, at) => ({
-      width: Math.max(title.length, ...cells.map((line) => widthOf(line[at] ?? ''))),
-      isWhole: isWhole === true,
-    })),
-    to.columns - gap.length * (columns.length - 1),
-  );
+export function printTable<Row>(to: Printer, all: readonly Column<Row>[], rows: readonly Row[]): void {
+  const measured = all.map((column) => {
+    const texts = rows.map((row) => inert(column.text(row)));
+    const width = Math.max(column.title.length, ...texts.map(widthOf));
+    return { column, texts, width, isWhole: column.isWhole === true };
+  });
+  const kept = worthwhile(measured, to.columns);
+  const columns = kept.map(({ column }) => column);
+  const widths = fit(kept, to.columns - gap.length * (kept.length - 1));
   const line = (texts: readonly string[]) => texts.join(gap).trimEnd();
   to.out(to.paint('bold', line(columns.map(({ title }, at) => padded(title, widths[at] ?? 0)))));
   for (const [index, row] of rows.entries()) {
     to.out(
       line(
         columns.map((column, at) => {
-          const text = padded(cells[index]?.[at] ?? '', widths[at] ?? 0);
+          const text = padded(kept[at]?.texts[index] ?? '', widths[at] ?? 0);
           const colour = column.colour?.(row) ?? null;
           return colour === null ? text : to.paint(colour, text);
         }),
@@ -39,11 +43,30 @@ export function printTable<Row>(to: Printer, columns: readonly Column<Row>[], ro
   }
 }
 
+interface Measured {
+  readonly width: number;
+  readonly isWhole: boolean;
+}
+
+/** Leaves out optional columns, the last first, until the others can be read. */
+function worthwhile<M extends Measured & { readonly column: { readonly isOptional?: boolean } }>(
+  measured: readonly M[],
+  terminal: number,
+): readonly M[] {
+  const least = measured.reduce(
+    (sum, { width, isWhole }) => sum + gap.length + (isWhole ? width : Math.min(width, readable)),
+    -gap.length,
+  );
+  const last = measured.findLastIndex(({ column }) => column.isOptional);
+  if (least <= terminal || last === -1) return measured;
+  return worthwhile(
+    measured.filter((_, at) => at !== last),
+    terminal,
+  );
+}
+
 /** Widths that sum to `room` at most, unless every column is at its narrowest. */
-function fit(
-  wanted: readonly { readonly width: number; readonly isWhole: boolean }[],
-  room: number,
-): readonly number[] {
+function fit(wanted: readonly Measured[], room: number): readonly number[] {
   const widths = wanted.map(({ width }) => width);
   for (const mayShrink of [(at: number) => wanted[at]?.isWhole === false, () => true]) {
     for (;;) {

@@ -76,3 +76,25 @@ test('colour takes no room', () => {
   expect(coloured).not.toEqual(plain);
   expect(coloured.map(stripVTControlCharacters)).toEqual(plain);
 });
+
+describe('what is optional', () => {
+  const columns = [
+    { title: 'ID', text: () => 'dlv_0123456789', isWhole: true },
+    { title: 'EVENT', text: () => 'treatment_plan.recommendation.updated' },
+    { title: 'TRIES', text: () => '1', isOptional: true },
+    { title: 'MADE', text: () => '2026-11-22T08:00:00Z', isWhole: true, isOptional: true },
+  ];
+  for (const { width, titles } of [
+    { width: 90, titles: ['ID', 'EVENT', 'TRIES', 'MADE'] },
+    { width: 61, titles: ['ID', 'EVENT', 'TRIES', 'MADE'] },
+    { width: 60, titles: ['ID', 'EVENT', 'TRIES'] },
+    { width: 38, titles: ['ID', 'EVENT'] },
+  ]) {
+    test(`leaves ${titles.join(', ')} on ${width} columns`, () => {
+      let text = '';
+      const stdout = { columns: width, write: (more: string) => (text += more) };
+      printTable(printer(stdout, stdout, {}), columns, [null]);
+      expect(text.split('\n')[0]?.split(/ +/)).toEqual(titles);
+    });
+  }
+});

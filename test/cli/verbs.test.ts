@@ -119,7 +119,8 @@ describe('a list', () => {
       { 'GET /v1/deliveries': () => page(delivery) },
     );
     expect(exit).toBe(0);
-    const query = new URL(asked.at(-1)?.path ?? '', 'http://relay').searchParams;
+    const path = asked.find((each) => each.path.startsWith('/v1/deliveries'))?.path ?? '';
+    const query = new URL(path, 'http://relay').searchParams;
     expect(Object.fromEntries(query)).toEqual({
       subscriberId: 'sub_1',
       clinicId: 'cl_1',
