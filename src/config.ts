@@ -2,8 +2,12 @@ import { z } from 'zod';
 import { type AllowEntry, parseAllowEntry } from './domain/allow-entry.ts';
 import { clinicInput, httpUrl } from './domain/clinic-input.ts';
 import { InvalidInput, type Problem } from './domain/errors.ts';
+import { type Keys, keyProblems, keysOf } from './domain/keys.ts';
 import { problemsOf } from './domain/problems-of.ts';
 import { subscriberInput } from './domain/subscriber-input.ts';
+import { substituted } from './domain/substitution.ts';
+
+export type { Keys } from './domain/keys.ts';
 
 /** Everything that is set, checked as a whole: whoever has a Config need not check again. */
 export type Config = Omit<z.infer<typeof definition>, 'source' | 'delivery' | 'server'> & {
@@ -17,15 +21,6 @@ export type Config = Omit<z.infer<typeof definition>, 'source' | 'delivery' | 's
   };
   readonly keys: Keys;
 };
-
-export interface Keys {
-  /** 32 bytes. */
-  readonly masterKey: Buffer;
-  readonly previousMasterKey: Buffer | null;
-  readonly jwtSecret: string | null;
-  /** PEM texts of an ES256 pair; instead of a secret. */
-  readonly jwtKeyPair: { readonly privateKey: string; readonly publicKey: string } | null;
-}
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -140,25 +135,26 @@ export interface LoadConfig {
  * @throws InvalidInput `config_invalid` naming every problem at once, each with its path.
  */
 export function loadConfig({ path, env, readFile }: LoadConfig): Config {
-  const problems: Problem[] = [];
-  const raw = parseJson(path, readFile(path));
-  const filled = substituted(raw, '', { env, readFile, problems });
+  const { value: filled, problems: missing } = substituted(parseJson(path, readFile(path)), {
+    env,
+    readFile,
+  });
+  const problems = [...missing];
   const parsed = definition.safeParse(filled);
   if (!parsed.success) {
     const known = new Set(problems.map((problem) => problem.path));
     problems.push(...problemsOf(parsed.error, definition).filter(({ path }) => !known.has(path)));
   }
-  problems.push(...keyProblems(env));
-  if (parsed.success) problems.push(...crossProblems(parsed.data), ...environmentProblems(parsed.data, env));
+  problems.push(...crossProblems(filled), ...keyProblems(env), ...environmentProblems(filled, env));
   if (problems.length > 0 || !parsed.success) throw invalid(path, problems);
   const config = parsed.data;
-  const { publicUrl } = config.server;
+  const base = (config.server.publicUrl ?? 'http://127.0.0.1:8080').replace(/\/+$/, '');
   return {
     ...config,
     source: {
       ...config.source,
       apiUrl: (config.source.apiUrl ?? apiUrls[config.source.environment]).replace(/\/+$/, ''),
-      redirectUri: config.source.redirectUri ?? `${publicUrl ?? 'http://127.0.0.1:8080'}/oauth/callback`,
+      redirectUri: config.source.redirectUri ?? `${base}/oauth/callback`,
     },
     delivery: {
       ...config.delivery,
@@ -194,148 +190,72 @@ function parseJson(path: string, text: string): unknown {
   try {
     return JSON.parse(text.replace(/^\uFEFF/, ''));
   } catch (error) {
-    const why = error instanceof Error ? error.message : 'it cannot be read';
-    throw invalid(path, [{ path: '', message: `is not JSON: ${why}` }]);
+    throw invalid(path, [{ path: '', message: `is not JSON${placeOf(error, text)}` }]);
   }
 }
 
-interface Substitution {
-  readonly env: Env;
-  readonly readFile: (path: string) => string;
-  readonly problems: Problem[];
+/** Where the parser stopped, if it says so; it may quote the file, and the file may hold secrets. */
+function placeOf(error: unknown, text: string): string {
+  const position = /position (\d+)/.exec(error instanceof Error ? error.message : '')?.[1];
+  return position === undefined ? '' : `: line ${text.slice(0, Number(position)).split('\n').length}`;
 }
 
-/** Puts `${NAME}` and `${file:/path}` in, in every string. */
-function substituted(value: unknown, path: string, from: Substitution): unknown {
-  if (typeof value === 'string') {
-    return value.replace(/\$\{([^}]*)\}/g, (_, name: string) => substitute(name, path, from));
-  }
-  if (Array.isArray(value)) return value.map((item, index) => substituted(item, `${path}[${index}]`, from));
-  if (value === null || typeof value !== 'object') return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([key, item]) => [
-      key,
-      substituted(item, path === '' ? key : `${path}.${key}`, from),
-    ]),
-  );
-}
+const noSource = { environment: '', apiUrl: '' };
 
-function substitute(name: string, path: string, { env, readFile, problems }: Substitution): string {
-  if (name.startsWith('file:')) {
-    const file = name.slice('file:'.length);
-    try {
-      return readFile(file).replace(/\r?\n$/, '');
-    } catch {
-      problems.push({ path, message: `the file ${file} cannot be read` });
-      return '';
-    }
-  }
-  const value = env[name];
-  if (present(value)) return value;
-  problems.push({
-    path,
-    message: `the environment variable ${name} is not set; \`relay init\` writes a .env`,
-  });
-  return '';
-}
+/** As much as the checks across its parts need to know of a file that may have other mistakes. */
+const outline = z
+  .object({
+    source: z.object({ environment: z.string().catch(''), apiUrl: z.string().catch('') }).catch(noSource),
+    clinics: z.array(z.object({ name: z.string() }).catch({ name: '' })).catch([]),
+    subscribers: z.array(z.object({ name: z.string() }).catch({ name: '' })).catch([]),
+    store: z.object({ kind: z.string().catch('file') }).catch({ kind: 'file' }),
+  })
+  .catch({ source: noSource, clinics: [], subscribers: [], store: { kind: 'file' } });
 
-function crossProblems(config: z.infer<typeof definition>): readonly Problem[] {
+function crossProblems(given: unknown): readonly Problem[] {
+  const { source, clinics, subscribers } = outline.parse(given);
   return [
-    ...twice(
-      config.clinics.map(({ name }) => name),
-      'clinics',
-    ),
-    ...twice(
-      config.subscribers.map(({ name }) => name),
-      'subscribers',
-    ),
+    ...twice('clinics', clinics),
+    ...twice('subscribers', subscribers),
+    ...(isInClear(source)
+      ? [{ path: 'source.apiUrl', message: 'must be https: the tokens of real clinics go there' }]
+      : []),
   ];
 }
 
-function twice(names: readonly string[], list: string): readonly Problem[] {
+function twice(list: string, items: readonly { readonly name: string }[]): readonly Problem[] {
+  const names = items.map(({ name }) => name);
   return names.flatMap((name, index) => {
     const first = names.indexOf(name);
-    return first === index
+    return first === index || name === ''
       ? []
       : [{ path: `${list}[${index}].name`, message: `is the name of ${list}[${first}], too` }];
   });
 }
 
-function environmentProblems(config: z.infer<typeof definition>, env: Env): readonly Problem[] {
+/** A sandbox may be anywhere; what holds real patients is asked over TLS, or on this machine. */
+function isInClear({ environment, apiUrl }: { environment: string; apiUrl: string }): boolean {
+  if (environment.endsWith('-sandbox') || !URL.canParse(apiUrl)) return false;
+  const { protocol, hostname } = new URL(apiUrl);
+  return protocol === 'http:' && !/^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname);
+}
+
+function environmentProblems(given: unknown, env: Env): readonly Problem[] {
   const problems: Problem[] = [];
-  if (present(env.DYNO) && config.store.kind === 'file') {
+  if (present(env.DYNO) && outline.parse(given).store.kind === 'file') {
     problems.push({
       path: 'store.kind',
       message: 'is "file", and the disk of a Heroku dyno is lost at every restart; use the PostgreSQL store',
     });
   }
-  if (
-    present(env.PORT) &&
-    !/^([1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])$/.test(env.PORT)
-  ) {
+  if (present(env.PORT) && !isPort(env.PORT)) {
     problems.push({ path: 'PORT', message: 'is set and is no port from 1 to 65535' });
   }
   return problems;
 }
 
-const jwtSecretBytesMin = 32;
-const placeholders = /^(change-?me|secret|password|example|your[-_ ].*)$/i;
-
-function keyProblems(env: Env): readonly Problem[] {
-  const problems: Problem[] = [];
-  const init = '`relay init` writes a .env with fresh keys';
-  if (!present(env.RELAY_MASTER_KEY)) {
-    problems.push({ path: 'RELAY_MASTER_KEY', message: `is not set; ${init}` });
-  } else if (masterKeyOf(env.RELAY_MASTER_KEY) === null) {
-    problems.push({ path: 'RELAY_MASTER_KEY', message: `must be 32 bytes in base64; ${init}` });
-  }
-  if (present(env.RELAY_MASTER_KEY_PREVIOUS) && masterKeyOf(env.RELAY_MASTER_KEY_PREVIOUS) === null) {
-    problems.push({ path: 'RELAY_MASTER_KEY_PREVIOUS', message: 'must be 32 bytes in base64' });
-  }
-  const jwtSecret = env.RELAY_JWT_SECRET;
-  if (present(jwtSecret)) {
-    if (
-      Buffer.byteLength(jwtSecret) < jwtSecretBytesMin ||
-      placeholders.test(jwtSecret) ||
-      isMonotonous(jwtSecret)
-    ) {
-      problems.push({
-        path: 'RELAY_JWT_SECRET',
-        message: `must be ${jwtSecretBytesMin} random bytes at least; ${init}`,
-      });
-    } else if (jwtSecret === env.RELAY_MASTER_KEY) {
-      problems.push({ path: 'RELAY_JWT_SECRET', message: 'must not be the master key' });
-    }
-  } else if (!present(env.RELAY_JWT_PRIVATE_KEY) || !present(env.RELAY_JWT_PUBLIC_KEY)) {
-    problems.push({ path: 'RELAY_JWT_SECRET', message: `is not set; ${init}` });
-  }
-  if (env.NODE_TLS_REJECT_UNAUTHORIZED === '0') {
-    problems.push({
-      path: 'NODE_TLS_REJECT_UNAUTHORIZED',
-      message: 'is 0, which switches certificate checks off; use NODE_EXTRA_CA_CERTS for a private authority',
-    });
-  }
-  return problems;
-}
-
-/** Repeats a few characters: nobody's random bytes. */
-function isMonotonous(text: string): boolean {
-  return new Set(text).size < 8;
-}
-
-function keysOf(env: Env): Keys {
-  const { RELAY_JWT_PRIVATE_KEY: privateKey, RELAY_JWT_PUBLIC_KEY: publicKey } = env;
-  return {
-    masterKey: masterKeyOf(env.RELAY_MASTER_KEY ?? '') ?? Buffer.alloc(0),
-    previousMasterKey: masterKeyOf(env.RELAY_MASTER_KEY_PREVIOUS ?? ''),
-    jwtSecret: present(env.RELAY_JWT_SECRET) ? env.RELAY_JWT_SECRET : null,
-    jwtKeyPair: present(privateKey) && present(publicKey) ? { privateKey, publicKey } : null,
-  };
-}
-
-function masterKeyOf(text: string): Buffer | null {
-  if (!/^[A-Za-z0-9+/]{43}=$/.test(text.trim())) return null;
-  return Buffer.from(text.trim(), 'base64');
+function isPort(text: string): boolean {
+  return /^[1-9][0-9]{0,4}$/.test(text) && Number(text) <= 65_535;
 }
 
 function present(value: string | undefined): value is string {

@@ -73,6 +73,41 @@ test('five mistakes are named all at once, each with its path', () => {
   expect(problems['source.clientSecret']).toContain('relay init');
 });
 
+test('mistakes across the parts are named beside those within them', () => {
+  const problems = problemsOf(
+    {
+      source: { environment: 'us', apiUrl: 'http://api.example/api', clientId: 'id', clientSecret: 7 },
+      clinics: [...whole.clinics, { ...whole.clinics[0], tokn: 'x' }],
+      store: { pth: './data' },
+    },
+    { DYNO: 'web.1', PORT: '99999' },
+  );
+  expect(Object.keys(problems).sort()).toEqual([
+    'PORT',
+    'clinics[1].name',
+    'clinics[1].tokn',
+    'source.apiUrl',
+    'source.clientSecret',
+    'store.kind',
+    'store.pth',
+  ]);
+});
+
+test('a file that is not JSON is told by its line, and nothing of it is repeated', () => {
+  expect(problemsOf('{\n  "a": "a-secret"\n  "b": 1 }')['']).toBe('is not JSON: line 3');
+  expect(problemsOf('{"a": a-secret}')['']).toBe('is not JSON');
+});
+
+test('plain http to Fullscript is for a sandbox, or for this machine', () => {
+  const at = (environment: string, apiUrl: string) =>
+    Object.keys(problemsOf({ ...whole, source: { ...whole.source, environment, apiUrl } }));
+  expect(at('us', 'http://proxy.internal/api')).toEqual(['source.apiUrl']);
+  expect(at('ca', 'http://127.0.0.1.evil.example/api')).toEqual(['source.apiUrl']);
+  expect(at('us', 'http://127.0.0.1:4010/api')).toEqual([]);
+  expect(at('us-sandbox', 'http://sandbox:4010/api')).toEqual([]);
+  expect(at('us', 'https://proxy.internal/api')).toEqual([]);
+});
+
 test('a secret may come from a file, its newline taken off', () => {
   const config = load({ ...whole, source: { ...whole.source, clientSecret: '${file:/run/secrets/x}' } });
   expect(config.source.clientSecret).toBe('from a file');
