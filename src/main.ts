@@ -189,7 +189,7 @@ function wayOut(config: Config, { store, clock, random, logger, onFatal }: Share
 function wayIn(config: Config, shared: Shared & { readonly onRecorded: () => void }) {
   const { store, clock, random, logger, onFatal, onRecorded } = shared;
   const { source } = config;
-  const http = createVendorHttp({ userAgent });
+  const http = createVendorHttp({ userAgent, clock });
   const budget = new RequestBudget({ ...source, store, clock, random, logger });
   const oauth = createOAuth(http, source, clock);
   const counted: OAuth = { ...oauth, refresh: (token) => budget.run('token', () => oauth.refresh(token)) };

@@ -20,7 +20,8 @@ export interface BudgetDependencies {
 
 /** The vendor's rolling window. Source: Fullscript, "Rate limits". */
 const windowMs = 5 * 60_000;
-const requestsAtOnce = 8;
+/** More than one slow clinic can hold: see `pollsAtOnceOfClinic` in poller.ts. */
+const requestsAtOnce = 16;
 const blockMax = 50;
 const storeAgainMs = 1_000;
 const firstBackoffMs = 30_000;
@@ -54,11 +55,17 @@ export class RequestBudget {
     return answer as Answer;
   }
 
-  /** The vendor asked for air: nothing is sent until then, over the whole app. */
+  /**
+   * The vendor asked for air: nothing is sent until then, over the whole app.
+   * @param retryAfterMs `null`, and 0 as well, leaves the length to our own backoff.
+   */
   pause(retryAfterMs: number | null): void {
     const { clock, random, logger } = this.#dependencies;
-    const pauseMs = retryAfterMs ?? Math.round(this.#backoffMs * (1 + random() * 0.1));
-    if (retryAfterMs === null) this.#backoffMs = Math.min(this.#backoffMs * 2, lastBackoffMs);
+    const isAsked = retryAfterMs !== null && retryAfterMs > 0;
+    // Requests that were under way together are refused together: that is one refusal.
+    if (!isAsked && clock.now() < this.#pausedUntil) return;
+    const pauseMs = isAsked ? retryAfterMs : Math.round(this.#backoffMs * (1 + random() * 0.1));
+    if (!isAsked) this.#backoffMs = Math.min(this.#backoffMs * 2, lastBackoffMs);
     const until = clock.now() + pauseMs;
     if (until <= this.#pausedUntil) return;
     this.#pausedUntil = until;
@@ -68,11 +75,6 @@ export class RequestBudget {
   /** A request was answered: the next pause without a Retry-After begins short again. */
   answered(): void {
     this.#backoffMs = firstBackoffMs;
-  }
-
-  /** Epoch milliseconds; in the past when nothing is paused. */
-  get pausedUntil(): number {
-    return this.#pausedUntil;
   }
 
   async #takeOne(): Promise<void> {

@@ -89,7 +89,7 @@ export class ClinicAccess {
     const run = async (accessToken: string): Promise<Answer | Refusal> => {
       const answer = await budget.run(kind, () => ask(accessToken));
       if (isLimited(answer)) budget.pause(answer.retryAfterMs);
-      else budget.answered();
+      else if (answer.kind !== 'unavailable') budget.answered();
       return answer;
     };
     const first = await tokens.current(connection);
@@ -100,7 +100,8 @@ export class ClinicAccess {
       if (renewed.kind !== 'token') return { kind: 'noAccess', detail: renewed.detail };
       answer = await run(renewed.accessToken);
     }
-    if (answer.kind !== 'unauthorized' && answer.kind !== 'unavailable') await tokens.worked(connection);
+    const saysNothing = ['unauthorized', 'unavailable', 'limited'].includes(answer.kind);
+    if (!saysNothing) await tokens.worked(connection);
     return answer;
   }
 }

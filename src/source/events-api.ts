@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import { readRetryAfterMs } from '../domain/backoff.ts';
 import { rawJsonAt } from '../wire/raw-json.ts';
@@ -24,8 +25,8 @@ export interface ListItem {
   /** Epoch milliseconds. */
   readonly createdAt: number | null;
   readonly clinicId: string | null;
-  /** What to call it when it has no id. */
-  readonly text: string;
+  /** SHA-256 of its text: what to call it when it has no id. */
+  readonly digest: string;
 }
 
 export interface ListPage {
@@ -93,7 +94,7 @@ export function createEventsApi(http: VendorHttp, apiUrl: string, clock: Clock):
     async retrieve(accessToken, eventId) {
       const answer = await get(`/events/${encodeURIComponent(eventId)}`, accessToken);
       const read = readJson(answer, clock);
-      if (read.kind === 'unavailable' && answer.kind === 'answered' && answer.status < 400) {
+      if (read.kind === 'unavailable' && answer.kind === 'answered' && answer.status === 200) {
         return { kind: 'unreadable', detail: read.detail };
       }
       return read.kind === 'json' ? eventOf(read, eventId) : read;
@@ -142,41 +143,61 @@ function readJson(
   }
 }
 
-function pageOf({ value, vendorNow }: ReadJson, page: number): ListPage | Refusal {
-  const items = itemsOf(value);
-  if (items === null) return { kind: 'unavailable', detail: 'the answer holds no list' };
-  const meta = member(value, 'meta');
-  const next = member(meta, 'next_page');
-  // Without a word about the next page, a full one may have a successor.
-  const guessed = meta === undefined && items.length >= pageSize ? page + 1 : null;
+function pageOf({ value, text, vendorNow }: ReadJson, page: number): ListPage | Refusal {
+  const list = listOf(value);
+  if (list === null) return { kind: 'unavailable', detail: 'the answer holds no list' };
+  const { path, items } = list;
   return {
     kind: 'page',
-    items: items.map(itemOf),
-    nextPage: typeof next === 'number' ? next : guessed,
+    items: items.map((item, index) => itemOf(item, () => rawJsonAt(text, [...path, index]) ?? '')),
+    nextPage: nextPageOf(value, page, items.length),
     vendorNow,
   };
 }
 
-/** The documentation shows `events`; any other list beside `meta` is taken for it. */
-function itemsOf(value: unknown): readonly unknown[] | null {
-  if (Array.isArray(value)) return value;
-  const events = member(value, 'events');
-  if (Array.isArray(events)) return events;
-  if (typeof value !== 'object' || value === null) return null;
-  return Object.values(value).find(Array.isArray) ?? null;
+/** `null` ends the list. Without a word that can be read, a full page may have a successor: asking is safe, not asking loses events. */
+function nextPageOf(value: unknown, page: number, items: number): number | null {
+  const next = member(member(value, 'meta'), 'next_page');
+  if (next === null) return null;
+  if (typeof next === 'number' && Number.isSafeInteger(next)) return next;
+  if (typeof next === 'string' && /^\d{1,9}$/.test(next)) return Number(next);
+  return items >= pageSize ? page + 1 : null;
 }
 
-function itemOf(item: unknown): ListItem {
-  const text = JSON.stringify(item) ?? 'null';
-  if (typeof item === 'string')
-    return { id: textOf(item), type: null, createdAt: null, clinicId: null, text };
+/** The documentation shows `events`; any other list beside `meta` is taken for it. */
+function listOf(
+  value: unknown,
+): { readonly path: readonly string[]; readonly items: readonly unknown[] } | null {
+  if (Array.isArray(value)) return { path: [], items: value };
+  const events = member(value, 'events');
+  if (Array.isArray(events)) return { path: ['events'], items: events };
+  if (typeof value !== 'object' || value === null) return null;
+  for (const [key, items] of Object.entries(value)) {
+    if (Array.isArray(items)) return { path: [key], items };
+  }
+  return null;
+}
+
+function itemOf(item: unknown, text: () => string): ListItem {
+  const isBare = typeof item === 'string';
+  const id = idOf(isBare ? item : member(item, 'id'));
   return {
-    id: textOf(member(item, 'id')),
-    type: textOf(member(item, 'type')),
-    createdAt: instantOf(member(item, 'created_at')),
-    clinicId: textOf(member(item, 'clinic_id')),
-    text,
+    id,
+    type: isBare ? null : textOf(member(item, 'type')),
+    createdAt: isBare ? null : instantOf(member(item, 'created_at')),
+    clinicId: isBare ? null : textOf(member(item, 'clinic_id')),
+    digest: id === null ? createHash('sha256').update(text()).digest('hex') : '',
   };
+}
+
+/** Half a surrogate pair cannot be asked for: it has no form in a URL. */
+function idOf(value: unknown): string | null {
+  const id = textOf(value);
+  return id !== null && isWellFormed(id) ? id : null;
+}
+
+function isWellFormed(text: string): boolean {
+  return Buffer.from(text).toString() === text;
 }
 
 function eventOf({ value, text }: ReadJson, eventId: string): RetrievedEvent | Unreadable {

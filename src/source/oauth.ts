@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts';
 import { readRetryAfterMs } from '../domain/backoff.ts';
 import type { Tokens } from '../domain/clinic.ts';
+import type { RequestBudget } from './budget.ts';
 import type { VendorAnswer, VendorHttp } from './vendor-http.ts';
 
 export interface VendorApp {
@@ -14,8 +15,10 @@ export type TokenAnswer =
   | { readonly kind: 'tokens'; readonly tokens: Tokens }
   /** The grant is spent or revoked: a person has to authorize again. */
   | { readonly kind: 'invalidGrant' }
+  /** 429, or 503: whoever was asked wants air. */
+  | { readonly kind: 'limited'; readonly status: number; readonly retryAfterMs: number | null }
   /** It may pass by itself; also when the app's own id or secret is refused, which only its operator can mend. */
-  | { readonly kind: 'unavailable'; readonly detail: string; readonly retryAfterMs: number | null };
+  | { readonly kind: 'unavailable'; readonly detail: string };
 
 /** Where access tokens come from. */
 export interface OAuth {
@@ -31,6 +34,18 @@ export interface OAuth {
 const usualLifeSeconds = 7_200;
 const lifeSecondsMin = 60;
 const lifeSecondsMax = 86_400;
+
+/** The vendor's token endpoint counts as any other of its endpoints; the operator's own token URL does not. */
+export function withinBudget(oauth: OAuth, budget: RequestBudget): OAuth {
+  return {
+    ...oauth,
+    async refresh(refreshToken) {
+      const answer = await budget.run('token', () => oauth.refresh(refreshToken));
+      if (answer.kind === 'limited') budget.pause(answer.retryAfterMs);
+      return answer;
+    },
+  };
+}
 
 export function createOAuth(http: VendorHttp, app: VendorApp, clock: Clock): OAuth {
   const { apiUrl, clientId, clientSecret, redirectUri } = app;
@@ -70,7 +85,9 @@ export function createOAuth(http: VendorHttp, app: VendorApp, clock: Clock): OAu
       const accessToken = member(read.value, 'accessToken');
       if (typeof accessToken !== 'string' || accessToken === '')
         return unavailable('the answer holds no accessToken');
-      const expiresAt = instantOf(member(read.value, 'expiresAt')) ?? clock.now() + lifeSecondsMin * 1000;
+      // It was handed out just now, so it is worth a try, whatever the other clock says.
+      const soonest = clock.now() + lifeSecondsMin * 1000;
+      const expiresAt = Math.max(instantOf(member(read.value, 'expiresAt')) ?? soonest, soonest);
       return { kind: 'tokens', tokens: { accessToken, refreshToken: null, expiresAt } };
     },
 
@@ -105,17 +122,15 @@ function readAnswer(
   }
   if ((status === 400 || status === 401) && member(value, 'error') === 'invalid_grant')
     return { kind: 'invalidGrant' };
-  if (status !== 200 && status !== 201) {
-    return unavailable(`status ${status}`, readRetryAfterMs(answer.retryAfter, clock.wall()));
+  if (status === 429 || status === 503) {
+    return { kind: 'limited', status, retryAfterMs: readRetryAfterMs(answer.retryAfter, clock.wall()) };
   }
+  if (status !== 200 && status !== 201) return unavailable(`status ${status}`);
   return value === null ? unavailable('the answer is not JSON') : { kind: 'json', value };
 }
 
-function unavailable(
-  detail: string,
-  retryAfterMs: number | null = null,
-): Extract<TokenAnswer, { kind: 'unavailable' }> {
-  return { kind: 'unavailable', detail, retryAfterMs };
+function unavailable(detail: string): Extract<TokenAnswer, { kind: 'unavailable' }> {
+  return { kind: 'unavailable', detail };
 }
 
 function instantOf(value: unknown): number | null {

@@ -59,8 +59,28 @@ const setAsideRetryMs = dayMs;
  */
 export async function poll(claim: PollClaim, dependencies: PollDependencies): Promise<Stream> {
   const { store } = dependencies;
-  const reading = new Reading(claim, dependencies);
-  return store.endPoll(claim, await reading.run());
+  const release = keepLease(claim, dependencies);
+  try {
+    const end = await new Reading(claim, dependencies).run();
+    return await store.endPoll(claim, end);
+  } finally {
+    release();
+  }
+}
+
+/** A page may take long: the budget may be spent, or the vendor may ask for air. */
+function keepLease(claim: PollClaim, { store, clock, logger }: PollDependencies): () => void {
+  let cancel = (): void => {};
+  const renewLater = (): void => {
+    cancel = clock.after(leaseMs / 3, () => {
+      store.renewPoll(claim, leaseMs).then(renewLater, () => {
+        const { clinicId, category } = claim.stream;
+        logger.warn('The lease of a poll is lost.', { clinicId, category });
+      });
+    });
+  };
+  renewLater();
+  return () => cancel();
 }
 
 /** Ends the reading: the cursor stays. */
@@ -108,7 +128,7 @@ class Reading {
   }
 
   async #readPages(): Promise<PollEnd> {
-    const { list, store } = this.#with;
+    const { list } = this.#with;
     const { clinicId, category } = this.#claim.stream;
     const afterDay = this.#afterDay();
     let beganAt: number | null = null;
@@ -117,7 +137,6 @@ class Reading {
       if (answer.kind !== 'page') throw this.#stopAt(answer);
       beganAt ??= answer.vendorNow ?? this.#now;
       await this.#takePage(answer.items);
-      await store.renewPoll(this.#claim, leaseMs);
       if (answer.nextPage === null) return this.#completed(beganAt);
       if (answer.nextPage <= page) throw this.#failed(`page ${page} is followed by page ${answer.nextPage}`);
       page = answer.nextPage;
@@ -169,10 +188,10 @@ class Reading {
     }
   }
 
-  #unreadable({ id, clinicId, text }: ListItem): UnreadableItem | null {
+  #unreadable({ id, clinicId, digest }: ListItem): UnreadableItem | null {
     if (id === null) {
-      const key = `sha256:${createHash('sha256').update(text).digest('hex')}`;
-      return { key, eventId: null, reason: 'noId', detail: 'the list names it without an id' };
+      const detail = 'the list names it without an id that can be used';
+      return { key: `sha256:${digest}`, eventId: null, reason: 'noId', detail };
     }
     if (id.length > idLengthMax) {
       const key = `sha256:${createHash('sha256').update(id).digest('hex')}`;

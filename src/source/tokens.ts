@@ -1,6 +1,6 @@
 import { type Clock, wait } from '../clock.ts';
 import type { Connection, Tokens } from '../domain/clinic.ts';
-import { StoreUnavailable } from '../domain/errors.ts';
+import { ClaimLost, NotFound, StoreUnavailable } from '../domain/errors.ts';
 import type { Logger } from '../logger.ts';
 import type { ClinicStore, RefreshClaim } from '../store/store.ts';
 import type { OAuth, TokenAnswer } from './oauth.ts';
@@ -22,8 +22,15 @@ export type AccessToken =
   /** A person has to authorize again. */
   | { readonly kind: 'needsReconnect'; readonly detail: string };
 
+/** What speaks against the token that there is. */
+type Flaw = 'refused' | 'expiring';
+
 /** Renewed so long before the end that a page run does not outlive its token. */
 const renewBeforeMs = 10 * 60_000;
+/** A token that claims to end at once is renewed no more often than this. */
+const renewEveryMs = 60_000;
+const firstPauseMs = 15_000;
+const lastPauseMs = 5 * 60_000;
 const leaseMs = 120_000;
 const saveAgainMs = 1_000;
 
@@ -35,6 +42,10 @@ const saveAgainMs = 1_000;
 export class ConnectionTokens {
   readonly #dependencies: TokensDependencies;
   readonly #renewals = new Map<string, Promise<AccessToken>>();
+  /** Connection id → not renewed again before then, on the clock that never steps. */
+  readonly #pauses = new Map<string, { untilMs: number; pauseMs: number }>();
+  /** Connection id → when its last renewal succeeded, on the same clock. */
+  readonly #renewedAt = new Map<string, number>();
 
   constructor(dependencies: TokensDependencies) {
     this.#dependencies = dependencies;
@@ -45,73 +56,102 @@ export class ConnectionTokens {
     if (connection.state === 'needsReconnect') {
       return { kind: 'needsReconnect', detail: connection.stateReason ?? 'it was refused' };
     }
-    const { tokens } = connection;
+    const { id, tokens } = connection;
     const now = this.#dependencies.clock.now();
-    if (tokens !== null && tokens.expiresAt - now > renewBeforeMs) return token(tokens);
-    const renewed = await this.renew(connection.id, tokens?.accessToken ?? null);
+    if (tokens !== null && !this.#isRenewalDue(connection)) return token(tokens);
+    const renewed = await this.#renewOnce(id, tokens?.accessToken ?? null, 'expiring');
     // While the vendor's token endpoint is away, what is still valid serves on.
     if (renewed.kind === 'unavailable' && tokens !== null && tokens.expiresAt > now) return token(tokens);
     return renewed;
   }
 
-  /**
-   * Renews unless somebody has done so already.
-   * @param refused the access token that is not to be used any more; `null` if there is none.
-   */
-  renew(connectionId: string, refused: string | null): Promise<AccessToken> {
-    const running = this.#renewals.get(connectionId);
-    if (running) return running;
-    const renewal = this.#renew(connectionId, refused).finally(() => this.#renewals.delete(connectionId));
-    this.#renewals.set(connectionId, renewal);
-    return renewal;
+  /** Renews a token that the vendor refused, unless somebody has done so already. */
+  renew(connectionId: string, refused: string): Promise<AccessToken> {
+    return this.#renewOnce(connectionId, refused, 'refused');
   }
 
   /** The vendor took a request under the connection's new pair: the old one has ended. */
   async worked(connection: Connection): Promise<void> {
-    if (connection.spareTokens !== null) await this.#dependencies.store.dropSpareTokens(connection.id);
+    if (connection.spareTokens === null) return;
+    await unlessRemoved(() => this.#dependencies.store.dropSpareTokens(connection.id), undefined);
   }
 
   /** A fresh token was refused, too, or belongs to another clinic: no renewal will help. */
   async giveUp(connectionId: string, reason: string): Promise<void> {
     const { store, logger } = this.#dependencies;
-    const claim = await store.claimRefresh(connectionId, leaseMs);
-    if (claim === null) return;
-    await store.endRefresh(claim, reason);
-    logger.error('A connection needs to be authorized again.', { connectionId, reason });
+    await unlessRemoved(async () => {
+      const claim = await store.claimRefresh(connectionId, leaseMs);
+      if (claim === null) return;
+      await store.endRefresh(claim, reason);
+      logger.error('A connection needs to be authorized again.', { connectionId, reason });
+    }, undefined);
+  }
+
+  /** The connection was given other tokens: what was learnt about the old ones is forgotten. */
+  forget(connectionId: string): void {
+    this.#pauses.delete(connectionId);
+    this.#renewedAt.delete(connectionId);
   }
 
   /** Renews what is about to expire, idle connections too: nobody says how long a refresh token lives. */
   async keepAlive(): Promise<void> {
-    const { store, clock } = this.#dependencies;
-    for (const connection of await store.connections()) {
-      const { tokens } = connection;
-      if (connection.state !== 'working' || tokens === null || tokens.refreshToken === null) continue;
-      if (tokens.expiresAt - clock.now() <= renewBeforeMs)
-        await this.renew(connection.id, tokens.accessToken);
+    for (const connection of await this.#dependencies.store.connections()) {
+      const { id, state, tokens } = connection;
+      if (state !== 'working' || tokens === null || tokens.refreshToken === null) continue;
+      if (this.#isRenewalDue(connection)) await this.#renewOnce(id, tokens.accessToken, 'expiring');
     }
   }
 
-  async #renew(connectionId: string, refused: string | null): Promise<AccessToken> {
-    const { store, logger } = this.#dependencies;
+  #isRenewalDue({ id, tokens }: Connection): boolean {
+    const { clock } = this.#dependencies;
+    const leftMs = tokens === null ? 0 : tokens.expiresAt - clock.now();
+    if (leftMs > renewBeforeMs) return false;
+    const renewedAt = this.#renewedAt.get(id);
+    const isFresh = renewedAt !== undefined && clock.monotonic() - renewedAt < renewEveryMs;
+    return leftMs <= 0 || !isFresh;
+  }
+
+  #renewOnce(connectionId: string, flawed: string | null, flaw: Flaw): Promise<AccessToken> {
+    const running = this.#renewals.get(connectionId);
+    if (running) return running;
+    const renewal = unlessRemoved<AccessToken>(() => this.#renew(connectionId, flawed, flaw), {
+      kind: 'needsReconnect',
+      detail: 'the connection was removed',
+    }).finally(() => this.#renewals.delete(connectionId));
+    this.#renewals.set(connectionId, renewal);
+    return renewal;
+  }
+
+  async #renew(connectionId: string, flawed: string | null, flaw: Flaw): Promise<AccessToken> {
+    const { store, clock, logger } = this.#dependencies;
     const claim = await store.claimRefresh(connectionId, leaseMs);
     if (claim === null) return { kind: 'unavailable', detail: 'it is being renewed elsewhere' };
     const { connection } = claim;
-    if (connection.tokens !== null && connection.tokens.accessToken !== refused) {
+    if (connection.tokens !== null && connection.tokens.accessToken !== flawed) {
       await store.endRefresh(claim, null);
       return token(connection.tokens);
+    }
+    if ((this.#pauses.get(connectionId)?.untilMs ?? 0) > clock.monotonic()) {
+      await store.endRefresh(claim, null);
+      return { kind: 'unavailable', detail: 'it could not be renewed a moment ago' };
     }
     const answer = await this.#ask(connection);
     switch (answer.kind) {
       case 'tokens':
+        if (flaw === 'refused' && answer.tokens.accessToken === flawed) {
+          await store.endRefresh(claim, null);
+          return this.#unavailable(connectionId, 'the token that the vendor refused was handed out again');
+        }
         await this.#save(claim, answer.tokens);
+        this.#pauses.delete(connectionId);
+        this.#renewedAt.set(connectionId, clock.monotonic());
         return token(answer.tokens);
+      case 'limited':
+        await store.endRefresh(claim, null);
+        return this.#unavailable(connectionId, `status ${answer.status}`, answer.retryAfterMs);
       case 'unavailable':
         await store.endRefresh(claim, null);
-        logger.warn('Tokens could not be renewed; it is tried again.', {
-          connectionId,
-          detail: answer.detail,
-        });
-        return { kind: 'unavailable', detail: answer.detail };
+        return this.#unavailable(connectionId, answer.detail);
       case 'invalidGrant': {
         const detail = 'the vendor ended the authorization (invalid_grant)';
         await store.endRefresh(claim, detail);
@@ -119,6 +159,18 @@ export class ConnectionTokens {
         return { kind: 'needsReconnect', detail };
       }
     }
+  }
+
+  /** Asked again later and later: an outage of the token endpoint is not made worse. */
+  #unavailable(connectionId: string, detail: string, retryAfterMs: number | null = null): AccessToken {
+    const { clock, logger } = this.#dependencies;
+    const pauseMs = this.#pauses.get(connectionId)?.pauseMs ?? firstPauseMs;
+    this.#pauses.set(connectionId, {
+      untilMs: clock.monotonic() + Math.max(pauseMs, retryAfterMs ?? 0),
+      pauseMs: Math.min(pauseMs * 2, lastPauseMs),
+    });
+    logger.warn('Tokens could not be renewed; it is tried again.', { connectionId, detail });
+    return { kind: 'unavailable', detail };
   }
 
   /** The current pair, then the spare one: a crash may have come between the renewal and its first use. */
@@ -136,22 +188,47 @@ export class ConnectionTokens {
     return answer;
   }
 
-  /** Until the pair is durable it is used for nothing: it may be the only one that still works. */
-  async #save(claim: RefreshClaim, tokens: Tokens): Promise<void> {
+  /**
+   * Until the pair is durable it is used for nothing: it may be the only one that still
+   * works. For as long as the store takes no writes, it is kept here and offered again.
+   */
+  async #save(first: RefreshClaim, tokens: Tokens): Promise<void> {
     const { store, clock, logger } = this.#dependencies;
-    for (;;) {
+    const { id: connectionId } = first.connection;
+    let claim = first;
+    for (let tries = 1; ; tries++) {
       try {
         await store.saveTokens(claim, tokens);
         return;
       } catch (error) {
-        if (!(error instanceof StoreUnavailable)) throw error;
-        logger.error('Renewed tokens wait for the store.', {
-          connectionId: claim.connection.id,
-          code: error.code,
-        });
+        if (error instanceof ClaimLost) claim = await this.#claimAgain(first, error);
+        else if (!(error instanceof StoreUnavailable)) throw error;
+        else if (tries === 1) {
+          logger.error('Renewed tokens wait for the store.', { connectionId, code: error.code });
+        }
         await wait(clock, saveAgainMs);
       }
     }
+  }
+
+  /** @throws ClaimLost when somebody else has renewed the pair, or is about to. */
+  async #claimAgain({ connection }: RefreshClaim, lost: ClaimLost): Promise<RefreshClaim> {
+    const { store } = this.#dependencies;
+    const claim = await store.claimRefresh(connection.id, leaseMs);
+    if (claim === null) throw lost;
+    if (claim.connection.tokens?.accessToken === connection.tokens?.accessToken) return claim;
+    await store.endRefresh(claim, null);
+    throw lost;
+  }
+}
+
+/** A connection may be removed while somebody works on it. */
+async function unlessRemoved<T>(work: () => Promise<T>, otherwise: T): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof NotFound) return otherwise;
+    throw error;
   }
 }
 

@@ -1,4 +1,5 @@
 import got, { RequestError } from 'got';
+import type { Clock } from '../clock.ts';
 
 /** One exchange with the vendor; never rejects for what the network or the vendor does. */
 export type VendorHttp = (request: VendorRequest) => Promise<VendorAnswer>;
@@ -24,24 +25,30 @@ export type VendorAnswer =
   | { readonly kind: 'unreachable'; readonly detail: string }
   | { readonly kind: 'tooLarge'; readonly bytesMax: number };
 
-const timeoutMs = 30_000;
+export interface VendorHttpOptions {
+  readonly userAgent: string;
+  readonly clock: Clock;
+  /** Over the whole exchange. */
+  readonly timeoutMs?: number;
+}
 
 /** An event is read whole into memory, so there is an end to its size. */
 const answerBytesMax = 10 * 1024 * 1024;
 
 /**
  * got as the relay needs it: nothing is repeated behind our back (every request counts
- * against the budget), a token never follows a redirect, the whole exchange has one
- * deadline, and a body is cut off at 10 MiB after decompression. got's errors hold the
- * request and its token, so none of them leaves this file.
+ * against the budget), a token never follows a redirect, and a body is cut off at 10 MiB
+ * after decompression. got's errors hold the request and its token, so none of them
+ * leaves this file.
+ *
+ * The deadline is our own: got's never ends a `101 Switching Protocols`.
  */
-export function createVendorHttp({ userAgent }: { readonly userAgent: string }): VendorHttp {
+export function createVendorHttp({ userAgent, clock, timeoutMs = 30_000 }: VendorHttpOptions): VendorHttp {
   const client = got.extend({
     retry: { limit: 0 },
     followRedirect: false,
     throwHttpErrors: false,
     http2: false,
-    timeout: { request: timeoutMs },
     headers: { accept: 'application/json', 'user-agent': userAgent },
   });
   return ({ method, url, accessToken, json }) =>
@@ -51,47 +58,38 @@ export function createVendorHttp({ userAgent }: { readonly userAgent: string }):
         ...(json && { json }),
         ...(accessToken !== undefined && { headers: { authorization: `Bearer ${accessToken}` } }),
       });
+      const settle = (answer: VendorAnswer): void => {
+        cancel();
+        stream.destroy();
+        resolve(answer);
+      };
+      const cancel = clock.after(timeoutMs, () => settle({ kind: 'unreachable', detail: 'timed out' }));
       const chunks: Buffer[] = [];
       let bytes = 0;
-      let answered: {
-        status: number;
-        headers: Readonly<Record<string, string | string[] | undefined>>;
-      } | null = null;
-      stream.on(
-        'response',
-        (response: { statusCode: number; headers: Record<string, string | undefined> }) => {
-          answered = { status: response.statusCode, headers: response.headers };
-        },
-      );
+      stream.on('upgrade', (_response: unknown, socket: { destroy(): void }) => {
+        socket.destroy();
+        settle({ kind: 'unreachable', detail: 'status 101' });
+      });
       stream.on('data', (chunk: Buffer) => {
         bytes += chunk.length;
-        if (bytes > answerBytesMax) {
-          stream.destroy();
-          resolve({ kind: 'tooLarge', bytesMax: answerBytesMax });
-          return;
-        }
-        chunks.push(chunk);
+        if (bytes > answerBytesMax) settle({ kind: 'tooLarge', bytesMax: answerBytesMax });
+        else chunks.push(chunk);
       });
-      stream.on('error', (error) => resolve({ kind: 'unreachable', detail: detailOf(error) }));
+      stream.on('error', (error) => settle({ kind: 'unreachable', detail: detailOf(error) }));
+      stream.on('close', () => settle({ kind: 'unreachable', detail: 'the connection was closed' }));
       stream.on('end', () => {
-        if (answered === null) return resolve({ kind: 'unreachable', detail: 'no answer' });
-        const { status, headers } = answered;
-        const date = Date.parse(single(headers.date) ?? '');
-        resolve({
+        const { response } = stream;
+        if (response === undefined) return settle({ kind: 'unreachable', detail: 'no answer' });
+        const date = Date.parse(response.headers.date ?? '');
+        settle({
           kind: 'answered',
-          status,
+          status: response.statusCode,
           body: Buffer.concat(chunks),
           vendorNow: Number.isNaN(date) ? null : date,
-          retryAfter: single(headers['retry-after']),
+          retryAfter: response.headers['retry-after'],
         });
       });
-      // A GET has no body; got's stream waits for its end all the same.
-      if (method === 'GET') stream.resume();
     });
-}
-
-function single(value: string | string[] | undefined): string | undefined {
-  return Array.isArray(value) ? undefined : value;
 }
 
 /** The code and nothing else: messages may quote the URL. */
