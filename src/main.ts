@@ -21,7 +21,7 @@ import { RequestBudget } from './source/budget.ts';
 import { ClinicAccess } from './source/clinic-access.ts';
 import { declareClinics } from './source/declared-clinics.ts';
 import { createEventsApi } from './source/events-api.ts';
-import { createOAuth, type OAuth } from './source/oauth.ts';
+import { createOAuth, withinBudget } from './source/oauth.ts';
 import { Poller } from './source/poller.ts';
 import { fairSchedule } from './source/schedule.ts';
 import { ConnectionTokens } from './source/tokens.ts';
@@ -192,8 +192,7 @@ function wayIn(config: Config, shared: Shared & { readonly onRecorded: () => voi
   const http = createVendorHttp({ userAgent, clock });
   const budget = new RequestBudget({ ...source, store, clock, random, logger });
   const oauth = createOAuth(http, source, clock);
-  const counted: OAuth = { ...oauth, refresh: (token) => budget.run('token', () => oauth.refresh(token)) };
-  const tokens = new ConnectionTokens({ store, oauth: counted, clock, logger });
+  const tokens = new ConnectionTokens({ store, oauth: withinBudget(oauth, budget), clock, logger });
   const api = createEventsApi(http, source.apiUrl, clock);
   const access = new ClinicAccess({ store, api, tokens, budget });
   const poller = new Poller({
@@ -207,6 +206,7 @@ function wayIn(config: Config, shared: Shared & { readonly onRecorded: () => voi
     overlapDays: source.overlapDays,
     sweepHours: source.sweepHours,
     startAt: startAtOf(source.startFrom),
+    stopRequests: () => budget.stop(),
     onRecorded,
     onFatal,
   });

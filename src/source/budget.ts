@@ -1,6 +1,6 @@
 import PQueue from 'p-queue';
 import { type Clock, wait } from '../clock.ts';
-import { StoreUnavailable } from '../domain/errors.ts';
+import { RelayError, StoreUnavailable } from '../domain/errors.ts';
 import type { Logger } from '../logger.ts';
 import type { BudgetStore } from '../store/store.ts';
 
@@ -38,12 +38,13 @@ export class RequestBudget {
   #reserving: Promise<void> | null = null;
   #pausedUntil = 0;
   #backoffMs = firstBackoffMs;
+  readonly #stop = new AbortController();
 
   constructor(dependencies: BudgetDependencies) {
     this.#dependencies = dependencies;
   }
 
-  /** Runs one request when there is room for it. */
+  /** Runs one request when there is room for it. @throws RelayError `stopped` after `stop` */
   async run<Answer>(kind: RequestKind, request: () => Promise<Answer>): Promise<Answer> {
     const answer = await this.#queue.add(
       async () => {
@@ -53,6 +54,11 @@ export class RequestBudget {
       { priority: priority[kind] },
     );
     return answer as Answer;
+  }
+
+  /** Requests that wait for their turn end at once; those under way are left to their end. */
+  stop(): void {
+    this.#stop.abort();
   }
 
   /**
@@ -72,17 +78,23 @@ export class RequestBudget {
     logger.warn('Fullscript asks the app to slow down.', { pauseMs });
   }
 
-  /** A request was answered: the next pause without a Retry-After begins short again. */
+  /**
+   * A request was answered: the next pause without a Retry-After begins short again. A
+   * late answer, to a request from before the pause, says nothing about it.
+   */
   answered(): void {
-    this.#backoffMs = firstBackoffMs;
+    if (this.#pausedUntil <= this.#dependencies.clock.now()) this.#backoffMs = firstBackoffMs;
   }
 
   async #takeOne(): Promise<void> {
     const { clock } = this.#dependencies;
     for (;;) {
+      if (this.#stop.signal.aborted) {
+        throw new RelayError('stopped', 'The relay is stopping.', { hint: 'Start it again.' });
+      }
       const pauseMs = this.#pausedUntil - clock.now();
       if (pauseMs > 0) {
-        await wait(clock, pauseMs);
+        await wait(clock, pauseMs, this.#stop.signal);
         continue;
       }
       if (this.#block.left > 0 && this.#block.untilMs > clock.monotonic()) {
@@ -103,11 +115,11 @@ export class RequestBudget {
     try {
       const askedAt = clock.monotonic();
       const block = await store.reserveRequests({ count, limit: requestsPerFiveMinutes, windowMs });
-      if (block.granted === 0) return await wait(clock, block.retryInMs);
+      if (block.granted === 0) return await wait(clock, block.retryInMs, this.#stop.signal);
       this.#block = { left: block.granted, untilMs: askedAt + block.useWithinMs };
     } catch (error) {
       if (!(error instanceof StoreUnavailable)) throw error;
-      await wait(clock, storeAgainMs);
+      await wait(clock, storeAgainMs, this.#stop.signal);
     }
   }
 }

@@ -43,7 +43,8 @@ export async function declareClinics(
     if (before?.declaredDigest === declaredDigest) continue;
     const connection: Connection = {
       id,
-      clinicId: before?.clinicId ?? null,
+      // Other tokens may be another clinic's: it is asked for before they are used.
+      clinicId: null,
       name: clinic.name,
       origin: originOf(clinic),
       tokens: tokensOf(clinic, clock.now()),

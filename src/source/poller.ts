@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
-import type { Connection, Stream } from '../domain/clinic.ts';
-import { ClaimLost, Conflict, StoreUnavailable } from '../domain/errors.ts';
+import type { Connection, Stream, StreamKey } from '../domain/clinic.ts';
+import { ClaimLost, Conflict, StoreBroken, StoreUnavailable } from '../domain/errors.ts';
 import type { Logger } from '../logger.ts';
 import type { ClinicStore, PollClaim, PollStore, SubscriberStore } from '../store/store.ts';
 import type { ClinicAccess } from './clinic-access.ts';
@@ -20,6 +20,8 @@ export interface PollerDependencies {
   readonly sweepHours: number;
   /** Where a new clinic's streams start, given the vendor's present moment. */
   readonly startAt: (vendorNow: number) => number;
+  /** Ends the requests that wait for their turn, so that a stop need not. */
+  readonly stopRequests: () => void;
   /** Deliveries were recorded. */
   readonly onRecorded: () => void;
   /** Told once: the store is broken, or the relay has a fault. */
@@ -27,6 +29,7 @@ export interface PollerDependencies {
 }
 
 const pollsAtOnce = 8;
+const discoveriesAtOnce = 4;
 const leaseMs = 120_000;
 const lookAgainMs = 1_000;
 const longestSleepMs = 30_000;
@@ -40,17 +43,21 @@ const lastDiscoveryRetryMs = 300_000;
  */
 export class Poller {
   readonly #dependencies: PollerDependencies;
-  readonly #polling = new Set<Promise<void>>();
+  /** By stream. */
+  readonly #polling = new Map<string, Promise<void>>();
+  /** By connection. */
+  readonly #discovering = new Map<string, Promise<void>>();
   /** Connection id → when its clinic is asked for again, and after what wait. */
-  readonly #discoveries = new Map<string, { at: number; waitMs: number }>();
-  /** Connections whose clinic this process has seen to be the one on record. */
-  readonly #verified = new Set<string>();
+  readonly #retries = new Map<string, { at: number; waitMs: number }>();
+  /** Connections that got other tokens: not used until the vendor has named the same clinic. */
+  readonly #suspects = new Set<string>();
+  #isFollowing = false;
   #isRunning = false;
   #turning: Promise<void> | null = null;
-  #cancelTimer = (): void => {};
-  #cancelKeepAlive = (): void => {};
   #mustTurnAgain = false;
   #turnedAt = 0;
+  #cancelTimer = (): void => {};
+  #cancelKeepAlive = (): void => {};
 
   constructor(dependencies: PollerDependencies) {
     this.#dependencies = dependencies;
@@ -74,19 +81,25 @@ export class Poller {
     });
   }
 
-  /** Asks for a connection's clinic again at once, after its tokens were replaced. */
+  /** A connection got other tokens: its clinic is asked for before it is used. */
   forget(connectionId: string): void {
-    this.#verified.delete(connectionId);
-    this.#discoveries.delete(connectionId);
+    this.#suspects.add(connectionId);
+    this.#dependencies.tokens.forget(connectionId);
+    this.#retries.delete(connectionId);
+    this.wake();
   }
 
-  /** Claims nothing more; resolves when the polls under way have ended, or after `graceMs`. */
+  /** Claims nothing more; resolves when what is under way has ended, or after `graceMs`. */
   async stop(graceMs: number): Promise<void> {
     this.#isRunning = false;
     this.#cancelTimer();
     this.#cancelKeepAlive();
-    const grace = new Promise<void>((resolve) => this.#dependencies.clock.after(graceMs, resolve));
-    await Promise.race([Promise.all([this.#turning, ...this.#polling]), grace]);
+    this.#dependencies.stopRequests();
+    const underWay = [this.#turning, ...this.#polling.values(), ...this.#discovering.values()];
+    await Promise.race([
+      Promise.all(underWay),
+      new Promise<void>((resolve) => this.#dependencies.clock.after(graceMs, resolve)),
+    ]);
   }
 
   /** Milliseconds since the poller last looked for work: it looks every 30 s at least. */
@@ -95,23 +108,26 @@ export class Poller {
   }
 
   async #turn(): Promise<void> {
-    const { clock, onFatal } = this.#dependencies;
+    const { clock } = this.#dependencies;
     let sleepMs = lookAgainMs;
     try {
       while (this.#mustTurnAgain && this.#isRunning) {
         this.#mustTurnAgain = false;
         this.#turnedAt = clock.monotonic();
+        await this.#followKnown();
         await this.#discover();
         sleepMs = await this.#claimAndPoll();
       }
     } catch (error) {
-      if (!(error instanceof StoreUnavailable)) {
-        this.#isRunning = false;
-        onFatal(error);
-        return;
-      }
+      if (!(error instanceof StoreUnavailable)) return this.#fail(error);
     }
     if (this.#isRunning) this.#cancelTimer = clock.after(sleepMs, () => this.wake());
+  }
+
+  #fail(error: unknown): void {
+    if (!this.#isRunning) return;
+    this.#isRunning = false;
+    this.#dependencies.onFatal(error);
   }
 
   /** @returns how long nothing else becomes due. */
@@ -119,33 +135,33 @@ export class Poller {
     const { store, schedule, clock } = this.#dependencies;
     const streams = await this.#polled();
     const now = clock.now();
-    const due = schedule.due(streams, now).slice(0, pollsAtOnce - this.#polling.size);
+    const idle = streams.filter((stream) => !this.#polling.has(keyOf(stream)));
+    const due = schedule.due(idle, now).slice(0, pollsAtOnce - this.#polling.size);
     const claims = due.length === 0 ? [] : await store.claimPolls({ streams: due, leaseMs });
     for (const claim of claims) {
+      const key = keyOf(claim.stream);
       const running = this.#pollOne(claim, streams.length).finally(() => {
-        this.#polling.delete(running);
+        this.#polling.delete(key);
         this.wake();
       });
-      this.#polling.add(running);
+      this.#polling.set(key, running);
     }
-    const waiting = streams
-      .filter((stream) => stream.nextPollAt > now)
-      .map((stream) => stream.nextPollAt - now);
-    const retries = [...this.#discoveries.values()].map(({ at }) => Math.max(at - now, lookAgainMs));
-    return Math.min(longestSleepMs, ...waiting, ...retries);
+    const waits = idle.map((stream) => stream.nextPollAt - now).filter((waitMs) => waitMs > 0);
+    const retries = [...this.#retries.values()].map(({ at }) => Math.max(at - now, lookAgainMs));
+    return Math.min(longestSleepMs, ...waits, ...retries);
   }
 
   /** Streams of clinics that are not paused and that some connection can read. */
   async #polled(): Promise<readonly Stream[]> {
     const { store, categories } = this.#dependencies;
-    const readable = new Set(
-      (await store.connections()).filter(({ state }) => state === 'working').map(({ clinicId }) => clinicId),
+    const working = (await store.connections()).filter(
+      ({ id, state }) => state === 'working' && !this.#suspects.has(id),
     );
-    const polled = new Set(
-      (await store.clinics())
-        .filter(({ id, isPaused, isRemoved }) => !isPaused && !isRemoved && readable.has(id))
-        .map(({ id }) => id),
+    const readable = new Set(working.map(({ clinicId }) => clinicId));
+    const clinics = (await store.clinics()).filter(
+      ({ id, isPaused, isRemoved }) => !isPaused && !isRemoved && readable.has(id),
     );
+    const polled = new Set(clinics.map(({ id }) => id));
     const streams = await store.streams();
     return streams.filter(({ clinicId, category }) => polled.has(clinicId) && categories.includes(category));
   }
@@ -167,90 +183,135 @@ export class Poller {
         onRecorded,
       });
     } catch (error) {
-      if (error instanceof ClaimLost || error instanceof StoreUnavailable) return;
-      this.#isRunning = false;
-      this.#dependencies.onFatal(error);
+      await this.#pollBroke(claim, error);
     }
   }
 
-  /** Asks for the clinic of each connection once in the life of the process: a name never silently changes clinic. */
+  async #pollBroke(claim: PollClaim, error: unknown): Promise<void> {
+    const { store, schedule, clock, logger } = this.#dependencies;
+    // Requests that were told to stop end here, too.
+    if (!this.#isRunning || error instanceof StoreUnavailable) return;
+    const { clinicId, category } = claim.stream;
+    if (error instanceof ClaimLost) {
+      logger.warn('A poll was taken over; what it read is read again.', { clinicId, category });
+      return;
+    }
+    if (error instanceof StoreBroken) return this.#fail(error);
+    // One item that nobody thought of must not stop the other clinics.
+    const fault = error instanceof Error ? error.name : 'unknown error';
+    logger.error('A poll met a fault of the relay; please report it.', { clinicId, category, fault });
+    const nextPollAt = schedule.retryAt(claim.stream, clock.now());
+    const end = { kind: 'failed', problem: `a fault of the relay: ${fault}`, nextPollAt } as const;
+    await store.endPoll(claim, end).catch((cause: unknown) => {
+      if (cause instanceof StoreBroken) this.#fail(cause);
+    });
+  }
+
+  /** A category that was added to the configuration begins for the clinics that there are. */
+  async #followKnown(): Promise<void> {
+    if (this.#isFollowing) return;
+    const { store, clock } = this.#dependencies;
+    for (const { id } of await store.clinics()) await this.#followAll(id, clock.now());
+    this.#isFollowing = true;
+  }
+
+  async #followAll(clinicId: string, vendorNow: number): Promise<void> {
+    const { store, categories, startAt } = this.#dependencies;
+    const start = startAt(vendorNow);
+    await store.follow(
+      clinicId,
+      categories.map((category) => ({ category, startAt: start })),
+    );
+  }
+
+  /** Asks for the clinics of new connections, beside the polls: a vendor that hangs holds up nobody's events. */
   async #discover(): Promise<void> {
     const { store, clock } = this.#dependencies;
     for (const connection of await store.connections()) {
-      if (connection.state !== 'working' || this.#verified.has(connection.id)) continue;
-      if ((this.#discoveries.get(connection.id)?.at ?? 0) > clock.now()) continue;
-      await this.#discoverClinic(connection);
+      const { id, clinicId, state } = connection;
+      if (this.#discovering.size >= discoveriesAtOnce) return;
+      if (state !== 'working' || (clinicId !== null && !this.#suspects.has(id))) continue;
+      if (this.#discovering.has(id) || (this.#retries.get(id)?.at ?? 0) > clock.now()) continue;
+      const running = this.#discoverClinic(connection)
+        .catch((error: unknown) => {
+          if (!(error instanceof StoreUnavailable) && !(error instanceof ClaimLost)) this.#fail(error);
+        })
+        .finally(() => {
+          this.#discovering.delete(id);
+          this.wake();
+        });
+      this.#discovering.set(id, running);
     }
   }
 
   async #discoverClinic(connection: Connection): Promise<void> {
     const { access, tokens, clock, logger } = this.#dependencies;
+    const { id, name, clinicId } = connection;
     const answer = await access.clinicOf(connection);
     if (answer.kind !== 'clinic') {
-      const waitMs = this.#discoveries.get(connection.id)?.waitMs ?? firstDiscoveryRetryMs;
-      this.#discoveries.set(connection.id, {
-        at: clock.now() + waitMs,
-        waitMs: Math.min(waitMs * 2, lastDiscoveryRetryMs),
-      });
+      const waitMs = this.#retries.get(id)?.waitMs ?? firstDiscoveryRetryMs;
+      const nextMs = Math.min(waitMs * 2, lastDiscoveryRetryMs);
+      this.#retries.set(id, { at: clock.now() + waitMs, waitMs: nextMs });
       logger.warn('The clinic of a connection cannot be asked for; it is tried again.', {
-        connectionId: connection.id,
-        name: connection.name,
+        connectionId: id,
+        name,
         answer: answer.kind,
       });
       return;
     }
-    this.#discoveries.delete(connection.id);
-    if (connection.clinicId !== null && connection.clinicId !== answer.id) {
-      await tokens.giveUp(connection.id, `its token belongs to another clinic now (${answer.id})`);
-      return;
+    this.#retries.delete(id);
+    if (clinicId !== null && clinicId !== answer.id) {
+      await tokens.giveUp(id, `its token belongs to another clinic now (${answer.id})`);
+    } else {
+      await this.#connect(connection, answer);
     }
-    await this.#follow(connection, answer);
-    this.#verified.add(connection.id);
+    this.#suspects.delete(id);
   }
 
-  async #follow(
+  /** A name never silently changes clinic. */
+  async #connect(
     connection: Connection,
     { id, vendorNow }: { readonly id: string; readonly vendorNow: number | null },
   ): Promise<void> {
-    const { store, clock, logger, categories, tokens, startAt } = this.#dependencies;
+    const { store, clock, logger, tokens } = this.#dependencies;
+    const { name } = connection;
     const known = (await store.clinics()).find((clinic) => clinic.id === id);
+    if (known && known.name !== name) {
+      await tokens.giveUp(connection.id, `its token belongs to the clinic ${known.name}, not to ${name}`);
+      return;
+    }
     if (!known) {
+      const clinic = { id, name, isPaused: false, isRemoved: false, createdAt: clock.now() };
       try {
-        await store.saveClinic({
-          id,
-          name: connection.name,
-          isPaused: false,
-          isRemoved: false,
-          createdAt: clock.now(),
-        });
+        await store.saveClinic(clinic);
       } catch (error) {
         if (!(error instanceof Conflict)) throw error;
-        await tokens.giveUp(connection.id, `the name ${connection.name} belongs to another clinic`);
+        await tokens.giveUp(connection.id, `the name ${name} belongs to another clinic`);
         return;
       }
     }
     if (connection.clinicId === null) {
       await store.saveConnection({ ...connection, tokens: null, spareTokens: null, clinicId: id });
-      logger.info('A clinic is connected.', { clinicId: id, name: connection.name });
+      logger.info('A clinic is connected.', { clinicId: id, name });
     }
-    const start = startAt(vendorNow ?? clock.now());
-    await store.follow(
-      id,
-      categories.map((category) => ({ category, startAt: start })),
-    );
+    await this.#followAll(id, vendorNow ?? clock.now());
   }
 
   #keepAliveLater(): void {
-    const { clock, tokens, onFatal } = this.#dependencies;
+    const { clock, tokens } = this.#dependencies;
     this.#cancelKeepAlive = clock.after(keepAliveMs, () => {
       tokens
         .keepAlive()
         .catch((error: unknown) => {
-          if (!(error instanceof StoreUnavailable) && !(error instanceof ClaimLost)) onFatal(error);
+          if (!(error instanceof StoreUnavailable) && !(error instanceof ClaimLost)) this.#fail(error);
         })
         .finally(() => {
           if (this.#isRunning) this.#keepAliveLater();
         });
     });
   }
+}
+
+function keyOf({ clinicId, category }: StreamKey): string {
+  return JSON.stringify([clinicId, category]);
 }

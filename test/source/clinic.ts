@@ -107,6 +107,7 @@ export async function pollingRelay(changes: Changes = {}): Promise<PollingRelay>
       overlapDays: 2,
       sweepHours: 24,
       startAt: (vendorNow) => vendorNow - (changes.startFromMs ?? 0),
+      stopRequests: () => budget.stop(),
       onRecorded: () => {},
       onFatal: (error) => fatal.push(error),
     });

@@ -287,4 +287,57 @@ describe('a failing list', () => {
     await clock.advance(2 * minute);
     expect(await recordedIds(store)).toEqual([event.id]);
   });
+
+  test('a clinic whose vendor hangs at GET /clinic holds up no other', async () => {
+    const never = new Promise<never>(() => {});
+    const relay = await pollingRelay({
+      clinics: ['Washington', 'New York'],
+      http: (http) => (request) =>
+        request.url.endsWith('/clinic') && request.accessToken?.endsWith('washington')
+          ? never
+          : http(request),
+    });
+    await relay.clock.advance(minute);
+    const event = relay.fullscript.addEvent({ clinic: 'New York', type: 'order.placed' });
+    await relay.clock.advance(minute);
+    expect(await recordedIds(relay.store)).toEqual([event.id]);
+  });
+
+  test('a fault of the relay in one poll is loud, and stops neither the relay nor the cursor’s truth', async () => {
+    let isBroken = false;
+    const relay = await pollingRelay({
+      http: (http) => (request) => {
+        if (isBroken && request.url.includes('/events/orders')) throw new TypeError('nobody thought of this');
+        return http(request);
+      },
+    });
+    await relay.clock.advance(minute);
+    const { cursor } = await streamOf(relay.store);
+    isBroken = true;
+    relay.fullscript.addEvent(orders);
+    await relay.clock.advance(5 * minute);
+    expect(relay.fatal).toEqual([]);
+    expect(await streamOf(relay.store)).toMatchObject({
+      cursor,
+      problem: expect.stringContaining('TypeError'),
+    });
+    expect((await streamOf(relay.store, 'patients')).problem).toBeNull();
+  });
+
+  test('during a long pause a stream is claimed once, and a stop waits for nobody', async () => {
+    const relay = await pollingRelay();
+    await relay.clock.advance(minute);
+    relay.fullscript.faults.switchOn({ name: 'rate-limited', retryAfterSeconds: 600, times: 1 });
+    await relay.clock.advance(minute);
+    const { list = 0 } = relay.fullscript.requests().byOperation;
+    await relay.clock.advance(8 * minute);
+    expect(relay.fullscript.requests().byOperation.list).toBe(list);
+    let isStopped = false;
+    void relay.poller.stop(20_000).then(() => {
+      isStopped = true;
+    });
+    await relay.clock.advance(10);
+    expect(isStopped).toBe(true);
+    expect(relay.lines.filter(({ message }) => message.includes('taken over'))).toEqual([]);
+  });
 });

@@ -114,21 +114,33 @@ describe('tokens', () => {
     expect(await recordedIds(relay.store)).toEqual([event.id]);
   });
 
-  test('a connection whose token names another clinic at the next start is not used', async () => {
-    const relay = await pollingRelay({ clinics: ['Washington', 'New York'] });
-    await relay.clock.advance(minute);
-    const connections = await relay.store.connections();
-    const [washington, newYork] = connections;
+  test('tokens of another clinic under a known name are not used', async () => {
+    const { clock, store, poller, fullscript } = await pollingRelay({ clinics: ['Washington', 'New York'] });
+    await clock.advance(minute);
+    const [washington, newYork] = await store.connections();
     if (!washington || !newYork) throw new Error('two were declared');
-    await relay.store.saveConnection({ ...washington, tokens: newYork.tokens });
-    await relay.restart();
-    await relay.clock.advance(2 * minute);
-    const after = (await relay.store.connections()).find(({ id }) => id === washington.id);
+    await store.saveConnection({ ...washington, tokens: newYork.tokens });
+    poller.forget(washington.id);
+    fullscript.addEvent({ clinic: 'New York', type: 'order.placed' });
+    await clock.advance(2 * minute);
+    const after = (await store.connections()).find(({ id }) => id === washington.id);
     expect(after).toMatchObject({
       state: 'needsReconnect',
       stateReason: expect.stringContaining('another clinic'),
       clinicId: washington.clinicId,
     });
+    expect(await recordedIds(store)).toHaveLength(1);
+  });
+
+  test('case 189: a token endpoint that asks for air gets it', async () => {
+    const { clock, fullscript } = await pollingRelay();
+    await clock.advance(hour + 49 * minute);
+    fullscript.faults.switchOn({ name: 'rate-limited', operation: 'token', retryAfterSeconds: 60 });
+    const before = fullscript.requests().byOperation.token ?? 0;
+    await clock.advance(5 * minute);
+    const asked = (fullscript.requests().byOperation.token ?? 0) - before;
+    expect(asked).toBeGreaterThan(0);
+    expect(asked).toBeLessThanOrEqual(5);
   });
 });
 
