@@ -21,7 +21,8 @@ export class Bodies {
   readonly #folder: string;
   readonly #keys: KeyRing;
   readonly #readers = new Map<string, ReadFile>();
-  readonly #fresh = new Map<string, Buffer>();
+  #fresh = new Map<string, Buffer>();
+  #lessFresh = new Map<string, Buffer>();
   #freshBytes = 0;
   #day: { readonly name: string; readonly file: AppendedFile; readonly key: DataKey } | null = null;
   #queued: Buffer[] = [];
@@ -98,7 +99,8 @@ export class Bodies {
    * @throws StoreUnavailable when this process cannot read files at the moment.
    */
   async open(ref: SealedRef, sealedFor: SealedFor): Promise<Buffer> {
-    const fresh = this.#fresh.get(placeOf(ref));
+    const place = placeOf(ref);
+    const fresh = this.#fresh.get(place) ?? this.#lessFresh.get(place);
     if (fresh) return fresh;
     try {
       const sealed = await (await this.#reader(ref)).read(ref.at, ref.length);
@@ -146,17 +148,18 @@ export class Bodies {
     return reader;
   }
 
-  /** What was just recorded is what is sent next. */
+  /**
+   * What was just recorded is what is sent next. Two generations, the older one dropped
+   * as a whole: taking single entries off the front of a large map is slow.
+   */
   #remember(ref: SealedRef, plain: Buffer): void {
-    const place = placeOf(ref);
     // A batch that was taken back leaves its places to the next one.
-    this.#freshBytes += plain.length - (this.#fresh.get(place)?.length ?? 0);
-    this.#fresh.set(place, plain);
-    for (const [oldestPlace, oldest] of this.#fresh) {
-      if (this.#freshBytes <= cacheBytesMax) break;
-      this.#fresh.delete(oldestPlace);
-      this.#freshBytes -= oldest.length;
-    }
+    this.#fresh.set(placeOf(ref), plain);
+    this.#freshBytes += plain.length;
+    if (this.#freshBytes < cacheBytesMax / 2) return;
+    this.#lessFresh = this.#fresh;
+    this.#fresh = new Map();
+    this.#freshBytes = 0;
   }
 
   #openDay() {
