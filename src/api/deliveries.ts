@@ -104,8 +104,7 @@ export function deliveryRoutes({ store, clock, wakeDispatcher }: DeliveriesDepen
       summary: 'Start a new round, or make a waiting one due now',
       answers: { status: 202, schema: startedView },
       async answer({ caller, id }) {
-        const { delivery, subscriber } = await deliveryFor(caller, id);
-        checkReplayable(delivery, subscriber);
+        const { delivery } = await deliveryFor(caller, id);
         const body = await store.eventBody(delivery.clinicId, delivery.eventId);
         if (body === null) {
           throw new RelayError('event_body_expired', `The event of delivery ${id} is no longer stored.`, {
@@ -120,10 +119,6 @@ export function deliveryRoutes({ store, clock, wakeDispatcher }: DeliveriesDepen
       },
     }),
   ];
-}
-
-function checkReplayable(delivery: Delivery, subscriber: Subscriber): void {
-  if (delivery.state === 'cancelled' || subscriber.deletedAt !== null) throw neverAgain(delivery.id);
 }
 
 function neverAgain(id: string): Conflict {

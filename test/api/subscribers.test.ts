@@ -421,6 +421,7 @@ test('two deletes at once: one is done, the other finds nothing', async () => {
   expect(answers.map(({ status }) => status).sort()).toEqual([204, 404]);
   expect((await api.ask('GET', `/v1/deliveries/${deliveryIdOf('e1', id)}`)).body.state).toBe('cancelled');
   expect((await api.ask('GET', '/v1/subscribers')).body.data).toEqual([]);
+  expect((await api.ask('GET', `/v1/subscribers/${id}`)).status).toBe(404);
 });
 
 test('the list goes page by page, and a page is not lost when its last one is deleted', async () => {
