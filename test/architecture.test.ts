@@ -57,13 +57,17 @@ const imports: readonly Import[] = files.flatMap((from) =>
     .filter((specifier) => !specifier.startsWith('node:'))
     .map((specifier) => {
       if (!specifier.startsWith('.')) return { from, to: specifier, isPackage: true };
-      const to = relative(root, resolve(root, dirname(from), specifier)).split(sep).join('/');
+      const to = relative(root, resolve(root, dirname(from), specifier))
+        .split(sep)
+        .join('/');
       return { from, to, isPackage: false };
     }),
 );
 
 function roomOf(file: string): string {
-  const room = Object.keys(floors).find((name) => file === name || (name.endsWith('/') && file.startsWith(name)));
+  const room = Object.keys(floors).find(
+    (name) => file === name || (name.endsWith('/') && file.startsWith(name)),
+  );
   if (room === undefined) throw new Error(`${file} is in no room: add it to the map of the house`);
   return room;
 }
@@ -139,7 +143,8 @@ test('the ground floor does no I/O', () => {
 test('no file of src reads the clock or throws dice for itself', () => {
   const mayRead = ['clock.ts', 'main.ts', 'cli/'];
   const wrong = files.filter((file) => {
-    if (mayRead.some((place) => file === place || (place.endsWith('/') && file.startsWith(place)))) return false;
+    if (mayRead.some((place) => file === place || (place.endsWith('/') && file.startsWith(place))))
+      return false;
     return /\bDate\.now\(|new Date\(\)|performance\.now\(|Math\.random\(|\bsetTimeout\(|\bsetInterval\(/.test(
       readFileSync(join(root, file), 'utf8'),
     );
