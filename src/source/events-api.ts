@@ -190,10 +190,10 @@ function itemOf(item: unknown, text: () => string): ListItem {
   };
 }
 
-/** Half a surrogate pair cannot be asked for: it has no form in a URL. */
+/** Half a surrogate pair has no form in a URL, and dots alone are a way to another page: neither can be asked for. */
 function idOf(value: unknown): string | null {
   const id = textOf(value);
-  return id !== null && isWellFormed(id) ? id : null;
+  return id !== null && isWellFormed(id) && id !== '.' && id !== '..' ? id : null;
 }
 
 function isWellFormed(text: string): boolean {

@@ -37,11 +37,14 @@ export interface PollDependencies {
 
 const dayMs = 86_400_000;
 const hourMs = 3_600_000;
-/** The vendor lists 30 days; whether the named day is among them, it does not say. */
-const historyDays = 31;
+const listedDays = 30;
+/** Whether the day that a list begins with is among those listed, the vendor does not say. */
+const historyDays = listedDays + 1;
 const pagesMax = 1_000;
 const idLengthMax = 10_000;
 const retrievedAtOnce = 4;
+/** So many retrievals that fail one after the other are no longer a matter of single events. */
+const failuresInRowMax = 4;
 const leaseMs = 120_000;
 const offRetryMs = hourMs;
 const setAsideRetryMs = dayMs;
@@ -53,7 +56,8 @@ const setAsideRetryMs = dayMs;
  * The ids are the truth and the cursor a hint: each poll begins `overlapDays` before it
  * (and a day more, because the vendor's days have an unknown time zone), a sweep at the
  * first event there is, and no known id ends the reading. Whatever goes wrong leaves the
- * cursor where it is, and everything that could be read recorded.
+ * cursor where it is, and everything that could be read recorded: one event that the
+ * vendor never hands out (500, 403, a time-out) does not hold up those after it.
  *
  * @throws ClaimLost, StoreUnavailable, StoreBroken
  */
@@ -100,8 +104,9 @@ class Reading {
   #setAsides = new Map<string, SetAside>();
   #clinic: Clinic | null = null;
   #newestEventAt: number | null = null;
-  /** Items whose retrieval failed and may still succeed: the cursor waits for them. */
-  #suspects = 0;
+  /** Events whose retrieval failed and may still succeed: the cursor waits for them. */
+  #owing = 0;
+  #failuresInRow = 0;
 
   constructor(claim: PollClaim, dependencies: PollDependencies) {
     this.#claim = claim;
@@ -115,6 +120,7 @@ class Reading {
   async run(): Promise<PollEnd> {
     const { store } = this.#with;
     const { clinicId, category } = this.#claim.stream;
+    this.#tellOfGap();
     this.#clinic = (await store.clinics()).find((clinic) => clinic.id === clinicId) ?? null;
     for (const item of await store.setAsides()) {
       if (item.clinicId === clinicId && item.category === category) this.#setAsides.set(item.key, item);
@@ -135,7 +141,8 @@ class Reading {
     for (let page = 1; page <= pagesMax; ) {
       const answer = await list({ clinicId, category, afterDay, page });
       if (answer.kind !== 'page') throw this.#stopAt(answer);
-      beganAt ??= answer.vendorNow ?? this.#now;
+      // Of two clocks the earlier one is safe: it only reads more again.
+      beganAt ??= Math.min(answer.vendorNow ?? this.#now, this.#now);
       await this.#takePage(answer.items);
       if (answer.nextPage === null) return this.#completed(beganAt);
       if (answer.nextPage <= page) throw this.#failed(`page ${page} is followed by page ${answer.nextPage}`);
@@ -145,7 +152,7 @@ class Reading {
   }
 
   #completed(beganAt: number): PollEnd {
-    if (this.#suspects > 0) throw this.#failed(`${this.#suspects} events could not be retrieved yet`);
+    if (this.#owing > 0) throw this.#failed(`${this.#owing} events could not be retrieved yet`);
     const { stream } = this.#claim;
     return {
       kind: 'completed',
@@ -162,7 +169,23 @@ class Reading {
     const days = this.#with.overlapDays + 1;
     const sweepFrom = this.#now - historyDays * dayMs;
     const from = this.#isSweep || cursor === null ? sweepFrom : Math.max(cursor - days * dayMs, sweepFrom);
-    return new Date(from).toISOString().slice(0, 10);
+    return new Date(Math.min(from, this.#now - days * dayMs)).toISOString().slice(0, 10);
+  }
+
+  /** Longer away than the vendor remembers: what happened in between can be read nowhere. */
+  #tellOfGap(): void {
+    const { clinicId, category, cursor } = this.#claim.stream;
+    const listedFrom = this.#now - listedDays * dayMs;
+    if (cursor === null || cursor >= listedFrom) return;
+    this.#with.logger.error(
+      'A stream was not read for longer than the vendor remembers; events may be lost.',
+      {
+        clinicId,
+        category,
+        from: new Date(cursor).toISOString(),
+        until: new Date(listedFrom).toISOString(),
+      },
+    );
   }
 
   /** Everything of a page is on record, or visibly set aside, before the next page is asked for. */
@@ -175,11 +198,13 @@ class Reading {
       else if (item.id !== null && !this.#isLeftAlone(item.id)) wanted.set(item.id, item);
     }
     const unseen = await this.#with.store.unseen(this.#claim.stream.clinicId, [...wanted.keys()]);
-    const fresh = unseen.map((id) => ({ ...(wanted.get(id) as ListItem), id }));
-    for (let from = 0; from < fresh.length; from += retrievedAtOnce) {
-      const read = await Promise.all(
-        fresh.slice(from, from + retrievedAtOnce).map((item) => this.#read(item)),
-      );
+    const fresh = unseen
+      .map((id) => ({ ...(wanted.get(id) as ListItem), id }))
+      .sort((a, b) => (a.createdAt ?? 0) - (b.createdAt ?? 0));
+    await this.#record(fresh.filter((item) => this.#isOfThePast(item)).map(pastEvent));
+    const due = fresh.filter((item) => !this.#isOfThePast(item));
+    for (let from = 0; from < due.length; from += retrievedAtOnce) {
+      const read = await Promise.all(due.slice(from, from + retrievedAtOnce).map((item) => this.#read(item)));
       await this.#record(
         read.filter((event): event is NewEvent => event !== null && !(event instanceof Stop)),
       );
@@ -221,7 +246,7 @@ class Reading {
     const { store, logger } = this.#with;
     const { clinicId, category } = this.#claim.stream;
     const row = await store.setAside(this.#claim, item);
-    if (!row.isFinal) this.#suspects++;
+    if (!row.isFinal) this.#owing++;
     logger.warn(row.isFinal ? 'An item was set aside.' : 'An event cannot be retrieved; it is tried again.', {
       clinicId,
       category,
@@ -232,16 +257,18 @@ class Reading {
     });
   }
 
-  /** The new event; `null` when it was set aside; a Stop when the poll cannot go on. */
-  async #read(item: ListItem & { readonly id: string }): Promise<NewEvent | Stop | null> {
+  /** What the first pass lists without a date may be of any age, so it counts as past. */
+  #isOfThePast({ createdAt }: ListItem): boolean {
+    const { cursor, startAt } = this.#claim.stream;
+    return createdAt === null ? cursor === null : createdAt < startAt;
+  }
+
+  /** The new event; `null` when it was set aside or is owed; a Stop when the poll cannot go on. */
+  async #read(item: IdentifiedItem): Promise<NewEvent | Stop | null> {
     const { stream } = this.#claim;
     const { id } = item;
-    const isFirstPass = stream.cursor === null;
-    const listedType = item.type ?? 'unknown';
-    if (item.createdAt === null ? isFirstPass : item.createdAt < stream.startAt) {
-      return { id, type: listedType, createdAt: item.createdAt, body: null, isPast: true, subscriberIds: [] };
-    }
     const answer = await this.#with.retrieve({ clinicId: stream.clinicId, eventId: id });
+    this.#failuresInRow = isFailure(answer) ? this.#failuresInRow + 1 : 0;
     switch (answer.kind) {
       case 'event': {
         const foreign = this.#ofAnotherClinic(id, answer.clinicId);
@@ -250,7 +277,7 @@ class Reading {
           return null;
         }
         const createdAt = answer.createdAt ?? item.createdAt;
-        const type = answer.type ?? listedType;
+        const type = answer.type ?? typeOf(item);
         const isPast = createdAt !== null && createdAt < stream.startAt;
         return { id, type, createdAt, body: isPast ? null : answer.body, isPast, subscriberIds: [] };
       }
@@ -267,6 +294,13 @@ class Reading {
         await this.#setAside({ key: id, eventId: id, reason: 'retrievalFailed', detail });
         return null;
       }
+      case 'unavailable':
+      case 'forbidden':
+        if (this.#failuresInRow < failuresInRowMax) {
+          this.#owing++;
+          return null;
+        }
+        return this.#failed(`events could not be retrieved: ${wordsOf(answer)}`);
       default:
         return this.#failed(`an event could not be retrieved: ${wordsOf(answer)}`);
     }
@@ -321,6 +355,21 @@ class Reading {
     this.#with.logger.warn('A poll failed; the cursor stays.', { clinicId, category, problem });
     return new Stop({ kind: 'failed', problem, nextPollAt: this.#with.retryAt(this.#claim.stream) });
   }
+}
+
+type IdentifiedItem = ListItem & { readonly id: string };
+
+function typeOf({ type }: ListItem): string {
+  return type ?? 'unknown';
+}
+
+function pastEvent(item: IdentifiedItem): NewEvent {
+  const { id, createdAt } = item;
+  return { id, type: typeOf(item), createdAt, body: null, isPast: true, subscriberIds: [] };
+}
+
+function isFailure({ kind }: Awaited<ReturnType<RetrieveEvent>>): boolean {
+  return kind === 'unavailable' || kind === 'forbidden';
 }
 
 function wordsOf(

@@ -1,0 +1,103 @@
+import { expect, test } from 'vitest';
+import { pollingRelay, recordedIds } from './clinic.ts';
+
+const minute = 60_000;
+const hour = 60 * minute;
+const day = 24 * hour;
+const orders = { clinic: 'Washington', type: 'order.placed' } as const;
+
+for (const status of [500, 502, 403]) {
+  test(`an event that always answers ${status} holds the cursor, and not the events after it`, async () => {
+    const { clock, fullscript, store } = await pollingRelay();
+    await clock.advance(minute);
+    const [before] = await store.streams();
+    const stubborn = fullscript.addEvent(orders);
+    fullscript.faults.switchOn({ name: 'retrieval-fails', status, eventId: stubborn.id });
+    await clock.advance(minute);
+    const after = Array.from({ length: 9 }, () => fullscript.addEvent(orders).id);
+    await clock.advance(30 * minute);
+    expect([...(await recordedIds(store))].sort()).toEqual(after.sort());
+    expect((await store.streams())[0]).toMatchObject({
+      cursor: before?.cursor,
+      problem: expect.stringContaining('1 events could not be retrieved'),
+    });
+    expect(await store.setAsides()).toEqual([]);
+    fullscript.faults.switchAllOff();
+    await clock.advance(30 * minute);
+    expect(await recordedIds(store)).toContain(stubborn.id);
+    expect((await store.streams())[0]?.problem).toBeNull();
+  });
+}
+
+test('while no event can be retrieved, a poll asks for a few and not for all of them', async () => {
+  const { clock, fullscript, store } = await pollingRelay({ pollSecondsMin: 600 });
+  await clock.advance(minute);
+  for (let index = 0; index < 150; index++) fullscript.addEvent(orders);
+  fullscript.faults.switchOn({ name: 'error-status', operation: 'retrieve' });
+  await clock.advance(10 * minute);
+  expect(fullscript.requests().byOperation.retrieve).toBe(4);
+  fullscript.faults.switchAllOff();
+  await clock.advance(hour);
+  expect(await recordedIds(store)).toHaveLength(150);
+});
+
+test('case 175: a vendor’s clock that was days ahead hides nothing once it is right again', async () => {
+  const { clock, fullscript, store } = await pollingRelay();
+  await clock.advance(minute);
+  fullscript.faults.switchOn({ name: 'clock-skewed', seconds: (5 * day) / 1000 });
+  await clock.advance(10 * minute);
+  fullscript.faults.switchAllOff();
+  const event = fullscript.addEvent(orders);
+  await clock.advance(2 * minute);
+  expect(await recordedIds(store)).toEqual([event.id]);
+});
+
+test('case 176: after three days without the relay everything is caught up, once', async () => {
+  const { clock, fullscript, store, poller, restart } = await pollingRelay();
+  await clock.advance(minute);
+  const stopped = poller.stop(1_000);
+  await clock.advance(2_000);
+  await stopped;
+  const missed: string[] = [];
+  for (let hours = 0; hours < 72; hours++) {
+    missed.push(fullscript.addEvent(orders).id);
+    await clock.advance(hour);
+  }
+  await restart();
+  await clock.advance(10 * minute);
+  expect([...(await recordedIds(store))].sort()).toEqual(missed.sort());
+  expect((await store.deliveries({}, { limit: 100, cursor: null })).items).toHaveLength(missed.length);
+});
+
+test('case 177: away for longer than the vendor remembers, the gap is told with its ends, and polling goes on', async () => {
+  const { clock, fullscript, store, poller, restart, lines } = await pollingRelay();
+  await clock.advance(minute);
+  const stopped = poller.stop(1_000);
+  await clock.advance(2_000);
+  await stopped;
+  await clock.advance(40 * day);
+  await restart();
+  await clock.advance(minute);
+  const gaps = lines.filter(({ message }) => message.includes('longer than the vendor remembers'));
+  expect(gaps.map(({ level, facts }) => [level, facts.category])).toEqual([
+    ['error', 'orders'],
+    ['error', 'patients'],
+  ]);
+  expect(gaps[0]?.facts.from).toMatch(/^2026-11-22T12/);
+  expect(gaps[0]?.facts.until).toMatch(/^2026-12-02T12/);
+  const event = fullscript.addEvent(orders);
+  await clock.advance(2 * minute);
+  expect(await recordedIds(store)).toEqual([event.id]);
+  expect(lines.filter(({ message }) => message.includes('longer than the vendor'))).toHaveLength(2);
+});
+
+test('events of the past, however many, are known, and none of them is retrieved', async () => {
+  const { clock, fullscript, store } = await pollingRelay();
+  for (let index = 0; index < 250; index++) {
+    fullscript.addEvent({ ...orders, createdAt: clock.now() - day + index });
+  }
+  await clock.advance(minute);
+  const { items } = await store.events({ state: 'past' }, { limit: 1_000, cursor: null });
+  expect(items).toHaveLength(250);
+  expect(fullscript.requests().byOperation.retrieve ?? 0).toBe(0);
+});
