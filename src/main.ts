@@ -139,6 +139,8 @@ async function openStore(config: Config, shared: Omit<Shared, 'store'>): Promise
     random,
     onTrouble: (trouble) => {
       if (trouble === null) logger.info('The delivery log takes writes again.');
+      // A store that is closed while its disk is full says so; nobody has to act on it.
+      else if (trouble.code === 'store_closed') logger.warn(trouble.message);
       else if (trouble instanceof StoreBroken) onFatal(trouble);
       else logger.error(trouble.message, { code: trouble.code, hint: trouble.hint });
     },

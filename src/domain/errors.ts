@@ -39,10 +39,13 @@ export class InvalidInput extends RelayError {
   }
 }
 
+const idShownMax = 100;
+
 /** No such thing, or none that the caller may see. */
 export class NotFound extends RelayError {
   constructor(kind: string, id: string) {
-    super('not_found', `There is no ${kind} ${id}.`, { hint: `List the ${kind}s to see their ids.` });
+    const shown = id.length > idShownMax ? `${id.slice(0, idShownMax)}…` : id;
+    super('not_found', `There is no ${kind} ${shown}.`, { hint: 'List what there is to see the ids.' });
   }
 }
 

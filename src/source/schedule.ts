@@ -21,23 +21,30 @@ export interface ScheduleOptions {
 /** The rest of the budget is for details, refreshes and sweeps. */
 const shareOfLists = 0.8;
 const spreadShare = 0.1;
+/** Nothing waits longer: `pollSecondsMax` is a day at most, and a category that is off is tried hourly. */
+const longestRetryMs = 86_400_000;
 
 /** Every stream as often as every other: the shortest interval that the budget can bear. */
 export function fairSchedule(options: ScheduleOptions): Schedule {
   const minMs = options.pollSecondsMin * 1000;
   const maxMs = options.pollSecondsMax * 1000;
+  /** Longer than the longest interval only where the budget cannot bear that: a poll late is better than none allowed. */
+  const intervalMs = (streams: number): number =>
+    Math.max(minMs, (streams * 300_000) / (options.requestsPerFiveMinutes * shareOfLists));
   return {
     nextPollAt(_stream, { now, streams }) {
-      const bearableMs = (streams * 300_000) / (options.requestsPerFiveMinutes * shareOfLists);
-      const intervalMs = Math.min(Math.max(minMs, bearableMs), Math.max(maxMs, bearableMs));
       // Polls that begin together would stay together.
-      return now + Math.round(intervalMs * (1 + options.random() * spreadShare));
+      return now + Math.round(intervalMs(streams) * (1 + options.random() * spreadShare));
     },
     retryAt(stream, now) {
       return now + Math.min(minMs * 2 ** Math.min(stream.failedInRow, 16), maxMs);
     },
     due(streams, now) {
-      return streams.filter((stream) => stream.nextPollAt <= now).sort((a, b) => a.nextPollAt - b.nextPollAt);
+      // A moment that no interval can have given was written under a clock that was ahead.
+      const furthestAt = now + Math.max(intervalMs(streams.length), longestRetryMs) * (1 + spreadShare);
+      return streams
+        .filter(({ nextPollAt }) => nextPollAt <= now || nextPollAt > furthestAt)
+        .sort((a, b) => a.nextPollAt - b.nextPollAt);
     },
   };
 }

@@ -161,7 +161,7 @@ export function keepsTheContract(name: string, open: () => Promise<StoreUnderTes
         ).rejects.toThrow(ClaimLost);
         expect(await store.unseen('clinic-1', ['e1'])).toEqual(['e1']);
         await store.endPoll(second, { kind: 'failed', problem: 'status 500', nextPollAt: 7 });
-        expect((await reopened()).streams()).resolves.toMatchObject([
+        await expect((await reopened()).streams()).resolves.toMatchObject([
           { cursor: null, failedInRow: 1, problem: 'status 500', nextPollAt: 7 },
         ]);
       });

@@ -24,6 +24,8 @@ export class Codec {
   readonly #key: DataKey;
   /** Opened once: rows are never changed, only replaced. */
   readonly #opened = new WeakMap<object, unknown>();
+  /** As last put together: most reads come between two changes. */
+  readonly #subscribers = new WeakMap<SubscriberRow, Subscriber>();
 
   constructor(keys: KeyRing, key: DataKey) {
     this.#keys = keys;
@@ -39,9 +41,15 @@ export class Codec {
   }
 
   subscriber(state: State, row: SubscriberRow): Subscriber {
+    const health = state.healthOf(row.id);
+    const sequence = state.sequences.get(row.id) ?? 0;
+    const known = this.#subscribers.get(row);
+    if (known?.health === health && known.sequence === sequence) return known;
     const { sealed, ...rest } = row;
     const opened = this.#open<SubscriberSecrets>(row, sealed, { kind: 'subscriber', record: row.id });
-    return { ...rest, ...opened, health: state.healthOf(row.id), sequence: state.sequences.get(row.id) ?? 0 };
+    const subscriber = { ...rest, ...opened, health, sequence };
+    this.#subscribers.set(row, subscriber);
+    return subscriber;
   }
 
   connectionRow(connection: Connection): ConnectionRow {

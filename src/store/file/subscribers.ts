@@ -1,6 +1,6 @@
 import { endUnsent } from '../../domain/delivery.ts';
 import { Conflict, NotFound } from '../../domain/errors.ts';
-import type { PauseReason, Subscriber } from '../../domain/subscriber.ts';
+import type { Health, PauseReason, Subscriber } from '../../domain/subscriber.ts';
 import type { SubscriberChange, SubscriberStore } from '../store.ts';
 import type { Decision } from './commits.ts';
 import type { Core } from './core.ts';
@@ -17,8 +17,10 @@ export function subscriberPart({ commits, codec, clock }: Core): SubscriberStore
     return codec.subscriber(state, row);
   };
 
-  const save = ({ record }: Decision, subscriber: Subscriber, bumped: boolean): void => {
-    record({ t: 'subscriber', row: codec.subscriberRow(subscriber), bumped });
+  const save = ({ state, record }: Decision, subscriber: Subscriber, bumped: boolean): void => {
+    const { id, health } = subscriber;
+    const isNewHealth = health.isFailing !== state.healthOf(id).isFailing;
+    record({ t: 'subscriber', row: codec.subscriberRow(subscriber), bumped, ...(isNewHealth && { health }) });
   };
 
   const assertNameFree = (state: State, subscriber: Pick<Subscriber, 'id' | 'name' | 'owner'>): void => {
@@ -94,8 +96,9 @@ export function subscriberPart({ commits, codec, clock }: Core): SubscriberStore
       commits.commit((decision) => {
         const before = living(decision.state, subscriberId);
         const pauseReasons = before.pauseReasons.filter((reason: PauseReason) => !lift.includes(reason));
-        const after = { ...before, pauseReasons };
-        if (pauseReasons.length !== before.pauseReasons.length) save(decision, after, false);
+        const after = { ...before, pauseReasons, health: closed(before.health) };
+        const isChanged = pauseReasons.length !== before.pauseReasons.length || before.health.isFailing;
+        if (isChanged) save(decision, after, false);
         if (backlog === 'skip') endOpen(decision, subscriberId, 'skipped', clock.now());
         return after;
       }),
@@ -117,6 +120,12 @@ export function subscriberPart({ commits, codec, clock }: Core): SubscriberStore
       record({ t: 'ended', at: now, reason, of: ids.slice(from, from + idsPerLine) });
     }
   }
+}
+
+/** A person says that it is well again: the breaker is closed, and counts afresh. */
+function closed(health: Health): Health {
+  if (!health.isFailing) return health;
+  return { ...health, isFailing: false, failedInRow: [], firstFailureAt: null };
 }
 
 function applied(before: Subscriber, change: SubscriberChange): Subscriber {
