@@ -34,6 +34,8 @@ type Answered = { readonly kind: string };
 /** The vendor's API by clinic: with a token of one of its users, within the budget. */
 export class ClinicAccess {
   readonly #dependencies: ClinicAccessDependencies;
+  /** Connections that got other tokens: not used until the vendor has named the same clinic. */
+  readonly #suspects = new Set<string>();
 
   constructor(dependencies: ClinicAccessDependencies) {
     this.#dependencies = dependencies;
@@ -46,6 +48,26 @@ export class ClinicAccess {
     this.#asClinic(clinicId, 'retrieve', (accessToken) =>
       this.#dependencies.api.retrieve(accessToken, eventId),
     );
+
+  /** The connection got other tokens, which may be another clinic's. */
+  suspect(connectionId: string): void {
+    this.#suspects.add(connectionId);
+    this.#dependencies.tokens.forget(connectionId);
+  }
+
+  /** The vendor has named the connection's clinic. */
+  trust(connectionId: string): void {
+    this.#suspects.delete(connectionId);
+  }
+
+  isSuspect(connectionId: string): boolean {
+    return this.#suspects.has(connectionId);
+  }
+
+  /** Its events can be asked for through this connection. */
+  isUsable({ id, state }: Connection): boolean {
+    return state === 'working' && !this.isSuspect(id);
+  }
 
   /** The clinic of a connection's user, as the vendor names it. */
   async clinicOf(connection: Connection): Promise<VendorClinic | Refusal | NoAccess> {
@@ -69,7 +91,7 @@ export class ClinicAccess {
     ask: (accessToken: string) => Promise<Answer | Refusal>,
   ): Promise<Answer | Refusal | NoAccess> {
     const connections = await this.#dependencies.store.connections();
-    const connection = connections.find((each) => each.clinicId === clinicId && each.state === 'working');
+    const connection = connections.find((each) => each.clinicId === clinicId && this.isUsable(each));
     if (!connection) return { kind: 'noAccess', detail: 'no connection of the clinic works' };
     const answer = await this.#asConnection(connection, kind, ask);
     if (answer.kind !== 'unauthorized') return answer;

@@ -29,6 +29,8 @@ export interface PollerDependencies {
 }
 
 const pollsAtOnce = 8;
+/** A clinic that answers slowly leaves room for the others. */
+const pollsAtOnceOfClinic = 2;
 const discoveriesAtOnce = 4;
 const leaseMs = 120_000;
 const lookAgainMs = 1_000;
@@ -44,13 +46,11 @@ const lastDiscoveryRetryMs = 300_000;
 export class Poller {
   readonly #dependencies: PollerDependencies;
   /** By stream. */
-  readonly #polling = new Map<string, Promise<void>>();
+  readonly #polling = new Map<string, { readonly clinicId: string; readonly ended: Promise<void> }>();
   /** By connection. */
   readonly #discovering = new Map<string, Promise<void>>();
   /** Connection id → when its clinic is asked for again, and after what wait. */
   readonly #retries = new Map<string, { at: number; waitMs: number }>();
-  /** Connections that got other tokens: not used until the vendor has named the same clinic. */
-  readonly #suspects = new Set<string>();
   #isFollowing = false;
   #isRunning = false;
   #turning: Promise<void> | null = null;
@@ -58,6 +58,7 @@ export class Poller {
   #turnedAt = 0;
   #cancelTimer = (): void => {};
   #cancelKeepAlive = (): void => {};
+  #keepingAlive: Promise<void> | null = null;
 
   constructor(dependencies: PollerDependencies) {
     this.#dependencies = dependencies;
@@ -83,8 +84,7 @@ export class Poller {
 
   /** A connection got other tokens: its clinic is asked for before it is used. */
   forget(connectionId: string): void {
-    this.#suspects.add(connectionId);
-    this.#dependencies.tokens.forget(connectionId);
+    this.#dependencies.access.suspect(connectionId);
     this.#retries.delete(connectionId);
     this.wake();
   }
@@ -95,7 +95,8 @@ export class Poller {
     this.#cancelTimer();
     this.#cancelKeepAlive();
     this.#dependencies.stopRequests();
-    const underWay = [this.#turning, ...this.#polling.values(), ...this.#discovering.values()];
+    const polls = [...this.#polling.values()].map(({ ended }) => ended);
+    const underWay = [this.#turning, this.#keepingAlive, ...polls, ...this.#discovering.values()];
     await Promise.race([
       Promise.all(underWay),
       new Promise<void>((resolve) => this.#dependencies.clock.after(graceMs, resolve)),
@@ -136,28 +137,36 @@ export class Poller {
     const streams = await this.#polled();
     const now = clock.now();
     const idle = streams.filter((stream) => !this.#polling.has(keyOf(stream)));
-    const due = schedule.due(idle, now).slice(0, pollsAtOnce - this.#polling.size);
-    const claims = due.length === 0 ? [] : await store.claimPolls({ streams: due, leaseMs });
-    for (const claim of claims) {
-      const key = keyOf(claim.stream);
-      const running = this.#pollOne(claim, streams.length).finally(() => {
-        this.#polling.delete(key);
-        this.wake();
-      });
-      this.#polling.set(key, running);
+    for (const stream of schedule.due(idle, now)) {
+      if (this.#polling.size >= pollsAtOnce) break;
+      if (this.#pollsOf(stream.clinicId) >= pollsAtOnceOfClinic) continue;
+      const [claim] = await store.claimPolls({ streams: [stream], leaseMs });
+      // None is left when somebody else has it: the next one gets the place.
+      if (claim) this.#begin(claim, streams.length);
     }
     const waits = idle.map((stream) => stream.nextPollAt - now).filter((waitMs) => waitMs > 0);
     const retries = [...this.#retries.values()].map(({ at }) => Math.max(at - now, lookAgainMs));
     return Math.min(longestSleepMs, ...waits, ...retries);
   }
 
+  #pollsOf(clinicId: string): number {
+    return [...this.#polling.values()].filter((each) => each.clinicId === clinicId).length;
+  }
+
+  #begin(claim: PollClaim, streams: number): void {
+    const key = keyOf(claim.stream);
+    const ended = this.#pollOne(claim, streams).finally(() => {
+      this.#polling.delete(key);
+      this.wake();
+    });
+    this.#polling.set(key, { clinicId: claim.stream.clinicId, ended });
+  }
+
   /** Streams of clinics that are not paused and that some connection can read. */
   async #polled(): Promise<readonly Stream[]> {
-    const { store, categories } = this.#dependencies;
-    const working = (await store.connections()).filter(
-      ({ id, state }) => state === 'working' && !this.#suspects.has(id),
-    );
-    const readable = new Set(working.map(({ clinicId }) => clinicId));
+    const { store, access, categories } = this.#dependencies;
+    const usable = (await store.connections()).filter((connection) => access.isUsable(connection));
+    const readable = new Set(usable.map(({ clinicId }) => clinicId));
     const clinics = (await store.clinics()).filter(
       ({ id, isPaused, isRemoved }) => !isPaused && !isRemoved && readable.has(id),
     );
@@ -226,11 +235,11 @@ export class Poller {
 
   /** Asks for the clinics of new connections, beside the polls: a vendor that hangs holds up nobody's events. */
   async #discover(): Promise<void> {
-    const { store, clock } = this.#dependencies;
+    const { store, access, clock } = this.#dependencies;
     for (const connection of await store.connections()) {
       const { id, clinicId, state } = connection;
       if (this.#discovering.size >= discoveriesAtOnce) return;
-      if (state !== 'working' || (clinicId !== null && !this.#suspects.has(id))) continue;
+      if (state !== 'working' || (clinicId !== null && !access.isSuspect(id))) continue;
       if (this.#discovering.has(id) || (this.#retries.get(id)?.at ?? 0) > clock.now()) continue;
       const running = this.#discoverClinic(connection)
         .catch((error: unknown) => {
@@ -265,7 +274,6 @@ export class Poller {
     } else {
       await this.#connect(connection, answer);
     }
-    this.#suspects.delete(id);
   }
 
   /** A name never silently changes clinic. */
@@ -273,7 +281,7 @@ export class Poller {
     connection: Connection,
     { id, vendorNow }: { readonly id: string; readonly vendorNow: number | null },
   ): Promise<void> {
-    const { store, clock, logger, tokens } = this.#dependencies;
+    const { store, access, clock, logger, tokens } = this.#dependencies;
     const { name } = connection;
     const known = (await store.clinics()).find((clinic) => clinic.id === id);
     if (known && known.name !== name) {
@@ -295,17 +303,19 @@ export class Poller {
       logger.info('A clinic is connected.', { clinicId: id, name });
     }
     await this.#followAll(id, vendorNow ?? clock.now());
+    access.trust(connection.id);
   }
 
   #keepAliveLater(): void {
     const { clock, tokens } = this.#dependencies;
     this.#cancelKeepAlive = clock.after(keepAliveMs, () => {
-      tokens
+      this.#keepingAlive = tokens
         .keepAlive()
         .catch((error: unknown) => {
           if (!(error instanceof StoreUnavailable) && !(error instanceof ClaimLost)) this.#fail(error);
         })
         .finally(() => {
+          this.#keepingAlive = null;
           if (this.#isRunning) this.#keepAliveLater();
         });
     });

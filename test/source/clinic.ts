@@ -3,7 +3,7 @@ import { RequestBudget } from '../../src/source/budget.ts';
 import { ClinicAccess } from '../../src/source/clinic-access.ts';
 import { declareClinics } from '../../src/source/declared-clinics.ts';
 import { createEventsApi } from '../../src/source/events-api.ts';
-import { createOAuth } from '../../src/source/oauth.ts';
+import { createOAuth, withinBudget } from '../../src/source/oauth.ts';
 import { Poller } from '../../src/source/poller.ts';
 import { fairSchedule } from '../../src/source/schedule.ts';
 import { ConnectionTokens } from '../../src/source/tokens.ts';
@@ -49,6 +49,7 @@ export interface PollingRelay {
   readonly clock: SimulatedClock;
   readonly fullscript: Fullscript;
   readonly store: Store;
+  readonly disk: SimulatedDisk;
   readonly poller: Poller;
   readonly lines: ReturnType<typeof keptLog>['lines'];
   readonly fatal: unknown[];
@@ -59,6 +60,7 @@ export interface PollingRelay {
 export interface Changes {
   readonly startFromMs?: number;
   readonly clinics?: readonly string[];
+  readonly categories?: readonly string[];
   readonly pollSecondsMin?: number;
   readonly requestsPerFiveMinutes?: number;
   readonly limit?: { requests: number; windowMs: number };
@@ -74,7 +76,8 @@ export async function pollingRelay(changes: Changes = {}): Promise<PollingRelay>
     clinics: changes.clinics ?? ['Washington'],
     ...(changes.limit && { limit: changes.limit }),
   });
-  const store = await storeOn(new SimulatedDisk(), clock);
+  const disk = new SimulatedDisk();
+  const store = await storeOn(disk, clock);
   await store.addSubscriber(aSubscriber());
   const { logger, lines } = keptLog();
   const fatal: unknown[] = [];
@@ -93,7 +96,8 @@ export async function pollingRelay(changes: Changes = {}): Promise<PollingRelay>
     const http = changes.http?.(wire) ?? wire;
     const requestsPerFiveMinutes = changes.requestsPerFiveMinutes ?? 2_500;
     const budget = new RequestBudget({ store, clock, random, logger, requestsPerFiveMinutes });
-    const tokens = new ConnectionTokens({ store, oauth: createOAuth(http, app, clock), clock, logger });
+    const oauth = withinBudget(createOAuth(http, app, clock), budget);
+    const tokens = new ConnectionTokens({ store, oauth, clock, logger });
     const api = createEventsApi(http, app.apiUrl, clock);
     const pollSecondsMin = changes.pollSecondsMin ?? 30;
     return new Poller({
@@ -103,7 +107,7 @@ export async function pollingRelay(changes: Changes = {}): Promise<PollingRelay>
       logger,
       access: new ClinicAccess({ store, api, tokens, budget }),
       schedule: fairSchedule({ requestsPerFiveMinutes, pollSecondsMin, pollSecondsMax: 900, random }),
-      categories: ['orders', 'patients'],
+      categories: changes.categories ?? ['orders', 'patients'],
       overlapDays: 2,
       sweepHours: 24,
       startAt: (vendorNow) => vendorNow - (changes.startFromMs ?? 0),
@@ -118,6 +122,7 @@ export async function pollingRelay(changes: Changes = {}): Promise<PollingRelay>
     clock,
     fullscript,
     store,
+    disk,
     lines,
     fatal,
     get poller() {

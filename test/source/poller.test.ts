@@ -1,0 +1,159 @@
+import { describe, expect, test } from 'vitest';
+import type { VendorHttp } from '../../src/source/vendor-http.ts';
+import { pollingRelay, recordedIds } from './clinic.ts';
+
+const second = 1_000;
+const minute = 60 * second;
+const hour = 60 * minute;
+const categories = ['patients', 'orders', 'treatment_plans', 'lab_orders', 'products', 'clinic_keys'];
+
+/** Requests that `isHeld` are answered only when they are let go. */
+function holding(isHeld: (url: string, accessToken: string) => boolean) {
+  const waiting: (() => void)[] = [];
+  const state = { isHolding: true };
+  const http =
+    (wire: VendorHttp): VendorHttp =>
+    async (request) => {
+      if (state.isHolding && isHeld(request.url, request.accessToken ?? '')) {
+        await new Promise<void>((resolve) => waiting.push(resolve));
+      }
+      return wire(request);
+    };
+  const letGo = () => {
+    state.isHolding = false;
+    for (const answer of waiting.splice(0)) answer();
+  };
+  const hold = () => {
+    state.isHolding = true;
+  };
+  return { http, waiting, letGo, hold };
+}
+
+describe('the poller', () => {
+  test('case 178: clinics that hang at every list leave room for the others', async () => {
+    const hung = holding((url, token) => url.includes('created_at') && !token.includes('spokane'));
+    const relay = await pollingRelay({
+      clinics: ['Washington', 'New York', 'Spokane'],
+      categories,
+      http: hung.http,
+    });
+    await relay.clock.advance(minute);
+    const event = relay.fullscript.addEvent({ clinic: 'Spokane', type: 'order.placed' });
+    await relay.clock.advance(2 * minute);
+    expect(await recordedIds(relay.store)).toEqual([event.id]);
+    expect(hung.waiting).toHaveLength(4);
+  });
+
+  test('a stop waits for a renewal that is under way, and its pair is kept', async () => {
+    const hung = holding((url) => url.endsWith('/oauth/token'));
+    const relay = await pollingRelay({ http: hung.http, pollSecondsMin: 900 });
+    await relay.clock.advance(minute);
+    const [before] = await relay.store.connections();
+    await relay.clock.advance(2 * hour);
+    let isStopped = false;
+    const stopped = relay.poller.stop(20 * second).then(() => {
+      isStopped = true;
+    });
+    await relay.clock.advance(5 * second);
+    expect(isStopped).toBe(false);
+    hung.letGo();
+    await relay.clock.advance(1);
+    await stopped;
+    const [after] = await relay.store.connections();
+    expect(after?.tokens?.accessToken).not.toBe(before?.tokens?.accessToken);
+    expect(relay.fatal).toEqual([]);
+  });
+
+  test('a vendor that never answers holds up a stop for its grace and no longer', async () => {
+    const hung = holding((url) => url.includes('/events/'));
+    const relay = await pollingRelay({ http: hung.http });
+    await relay.clock.advance(minute);
+    let isStopped = false;
+    void relay.poller.stop(20 * second).then(() => {
+      isStopped = true;
+    });
+    await relay.clock.advance(19 * second);
+    expect(isStopped).toBe(false);
+    await relay.clock.advance(2 * second);
+    expect(isStopped).toBe(true);
+  });
+
+  test('a paused clinic is not polled, its tokens stay alive, and resumed it is caught up', async () => {
+    const { clock, fullscript, store, poller } = await pollingRelay();
+    await clock.advance(minute);
+    const [clinic] = await store.clinics();
+    if (!clinic) throw new Error('one was discovered');
+    await store.saveClinic({ ...clinic, isPaused: true });
+    await clock.advance(minute);
+    const { list } = fullscript.requests().byOperation;
+    const event = fullscript.addEvent({ clinic: 'Washington', type: 'order.placed' });
+    await clock.advance(5 * hour);
+    expect(fullscript.requests().byOperation.list).toBe(list);
+    expect((await store.connections())[0]?.tokens?.expiresAt).toBeGreaterThan(clock.now());
+    await store.saveClinic({ ...clinic, isPaused: false });
+    await store.pollSoon(clinic.id);
+    poller.wake();
+    await clock.advance(10 * second);
+    expect(await recordedIds(store)).toEqual([event.id]);
+  });
+
+  test('a connection that is removed while its token is renewed stops nothing', async () => {
+    const hung = holding((url) => url.endsWith('/oauth/token'));
+    const relay = await pollingRelay({ clinics: ['Washington', 'New York'], http: hung.http });
+    await relay.clock.advance(minute);
+    await relay.clock.advance(2 * hour);
+    expect(hung.waiting.length).toBeGreaterThan(0);
+    const gone = (await relay.store.connections()).find(({ name }) => name === 'Washington');
+    await relay.store.deleteConnection(gone?.id ?? '');
+    hung.letGo();
+    const event = relay.fullscript.addEvent({ clinic: 'New York', type: 'order.placed' });
+    await relay.clock.advance(20 * minute);
+    expect(relay.fatal).toEqual([]);
+    expect(await recordedIds(relay.store)).toEqual([event.id]);
+    expect((await relay.store.connections()).map(({ name }) => name)).toEqual(['New York']);
+  });
+
+  test('through a second connection a clinic is still read when the first has to reconnect', async () => {
+    const { clock, fullscript, store } = await pollingRelay();
+    await clock.advance(minute);
+    const [first] = await store.connections();
+    if (!first?.tokens) throw new Error('it was declared');
+    await store.saveConnection({ ...first, id: 'con_second', declaredDigest: null });
+    await store.saveConnection({ ...first, tokens: null, spareTokens: null, state: 'needsReconnect' });
+    const event = fullscript.addEvent({ clinic: 'Washington', type: 'order.placed' });
+    await clock.advance(2 * minute);
+    expect(await recordedIds(store)).toEqual([event.id]);
+  });
+
+  test('tokens under suspicion are not used while another connection reads the same clinic', async () => {
+    const hung = holding((url) => url.endsWith('/clinic'));
+    const { clock, fullscript, store, poller } = await pollingRelay({
+      clinics: ['Washington', 'New York'],
+      http: hung.http,
+    });
+    hung.letGo();
+    await clock.advance(minute);
+    hung.hold();
+    const [washington, newYork] = await store.connections();
+    if (!washington || !newYork) throw new Error('two were declared');
+    await store.saveConnection({ ...washington, id: 'con_spare', declaredDigest: null });
+    await store.saveConnection({ ...washington, tokens: newYork.tokens });
+    poller.forget(washington.id);
+    fullscript.faults.switchOn({ name: 'without-clinic-id' });
+    const foreign = fullscript.addEvent({ clinic: 'New York', type: 'order.placed' });
+    const own = fullscript.addEvent({ clinic: 'Washington', type: 'order.placed' });
+    await clock.advance(2 * minute);
+    const { items } = await store.events({ state: 'recorded' }, { limit: 10, cursor: null });
+    expect(items.map(({ id, clinicId }) => [id, clinicId]).sort()).toEqual(
+      [
+        [foreign.id, newYork.clinicId],
+        [own.id, washington.clinicId],
+      ].sort(),
+    );
+    hung.letGo();
+    await clock.advance(minute);
+    expect((await store.connections()).find(({ id }) => id === washington.id)).toMatchObject({
+      state: 'needsReconnect',
+    });
+  });
+});
