@@ -169,7 +169,7 @@ class Reading {
     const days = this.#with.overlapDays + 1;
     const sweepFrom = this.#now - historyDays * dayMs;
     const from = this.#isSweep || cursor === null ? sweepFrom : Math.max(cursor - days * dayMs, sweepFrom);
-    return new Date(Math.min(from, this.#now - days * dayMs)).toISOString().slice(0, 10);
+    return new Date(from).toISOString().slice(0, 10);
   }
 
   /** Longer away than the vendor remembers: what happened in between can be read nowhere. */

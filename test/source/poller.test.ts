@@ -46,9 +46,12 @@ describe('the poller', () => {
 
   test('a stop waits for a renewal that is under way, and its pair is kept', async () => {
     const hung = holding((url) => url.endsWith('/oauth/token'));
-    const relay = await pollingRelay({ http: hung.http, pollSecondsMin: 900 });
+    const relay = await pollingRelay({ http: hung.http });
     await relay.clock.advance(minute);
     const [before] = await relay.store.connections();
+    for (const clinic of await relay.store.clinics()) {
+      await relay.store.saveClinic({ ...clinic, isPaused: true });
+    }
     await relay.clock.advance(2 * hour);
     let isStopped = false;
     const stopped = relay.poller.stop(20 * second).then(() => {
