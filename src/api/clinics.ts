@@ -41,7 +41,6 @@ export function clinicRoutes(dependencies: ClinicsDependencies): readonly Route[
   const setPaused = async (id: string, isPaused: boolean): Promise<unknown> => {
     const clinic = knownClinic(await readingFor(id));
     await store.saveClinic({ ...clinic, isPaused });
-    if (!isPaused) await store.pollSoon(clinic.id);
     wakePoller();
     return viewOfReading(await readingFor(id));
   };

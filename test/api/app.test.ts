@@ -1,6 +1,7 @@
 import { gzipSync } from 'node:zlib';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { StoreUnavailable } from '../../src/domain/errors.ts';
+import { tokenLifeMaxMs } from '../../src/api/auth.ts';
+import { StoreBroken, StoreUnavailable } from '../../src/domain/errors.ts';
 import { type ApiUnderTest, admin, apiUnderTest, ehr, stranger, tokenFor } from './relay.ts';
 
 let api: ApiUnderTest;
@@ -73,6 +74,15 @@ describe('who is not let in (202)', () => {
     expect((await api.ask('POST', '/v1/tokens/revoke', { token: admin, body: { jti } })).status).toBe(204);
     expect((await api.ask('GET', '/v1/subscribers')).status).toBe(401);
     expect((await api.ask('GET', '/v1/subscribers', { token: stranger })).status).toBe(200);
+  });
+
+  test('a revoked token is refused for as long as any token may live', async () => {
+    let until = 0;
+    api.store.revokeToken = async (_jti, expiresAt) => {
+      until = expiresAt;
+    };
+    await api.ask('POST', '/v1/tokens/revoke', { token: admin, body: { jti: 'made-elsewhere' } });
+    expect(until).toBeGreaterThanOrEqual(api.clock.now() + tokenLifeMaxMs);
   });
 
   test('an expired one', async () => {
@@ -325,6 +335,16 @@ test('what nobody expected is a 500 with a request id and nothing else; the log 
   expect(fault?.facts).toMatchObject({ requestId: body.requestId, name: 'TypeError' });
   expect(String(fault?.facts.where)).toContain('app.test.ts');
   expect(JSON.stringify(api.logged)).not.toContain('a secret stands');
+});
+
+test('a broken store is a 500 that says nothing of its folder; the log does', async () => {
+  api.store.subscribers = async () => {
+    throw new StoreBroken('store_broken', 'The file /var/lib/relay/x is gone.', { hint: 'Restore it.' });
+  };
+  const { text, body } = await api.ask('GET', '/v1/subscribers');
+  expect(body).toMatchObject({ status: 500, code: 'store_broken' });
+  expect(text).not.toContain('/var/lib');
+  expect(api.logged.find(({ level }) => level === 'error')?.facts.detail).toContain('/var/lib');
 });
 
 test('a store that takes no writes is a 503 by its code, and nothing was decided', async () => {
