@@ -5,7 +5,7 @@ import type { SigningKeys } from './api/auth.ts';
 import { startServer } from './api/server.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { type Config, type Keys, readStartFrom } from './config.ts';
-import { createAddressGuard } from './delivery/address-guard.ts';
+import { type AddressGuard, createAddressGuard } from './delivery/address-guard.ts';
 import { declareSubscribers } from './delivery/declared-subscribers.ts';
 import { createDeliver } from './delivery/deliver.ts';
 import { Dispatcher } from './delivery/dispatcher.ts';
@@ -14,7 +14,7 @@ import { OwedHandshakes } from './delivery/owed-handshakes.ts';
 import { Replayer } from './delivery/replayer.ts';
 import { createSendTest } from './delivery/send-test.ts';
 import { createWebhookSender } from './delivery/webhook-sender.ts';
-import { RelayError, StoreBroken } from './domain/errors.ts';
+import { InvalidInput, RelayError, StoreBroken } from './domain/errors.ts';
 import type { Logger } from './logger.ts';
 import { Fullscript } from './sandbox/fullscript.ts';
 import { RequestBudget } from './source/budget.ts';
@@ -74,6 +74,7 @@ export async function startRelay({
       onFatal: failure.report,
       onRecorded: () => delivering.dispatcher.wake(),
     });
+    vetDeclared(config, delivering.guard);
     await declareSubscribers(config.subscribers, { store, clock, logger });
     await declareClinics(store, config.clinics, { clock, logger });
     const app = createApp({
@@ -150,6 +151,22 @@ async function openStore(config: Config, shared: Omit<Shared, 'store'>): Promise
   if (cut)
     logger.warn('A torn tail was cut off the journal and kept aside: nothing acknowledged was in it.', cut);
   return store;
+}
+
+/** A declared address that would never be dialled is a mistake in the file. @throws InvalidInput */
+function vetDeclared({ subscribers }: Config, guard: AddressGuard): void {
+  const problems = subscribers.flatMap(({ url }, index) => {
+    const verdict = guard.vetUrl(url);
+    if (verdict.kind === 'ok') return [];
+    const remedy = verdict.allowWith === null ? '' : `; ${verdict.allowWith} would allow it`;
+    return [{ path: `subscribers[${index}].url`, message: `is refused: ${verdict.reason}${remedy}` }];
+  });
+  if (problems.length === 0) return;
+  const lines = problems.map(({ path, message }) => `  ${path}: ${message}`);
+  throw new InvalidInput('config_invalid', `The configuration has mistakes:\n${lines.join('\n')}`, {
+    hint: 'Correct what is named, then try again; `relay check` looks without starting.',
+    problems,
+  });
 }
 
 function wayOut(config: Config, { store, clock, random, logger, onFatal }: Shared) {

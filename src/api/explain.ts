@@ -32,7 +32,15 @@ export interface Explanation {
 
 type Recipient = Pick<
   Subscriber,
-  'id' | 'name' | 'eventTypes' | 'clinicIds' | 'createdAt' | 'pauseReasons' | 'health' | 'deletedAt'
+  | 'id'
+  | 'name'
+  | 'eventTypes'
+  | 'clinicIds'
+  | 'createdAt'
+  | 'pauseReasons'
+  | 'pausedAt'
+  | 'health'
+  | 'deletedAt'
 >;
 
 export interface DeliveryFacts {
@@ -104,9 +112,9 @@ const pauses: Readonly<Record<PauseReason, string>> = {
   restored: 'the store was restored from a backup (`resume` lifts it)',
 };
 
-function holdOf({ name, pauseReasons, health }: Recipient): string {
+function holdOf({ name, pauseReasons, pausedAt, health }: Recipient): string {
   if (pauseReasons.length > 0) {
-    return `Held, because ${name} is paused: ${pauseReasons.map((reason) => pauses[reason]).join('; ')}.`;
+    return `Held, because ${name} is paused since ${instant(pausedAt)}: ${pauseReasons.map((reason) => pauses[reason]).join('; ')}.`;
   }
   const since = health.firstFailureAt === null ? '' : ` since ${instant(health.firstFailureAt)}`;
   return `Held, because ${name} has been failing${since}; the first success lifts it, or \`resume\`.`;

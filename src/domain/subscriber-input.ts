@@ -139,6 +139,7 @@ export function newSubscriber(
     handshake: input.handshake ?? (profile === 'fullscript' ? 'onRegistration' : 'off'),
     retrySeconds: input.retrySeconds ?? null,
     concurrency: input.concurrency ?? null,
+    pausedAt: null,
     health: untriedHealth,
     revision: 1,
     sequence: 0,

@@ -84,6 +84,8 @@ export interface Subscriber {
   /** It stands in the configuration file and is read-only in the API. */
   readonly isDeclared: boolean;
   readonly pauseReasons: readonly PauseReason[];
+  /** Since when it has been paused without a break, by the store's clock; `null` while it is not. */
+  readonly pausedAt: number | null;
   readonly health: Health;
   /** Grows with every change of URL, profile, secret or challenge token. */
   readonly revision: number;

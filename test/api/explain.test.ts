@@ -48,9 +48,12 @@ describe('a delivery explains itself in one line', () => {
     },
     {
       delivery: aDelivery(),
-      subscriber: { pauseReasons: ['person', 'gone'] as PauseReason[] },
+      subscriber: {
+        pauseReasons: ['person', 'gone'] as PauseReason[],
+        pausedAt: Date.parse('2026-11-22T10:00:00Z'),
+      },
       word: 'held',
-      says: 'Held, because ehr is paused: somebody paused it (`resume` lifts it); it answered 410 Gone (`resume` lifts it).',
+      says: 'Held, because ehr is paused since 2026-11-22T10:00:00.000Z: somebody paused it (`resume` lifts it); it answered 410 Gone (`resume` lifts it).',
       reason: 'every reason of the pause is named, with what lifts it',
     },
     {

@@ -315,7 +315,9 @@ export function keepsTheContract(name: string, open: () => Promise<StoreUnderTes
         });
         expect(after).toMatchObject({ paused: 'gone', delivery: { state: 'pending', failures: 0 } });
         await reopened();
-        expect((await store.subscribers()).subscribers[0]?.pauseReasons).toEqual(['gone']);
+        expect((await store.subscribers()).subscribers).toMatchObject([
+          { pauseReasons: ['gone'], pausedAt: expect.any(Number) },
+        ]);
         expect(await claim(store)).toEqual([]);
         expect(await store.deliveryCounts(['sub_1'])).toMatchObject({ held: 2, pending: 0 });
       });
@@ -410,9 +412,14 @@ export function keepsTheContract(name: string, open: () => Promise<StoreUnderTes
 
       test('while paused nothing is claimed; resuming delivers what was held', async () => {
         await furnished(store);
+        const since = under.clock.now();
         await store.pauseSubscriber('sub_1', 'person');
+        await under.clock.advance(1_000);
+        await store.pauseSubscriber('sub_1', 'gone');
+        await store.resumeSubscriber('sub_1', { lift: ['gone'], backlog: 'deliver' });
         await record(store, [anEvent('e1')]);
         await reopened();
+        expect((await store.subscribers()).subscribers).toMatchObject([{ pausedAt: since }]);
         expect(await claim(store)).toEqual([]);
         expect(await store.nextDueAt()).toBeNull();
         await store.resumeSubscriber('sub_1', { lift: ['person'], backlog: 'deliver' });

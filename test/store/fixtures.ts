@@ -23,6 +23,7 @@ export function aSubscriber(id = 'sub_1', changes: Partial<Subscriber> = {}): Su
     owner: 'owner',
     isDeclared: false,
     pauseReasons: [],
+    pausedAt: null,
     health: untriedHealth,
     revision: 1,
     sequence: 0,

@@ -18,6 +18,7 @@ export function recipient(changes: Partial<Subscriber> = {}): Subscriber {
     owner: 'owner',
     isDeclared: false,
     pauseReasons: [],
+    pausedAt: null,
     health: { ...untriedHealth, isSlow: false },
     revision: 1,
     sequence: 1,

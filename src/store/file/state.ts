@@ -208,7 +208,8 @@ export class State {
     const row = fact.pause && this.subscribers.get(subscriberId);
     if (row && fact.pause) {
       const pauseReasons = [...new Set([...row.pauseReasons, fact.pause])];
-      this.#fold(this.subscribers, subscriberId, { ...row, pauseReasons });
+      const pausedAt = row.pausedAt ?? endedAt;
+      this.#fold(this.subscribers, subscriberId, { ...row, pauseReasons, pausedAt });
     }
   }
 

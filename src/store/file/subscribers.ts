@@ -17,10 +17,13 @@ export function subscriberPart({ commits, codec, clock }: Core): SubscriberStore
     return codec.subscriber(state, row);
   };
 
-  const save = ({ state, record }: Decision, subscriber: Subscriber, bumped: boolean): void => {
-    const { id, health } = subscriber;
+  const save = ({ state, record }: Decision, changed: Subscriber, bumped: boolean): Subscriber => {
+    const { id, health, pauseReasons } = changed;
+    const pausedAt = pauseReasons.length === 0 ? null : (changed.pausedAt ?? clock.now());
+    const subscriber = { ...changed, pausedAt };
     const isNewHealth = health.isFailing !== state.healthOf(id).isFailing;
     record({ t: 'subscriber', row: codec.subscriberRow(subscriber), bumped, ...(isNewHealth && { health }) });
+    return subscriber;
   };
 
   const assertNameFree = (state: State, subscriber: Pick<Subscriber, 'id' | 'name' | 'owner'>): void => {
@@ -42,8 +45,7 @@ export function subscriberPart({ commits, codec, clock }: Core): SubscriberStore
     commits.commit((decision) => {
       const before = living(decision.state, subscriberId);
       const after = changed(before);
-      if (after !== before) save(decision, after, false);
-      return after;
+      return after === before ? before : save(decision, after, false);
     });
 
   return {
@@ -62,8 +64,7 @@ export function subscriberPart({ commits, codec, clock }: Core): SubscriberStore
           });
         }
         assertNameFree(state, subscriber);
-        save(decision, subscriber, true);
-        return codec.subscriber(state, codec.subscriberRow(subscriber));
+        return save(decision, subscriber, true);
       }),
 
     changeSubscriber: (subscriberId, change) =>
@@ -71,8 +72,7 @@ export function subscriberPart({ commits, codec, clock }: Core): SubscriberStore
         const before = living(decision.state, subscriberId);
         const after = applied(before, change);
         assertNameFree(decision.state, after);
-        save(decision, after, true);
-        return after;
+        return save(decision, after, true);
       }),
 
     deleteSubscriber: (subscriberId) =>
@@ -98,9 +98,9 @@ export function subscriberPart({ commits, codec, clock }: Core): SubscriberStore
         const pauseReasons = before.pauseReasons.filter((reason: PauseReason) => !lift.includes(reason));
         const after = { ...before, pauseReasons, health: closed(before.health) };
         const isChanged = pauseReasons.length !== before.pauseReasons.length || before.health.isFailing;
-        if (isChanged) save(decision, after, false);
+        const saved = isChanged ? save(decision, after, false) : before;
         if (backlog === 'skip') endOpen(decision, subscriberId, 'skipped', clock.now());
-        return after;
+        return saved;
       }),
   };
 
