@@ -1,13 +1,13 @@
 import { z } from 'zod';
+import { type Keys, keyProblems, keysOf } from './config/keys.ts';
+import { substituted } from './config/substitution.ts';
 import { type AllowEntry, parseAllowEntry } from './domain/allow-entry.ts';
 import { clinicInput, httpUrl } from './domain/clinic-input.ts';
 import { InvalidInput, type Problem } from './domain/errors.ts';
-import { type Keys, keyProblems, keysOf } from './domain/keys.ts';
 import { problemsOf } from './domain/problems-of.ts';
 import { subscriberInput } from './domain/subscriber-input.ts';
-import { substituted } from './domain/substitution.ts';
 
-export type { Keys } from './domain/keys.ts';
+export type { Keys } from './config/keys.ts';
 
 /** Everything that is set, checked as a whole: whoever has a Config need not check again. */
 export type Config = Omit<z.infer<typeof definition>, 'source' | 'delivery' | 'server'> & {

@@ -14,13 +14,17 @@ const floors: Readonly<Record<string, number>> = {
   'client/': 1,
   'receiver/': 1,
   'config.ts': 1,
+  'config/': 1,
   'domain/': 0,
   'wire/': 0,
   'logger.ts': 0,
   'clock.ts': 0,
 };
 
-const beside: readonly (readonly [room: string, mayImport: string])[] = [['wire/', 'domain/']];
+const beside: readonly (readonly [room: string, mayImport: string])[] = [
+  ['wire/', 'domain/'],
+  ['config.ts', 'config/'],
+];
 
 /** Where each package lives; what is not named here may be used above the ground floor only by who is named. */
 const homes: Readonly<Record<string, readonly string[]>> = {

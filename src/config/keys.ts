@@ -1,4 +1,4 @@
-import type { Problem } from './errors.ts';
+import type { Problem } from '../domain/errors.ts';
 
 /** The relay's own keys, which come from the environment and never from the configuration file. */
 export interface Keys {

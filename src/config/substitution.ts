@@ -1,4 +1,4 @@
-import type { Problem } from './errors.ts';
+import type { Problem } from '../domain/errors.ts';
 
 /** Where the values come from that a file names instead of holding them. */
 export interface Surroundings {
