@@ -1,20 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import type { Connection, TokenOrigin, Tokens } from '../domain/clinic.ts';
+import { assumedTokenLifeMs, type ClinicInput } from '../domain/clinic-input.ts';
 import type { Logger } from '../logger.ts';
 import type { ClinicStore } from '../store/store.ts';
-
-/** A clinic as the configuration file names it: a pair of tokens, or where to ask for one. */
-export interface DeclaredClinic {
-  readonly name: string;
-  readonly accessToken?: string | undefined;
-  readonly refreshToken?: string | undefined;
-  readonly tokenUrl?: string | undefined;
-  readonly tokenUrlSecret?: string | undefined;
-}
-
-/** What a pair is worth whose age nobody told us: it is used until the vendor refuses it. */
-const assumedTokenLifeMs = 2 * 3_600_000;
 
 /**
  * Brings the connections of the store in line with the configuration file. The pair in
@@ -27,7 +16,7 @@ const assumedTokenLifeMs = 2 * 3_600_000;
  */
 export async function declareClinics(
   store: Pick<ClinicStore, 'clinics' | 'saveClinic' | 'connections' | 'saveConnection'>,
-  declared: readonly DeclaredClinic[],
+  declared: readonly ClinicInput[],
   { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
 ): Promise<void> {
   const known = new Map((await store.connections()).map((connection) => [connection.id, connection]));
@@ -73,12 +62,12 @@ async function bringBack(
   if (removed) await store.saveClinic({ ...removed, isRemoved: false });
 }
 
-function originOf(clinic: DeclaredClinic): TokenOrigin {
+function originOf(clinic: ClinicInput): TokenOrigin {
   if (clinic.tokenUrl === undefined) return { kind: 'refreshToken' };
   return { kind: 'tokenUrl', url: clinic.tokenUrl, secret: clinic.tokenUrlSecret ?? null };
 }
 
-function tokensOf(clinic: DeclaredClinic, now: number): Tokens | null {
+function tokensOf(clinic: ClinicInput, now: number): Tokens | null {
   const { accessToken, refreshToken } = clinic;
   if (accessToken === undefined || refreshToken === undefined) return null;
   return { accessToken, refreshToken, expiresAt: now + assumedTokenLifeMs };
