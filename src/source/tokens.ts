@@ -44,8 +44,8 @@ export class ConnectionTokens {
   readonly #renewals = new Map<string, Promise<AccessToken>>();
   /** Connection id → not renewed again before then, on the clock that never steps. */
   readonly #pauses = new Map<string, { untilMs: number; pauseMs: number }>();
-  /** Connection id → when its last renewal succeeded, on the same clock. */
-  readonly #renewedAt = new Map<string, number>();
+  /** Connection id → the token of its last renewal, and when that was, on the same clock. */
+  readonly #renewed = new Map<string, { accessToken: string; atMs: number }>();
 
   constructor(dependencies: TokensDependencies) {
     this.#dependencies = dependencies;
@@ -90,7 +90,7 @@ export class ConnectionTokens {
   /** The connection was given other tokens: what was learnt about the old ones is forgotten. */
   forget(connectionId: string): void {
     this.#pauses.delete(connectionId);
-    this.#renewedAt.delete(connectionId);
+    this.#renewed.delete(connectionId);
   }
 
   /** Renews what is about to expire, idle connections too: nobody says how long a refresh token lives. */
@@ -106,8 +106,9 @@ export class ConnectionTokens {
     const { clock } = this.#dependencies;
     const leftMs = tokens === null ? 0 : tokens.expiresAt - clock.now();
     if (leftMs > renewBeforeMs) return false;
-    const renewedAt = this.#renewedAt.get(id);
-    const isFresh = renewedAt !== undefined && clock.monotonic() - renewedAt < renewEveryMs;
+    const renewed = this.#renewed.get(id);
+    const isFresh =
+      renewed?.accessToken === tokens?.accessToken && clock.monotonic() - (renewed?.atMs ?? 0) < renewEveryMs;
     return leftMs <= 0 || !isFresh;
   }
 
@@ -144,7 +145,10 @@ export class ConnectionTokens {
         }
         await this.#save(claim, answer.tokens);
         this.#pauses.delete(connectionId);
-        this.#renewedAt.set(connectionId, clock.monotonic());
+        this.#renewed.set(connectionId, {
+          accessToken: answer.tokens.accessToken,
+          atMs: clock.monotonic(),
+        });
         return token(answer.tokens);
       case 'limited':
         await store.endRefresh(claim, null);

@@ -1,5 +1,8 @@
 import { expect, test } from 'vitest';
-import { pollingRelay, recordedIds } from './clinic.ts';
+import { RequestBudget } from '../../src/source/budget.ts';
+import { simulatedClock } from '../world/clock.ts';
+import { keptLog } from '../world/log.ts';
+import { noon, pollingRelay, recordedIds } from './clinic.ts';
 
 const minute = 60_000;
 const orders = { clinic: 'Washington', type: 'order.placed' } as const;
@@ -55,4 +58,90 @@ test('case 157: 429 without Retry-After backs off further each time, and recover
   const event = relay.fullscript.addEvent(orders);
   await relay.clock.advance(20 * minute);
   expect(await recordedIds(relay.store)).toEqual([event.id]);
+});
+
+/** A budget that never runs out, so that only pauses and turns count. */
+function aBudget() {
+  const clock = simulatedClock(noon);
+  const { logger, lines } = keptLog();
+  const store = { reserveRequests: async () => ({ granted: 1, useWithinMs: 5_000, retryInMs: 0 }) };
+  const budget = new RequestBudget({ store, clock, random: () => 0, logger, requestsPerFiveMinutes: 100 });
+  const pauses = () => lines.map(({ facts }) => facts.pauseMs);
+  return { budget, clock, pauses };
+}
+
+test('requests that were refused together count as one refusal', async () => {
+  const { budget, clock, pauses } = aBudget();
+  for (let refused = 0; refused < 8; refused++) budget.pause(null);
+  await clock.advance(30_000);
+  budget.pause(null);
+  expect(pauses()).toEqual([30_000, 60_000]);
+});
+
+test('the backoff grows to ten minutes, and an answer makes it short again', async () => {
+  const { budget, clock, pauses } = aBudget();
+  for (let refusal = 0; refusal < 7; refusal++) {
+    budget.pause(null);
+    await clock.advance(10 * minute);
+  }
+  expect(pauses()).toEqual([30_000, 60_000, 120_000, 240_000, 480_000, 600_000, 600_000]);
+  budget.answered();
+  budget.pause(null);
+  expect(pauses().at(-1)).toBe(30_000);
+});
+
+test('an answer from before the pause does not shorten the next one', async () => {
+  const { budget, clock, pauses } = aBudget();
+  budget.pause(null);
+  budget.answered();
+  await clock.advance(30_000);
+  budget.pause(null);
+  expect(pauses()).toEqual([30_000, 60_000]);
+});
+
+test('Retry-After: 0 is no air at all, so the relay chooses itself', () => {
+  const { budget, pauses } = aBudget();
+  budget.pause(0);
+  expect(pauses()).toEqual([30_000]);
+});
+
+test('a longer pause counts, a shorter one does not', async () => {
+  const { budget, clock, pauses } = aBudget();
+  budget.pause(60_000);
+  budget.pause(10_000);
+  budget.pause(90_000);
+  expect(pauses()).toEqual([60_000, 90_000]);
+  let ranAt = 0;
+  void budget.run('list', async () => {
+    ranAt = clock.now();
+  });
+  await clock.advance(2 * minute);
+  expect(ranAt).toBe(noon + 90_000);
+});
+
+test('when requests wait, tokens go before details, and details before lists', async () => {
+  const { budget, clock } = aBudget();
+  const order: string[] = [];
+  const held: (() => void)[] = [];
+  const hold = () => new Promise<void>((resolve) => held.push(resolve));
+  for (let busy = 0; busy < 16; busy++) void budget.run('list', hold);
+  for (const kind of ['list', 'retrieve', 'token', 'list', 'retrieve', 'token'] as const) {
+    void budget.run(kind, async () => {
+      order.push(kind);
+    });
+  }
+  await clock.advance(1_000);
+  expect(order).toEqual([]);
+  held[0]?.();
+  await clock.advance(1_000);
+  expect(order).toEqual(['token', 'token', 'retrieve', 'retrieve', 'list', 'list']);
+});
+
+test('stopped, it sends nothing more, and whoever waits is told', async () => {
+  const { budget, clock } = aBudget();
+  budget.pause(60 * minute);
+  const waiting = expect(budget.run('list', async () => 'sent')).rejects.toMatchObject({ code: 'stopped' });
+  budget.stop();
+  await clock.advance(1);
+  await waiting;
 });
