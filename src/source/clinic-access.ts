@@ -131,3 +131,23 @@ export class ClinicAccess {
 function isLimited(answer: Answered): answer is Extract<Refusal, { kind: 'limited' }> {
   return answer.kind === 'limited';
 }
+
+/** One line on what was answered instead. */
+export function wordsOf(answer: Refusal | Unreadable | NoAccess): string {
+  switch (answer.kind) {
+    case 'unauthorized':
+      return 'status 401';
+    case 'forbidden':
+      return 'status 403';
+    case 'notFound':
+      return 'status 404';
+    case 'limited':
+    case 'rejected':
+      return `status ${answer.status}`;
+    case 'tooLarge':
+    case 'unreadable':
+    case 'unavailable':
+    case 'noAccess':
+      return answer.detail;
+  }
+}
