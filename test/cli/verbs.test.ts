@@ -270,6 +270,35 @@ describe('a replay of all that failed', () => {
   });
 });
 
+test('a token that the command makes for itself is renewed before it ends', async () => {
+  const clock = simulatedClock(Date.parse('2026-11-22T08:00:00Z'));
+  const replay = { id: 'rpl_1', state: 'running', matched: 1, done: 0 };
+  let looked = 0;
+  const answers = {
+    'POST /v1/replays': (): Answer => ({ status: 202, json: replay }),
+    'GET /v1/replays/rpl_1': (): Answer => {
+      looked += 1;
+      void clock.advance(120_000);
+      return { status: 200, json: looked < 6 ? replay : { ...replay, state: 'done', done: 1 } };
+    },
+  };
+  const env = { RELAY_TOKEN: '', RELAY_JWT_SECRET: 'kD93nfWm2-0sPz7vQx1LbTgYh4RcUeJa' };
+  let isOver = false;
+  const running = relayRun(['replay', '--failed'], answers, { clock, env }).finally(() => {
+    isOver = true;
+  });
+  while (!isOver) await clock.advance(500);
+  const { exit, asked } = await running;
+  expect(exit).toBe(0);
+  const tokens = [...new Set(asked.map(({ authorization }) => authorization ?? ''))];
+  expect(tokens.length).toBeGreaterThanOrEqual(3);
+  for (const token of tokens) {
+    const claims = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString());
+    expect(claims).toMatchObject({ sub: 'owner', scope: 'admin' });
+    expect(claims.exp - claims.iat).toBe(300);
+  }
+});
+
 describe('what the relay did not do is said in its words, with 1', () => {
   for (const { argv, status, code } of [
     { argv: ['replay', 'dlv_gone'], status: 404, code: 'not_found' },
@@ -351,6 +380,19 @@ describe('the status', () => {
     expect(out).toMatch(/Washington {2}products {2}off {4}- {11}29\.5 {7}answered 403/);
   });
 
+  for (const { since, says } of [
+    { since: '2026-11-22T07:59:58.000Z', says: false },
+    { since: '2026-11-22T07:50:00.000Z', says: true },
+  ]) {
+    test(`${says ? 'tells' : 'does not tell'} of deliveries that wait since ${since}`, async () => {
+      const deliveries = { ...status.deliveries, overdueSince: since };
+      const { out } = await relayRun(['status'], {
+        'GET /v1/status': () => ({ status: 200, json: { ...status, deliveries } }),
+      });
+      expect(out.includes('Deliveries wait for their turn since')).toBe(says);
+    });
+  }
+
   test('of a relay that just started has nothing to complain of', async () => {
     const fresh = {
       ...status,
@@ -407,6 +449,11 @@ describe('where the relay is and how to be let in', () => {
       env: { RELAY_URL: 'http://u:p@a', RELAY_TOKEN: 't' },
       code: 'relay_url_invalid',
       because: 'it holds a password',
+    },
+    {
+      env: { RELAY_URL: 'http://u@a', RELAY_TOKEN: 't' },
+      code: 'relay_url_invalid',
+      because: 'it names a user',
     },
     { env: { RELAY_URL: 'relay', RELAY_TOKEN: 't' }, code: 'relay_url_invalid', because: 'it is relative' },
     {
