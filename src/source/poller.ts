@@ -1,25 +1,15 @@
-import type { Clock } from '../clock.ts';
-import type { Connection, Stream, StreamKey } from '../domain/clinic.ts';
-import { ClaimLost, Conflict, StoreBroken, StoreUnavailable } from '../domain/errors.ts';
-import type { Logger } from '../logger.ts';
+import type { Stream, StreamKey } from '../domain/clinic.ts';
+import { ClaimLost, StoreBroken, StoreUnavailable } from '../domain/errors.ts';
 import type { ClinicStore, PollClaim, PollStore, SubscriberStore } from '../store/store.ts';
-import type { ClinicAccess } from './clinic-access.ts';
+import { Discovery, type DiscoveryDependencies } from './discovery.ts';
 import { poll } from './poll.ts';
 import type { Schedule } from './schedule.ts';
-import type { ConnectionTokens } from './tokens.ts';
 
-export interface PollerDependencies {
+export interface PollerDependencies extends DiscoveryDependencies {
   readonly store: ClinicStore & PollStore & Pick<SubscriberStore, 'subscribers'>;
-  readonly access: ClinicAccess;
-  readonly tokens: ConnectionTokens;
   readonly schedule: Schedule;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly categories: readonly string[];
   readonly overlapDays: number;
   readonly sweepHours: number;
-  /** Where a new clinic's streams start, given the vendor's present moment. */
-  readonly startAt: (vendorNow: number) => number;
   /** Ends the requests that wait for their turn, so that a stop need not. */
   readonly stopRequests: () => void;
   /** Deliveries were recorded. */
@@ -31,27 +21,20 @@ export interface PollerDependencies {
 const pollsAtOnce = 8;
 /** A clinic that answers slowly leaves room for the others. */
 const pollsAtOnceOfClinic = 2;
-const discoveriesAtOnce = 4;
 const leaseMs = 120_000;
 const lookAgainMs = 1_000;
 const longestSleepMs = 30_000;
 const keepAliveMs = 60_000;
-const firstDiscoveryRetryMs = 5_000;
-const lastDiscoveryRetryMs = 300_000;
 
 /**
- * Polls again and again: finds the clinic of each connection, follows its categories,
- * claims the streams that are due and polls them. A clinic that fails stops no other.
+ * Polls again and again: has the clinic of each connection found, claims the streams that
+ * are due and polls them. A clinic that fails stops no other.
  */
 export class Poller {
   readonly #dependencies: PollerDependencies;
+  readonly #discovery: Discovery;
   /** By stream. */
   readonly #polling = new Map<string, { readonly clinicId: string; readonly ended: Promise<void> }>();
-  /** By connection. */
-  readonly #discovering = new Map<string, Promise<void>>();
-  /** Connection id → when its clinic is asked for again, and after what wait. */
-  readonly #retries = new Map<string, { at: number; waitMs: number }>();
-  #isFollowing = false;
   #isRunning = false;
   #turning: Promise<void> | null = null;
   #mustTurnAgain = false;
@@ -62,6 +45,7 @@ export class Poller {
 
   constructor(dependencies: PollerDependencies) {
     this.#dependencies = dependencies;
+    this.#discovery = new Discovery(dependencies);
   }
 
   start(): void {
@@ -84,8 +68,7 @@ export class Poller {
 
   /** A connection got other tokens: its clinic is asked for before it is used. */
   forget(connectionId: string): void {
-    this.#dependencies.access.suspect(connectionId);
-    this.#retries.delete(connectionId);
+    this.#discovery.suspect(connectionId);
     this.wake();
   }
 
@@ -96,7 +79,7 @@ export class Poller {
     this.#cancelKeepAlive();
     this.#dependencies.stopRequests();
     const polls = [...this.#polling.values()].map(({ ended }) => ended);
-    const underWay = [this.#turning, this.#keepingAlive, ...polls, ...this.#discovering.values()];
+    const underWay = [this.#turning, this.#keepingAlive, ...polls, ...this.#discovery.underWay];
     await Promise.race([
       Promise.all(underWay),
       new Promise<void>((resolve) => this.#dependencies.clock.after(graceMs, resolve)),
@@ -115,14 +98,18 @@ export class Poller {
       while (this.#mustTurnAgain && this.#isRunning) {
         this.#mustTurnAgain = false;
         this.#turnedAt = clock.monotonic();
-        await this.#followKnown();
-        await this.#discover();
+        await this.#discovery.begin((error) => this.#discovered(error));
         sleepMs = await this.#claimAndPoll();
       }
     } catch (error) {
       if (!(error instanceof StoreUnavailable)) return this.#fail(error);
     }
     if (this.#isRunning) this.#cancelTimer = clock.after(sleepMs, () => this.wake());
+  }
+
+  #discovered(error: unknown): void {
+    if (error !== null && !passes(error)) this.#fail(error);
+    else this.wake();
   }
 
   #fail(error: unknown): void {
@@ -145,7 +132,7 @@ export class Poller {
       if (claim) this.#begin(claim, streams.length);
     }
     const waits = idle.map((stream) => stream.nextPollAt - now).filter((waitMs) => waitMs > 0);
-    const retries = [...this.#retries.values()].map(({ at }) => Math.max(at - now, lookAgainMs));
+    const retries = this.#discovery.retriesAt.map((at) => Math.max(at - now, lookAgainMs));
     return Math.min(longestSleepMs, ...waits, ...retries);
   }
 
@@ -216,103 +203,13 @@ export class Poller {
     });
   }
 
-  /** A category that was added to the configuration begins for the clinics that there are. */
-  async #followKnown(): Promise<void> {
-    if (this.#isFollowing) return;
-    const { store, clock } = this.#dependencies;
-    for (const { id } of await store.clinics()) await this.#followAll(id, clock.now());
-    this.#isFollowing = true;
-  }
-
-  async #followAll(clinicId: string, vendorNow: number): Promise<void> {
-    const { store, categories, startAt } = this.#dependencies;
-    const start = startAt(vendorNow);
-    await store.follow(
-      clinicId,
-      categories.map((category) => ({ category, startAt: start })),
-    );
-  }
-
-  /** Asks for the clinics of new connections, beside the polls: a vendor that hangs holds up nobody's events. */
-  async #discover(): Promise<void> {
-    const { store, access, clock } = this.#dependencies;
-    for (const connection of await store.connections()) {
-      const { id, clinicId, state } = connection;
-      if (this.#discovering.size >= discoveriesAtOnce) return;
-      if (state !== 'working' || (clinicId !== null && !access.isSuspect(id))) continue;
-      if (this.#discovering.has(id) || (this.#retries.get(id)?.at ?? 0) > clock.now()) continue;
-      const running = this.#discoverClinic(connection)
-        .catch((error: unknown) => {
-          if (!(error instanceof StoreUnavailable) && !(error instanceof ClaimLost)) this.#fail(error);
-        })
-        .finally(() => {
-          this.#discovering.delete(id);
-          this.wake();
-        });
-      this.#discovering.set(id, running);
-    }
-  }
-
-  async #discoverClinic(connection: Connection): Promise<void> {
-    const { access, tokens, clock, logger } = this.#dependencies;
-    const { id, name, clinicId } = connection;
-    const answer = await access.clinicOf(connection);
-    if (answer.kind !== 'clinic') {
-      const waitMs = this.#retries.get(id)?.waitMs ?? firstDiscoveryRetryMs;
-      const nextMs = Math.min(waitMs * 2, lastDiscoveryRetryMs);
-      this.#retries.set(id, { at: clock.now() + waitMs, waitMs: nextMs });
-      logger.warn('The clinic of a connection cannot be asked for; it is tried again.', {
-        connectionId: id,
-        name,
-        answer: answer.kind,
-      });
-      return;
-    }
-    this.#retries.delete(id);
-    if (clinicId !== null && clinicId !== answer.id) {
-      await tokens.giveUp(id, `its token belongs to another clinic now (${answer.id})`);
-    } else {
-      await this.#connect(connection, answer);
-    }
-  }
-
-  /** A name never silently changes clinic. */
-  async #connect(
-    connection: Connection,
-    { id, vendorNow }: { readonly id: string; readonly vendorNow: number | null },
-  ): Promise<void> {
-    const { store, access, clock, logger, tokens } = this.#dependencies;
-    const { name } = connection;
-    const known = (await store.clinics()).find((clinic) => clinic.id === id);
-    if (known && known.name !== name) {
-      await tokens.giveUp(connection.id, `its token belongs to the clinic ${known.name}, not to ${name}`);
-      return;
-    }
-    if (!known) {
-      const clinic = { id, name, isPaused: false, isRemoved: false, createdAt: clock.now() };
-      try {
-        await store.saveClinic(clinic);
-      } catch (error) {
-        if (!(error instanceof Conflict)) throw error;
-        await tokens.giveUp(connection.id, `the name ${name} belongs to another clinic`);
-        return;
-      }
-    }
-    if (connection.clinicId === null) {
-      await store.saveConnection({ ...connection, tokens: null, spareTokens: null, clinicId: id });
-      logger.info('A clinic is connected.', { clinicId: id, name });
-    }
-    await this.#followAll(id, vendorNow ?? clock.now());
-    access.trust(connection.id);
-  }
-
   #keepAliveLater(): void {
     const { clock, tokens } = this.#dependencies;
     this.#cancelKeepAlive = clock.after(keepAliveMs, () => {
       this.#keepingAlive = tokens
         .keepAlive()
         .catch((error: unknown) => {
-          if (!(error instanceof StoreUnavailable) && !(error instanceof ClaimLost)) this.#fail(error);
+          if (!passes(error)) this.#fail(error);
         })
         .finally(() => {
           this.#keepingAlive = null;
@@ -320,6 +217,11 @@ export class Poller {
         });
     });
   }
+}
+
+/** What ends a piece of work that is simply done again. */
+function passes(error: unknown): boolean {
+  return error instanceof StoreUnavailable || error instanceof ClaimLost;
 }
 
 function keyOf({ clinicId, category }: StreamKey): string {

@@ -159,4 +159,28 @@ describe('the poller', () => {
       state: 'needsReconnect',
     });
   });
+
+  test('an answer about tokens that were replaced meanwhile makes nobody trust the new ones', async () => {
+    const hung = holding((url) => url.endsWith('/clinic'));
+    const { clock, store, poller } = await pollingRelay({
+      clinics: ['Washington', 'New York'],
+      http: hung.http,
+    });
+    hung.letGo();
+    await clock.advance(minute);
+    const [washington, newYork] = await store.connections();
+    if (!washington || !newYork) throw new Error('two were declared');
+    hung.hold();
+    poller.forget(washington.id);
+    await clock.advance(second);
+    expect(hung.waiting).toHaveLength(1);
+    await store.saveConnection({ ...washington, tokens: newYork.tokens });
+    poller.forget(washington.id);
+    hung.letGo();
+    await clock.advance(minute);
+    expect((await store.connections()).find(({ id }) => id === washington.id)).toMatchObject({
+      clinicId: washington.clinicId,
+      state: 'needsReconnect',
+    });
+  });
 });

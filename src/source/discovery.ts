@@ -1,0 +1,153 @@
+import type { Clock } from '../clock.ts';
+import type { Connection } from '../domain/clinic.ts';
+import { Conflict } from '../domain/errors.ts';
+import type { Logger } from '../logger.ts';
+import type { ClinicStore, PollStore } from '../store/store.ts';
+import type { ClinicAccess } from './clinic-access.ts';
+import type { ConnectionTokens } from './tokens.ts';
+
+export interface DiscoveryDependencies {
+  readonly store: Pick<ClinicStore, 'clinics' | 'saveClinic' | 'connections' | 'saveConnection'> &
+    Pick<PollStore, 'follow'>;
+  readonly access: ClinicAccess;
+  readonly tokens: ConnectionTokens;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly categories: readonly string[];
+  /** Where a new clinic's streams start, given the vendor's present moment. */
+  readonly startAt: (vendorNow: number) => number;
+}
+
+const discoveriesAtOnce = 4;
+const firstRetryMs = 5_000;
+const lastRetryMs = 300_000;
+
+/**
+ * Asks for the clinics of connections that are new or got other tokens, and follows their
+ * categories: beside the polls, so that a vendor that hangs holds up nobody's events.
+ */
+export class Discovery {
+  readonly #dependencies: DiscoveryDependencies;
+  /** By connection. */
+  readonly #underWay = new Map<string, Promise<void>>();
+  /** Connection id → when its clinic is asked for again, and after what wait. */
+  readonly #retries = new Map<string, { at: number; waitMs: number }>();
+  /** Connections that got other tokens while their clinic was asked for: the answer is to the old ones. */
+  readonly #outdated = new Set<string>();
+  #isFollowing = false;
+
+  constructor(dependencies: DiscoveryDependencies) {
+    this.#dependencies = dependencies;
+  }
+
+  /** Begins what is to be done now; `onEnd` hears of each end, with what it threw. */
+  async begin(onEnd: (error: unknown) => void): Promise<void> {
+    await this.#followKnown();
+    const { store, access, clock } = this.#dependencies;
+    for (const connection of await store.connections()) {
+      const { id, clinicId, state } = connection;
+      if (this.#underWay.size >= discoveriesAtOnce) return;
+      if (state !== 'working' || (clinicId !== null && !access.isSuspect(id))) continue;
+      if (this.#underWay.has(id) || (this.#retries.get(id)?.at ?? 0) > clock.now()) continue;
+      const ended = this.#discover(connection).then(
+        () => this.#end(id, null, onEnd),
+        (error: unknown) => this.#end(id, error, onEnd),
+      );
+      this.#underWay.set(id, ended);
+    }
+  }
+
+  /** The connection got other tokens: its clinic is asked for, at once, before it is used. */
+  suspect(connectionId: string): void {
+    this.#dependencies.access.suspect(connectionId);
+    this.#retries.delete(connectionId);
+    if (this.#underWay.has(connectionId)) this.#outdated.add(connectionId);
+  }
+
+  /** When the next one that failed is to be tried again; empty when none is. */
+  get retriesAt(): readonly number[] {
+    return [...this.#retries.values()].map(({ at }) => at);
+  }
+
+  get underWay(): readonly Promise<void>[] {
+    return [...this.#underWay.values()];
+  }
+
+  #end(connectionId: string, error: unknown, onEnd: (error: unknown) => void): void {
+    this.#underWay.delete(connectionId);
+    onEnd(error);
+  }
+
+  async #discover(connection: Connection): Promise<void> {
+    const { access, tokens, clock, logger } = this.#dependencies;
+    const { id, name, clinicId } = connection;
+    const answer = await access.clinicOf(connection);
+    if (this.#outdated.delete(id)) return;
+    if (answer.kind !== 'clinic') {
+      const waitMs = this.#retries.get(id)?.waitMs ?? firstRetryMs;
+      this.#retries.set(id, { at: clock.now() + waitMs, waitMs: Math.min(waitMs * 2, lastRetryMs) });
+      logger.warn('The clinic of a connection cannot be asked for; it is tried again.', {
+        connectionId: id,
+        name,
+        answer: answer.kind,
+      });
+      return;
+    }
+    this.#retries.delete(id);
+    if (clinicId !== null && clinicId !== answer.id) {
+      await tokens.giveUp(id, `its token belongs to another clinic now (${answer.id})`);
+    } else {
+      await this.#connect(id, answer);
+    }
+  }
+
+  /** A name never silently changes clinic. */
+  async #connect(
+    connectionId: string,
+    { id, vendorNow }: { readonly id: string; readonly vendorNow: number | null },
+  ): Promise<void> {
+    const { store, access, clock, logger, tokens } = this.#dependencies;
+    const known = (await store.clinics()).find((clinic) => clinic.id === id);
+    // It may have been removed or changed while the vendor was asked.
+    const connection = (await store.connections()).find((each) => each.id === connectionId);
+    if (connection === undefined || connection.state !== 'working') return;
+    const { name } = connection;
+    if (known && known.name !== name) {
+      await tokens.giveUp(connectionId, `its token belongs to the clinic ${known.name}, not to ${name}`);
+      return;
+    }
+    if (!known) {
+      const clinic = { id, name, isPaused: false, isRemoved: false, createdAt: clock.now() };
+      try {
+        await store.saveClinic(clinic);
+      } catch (error) {
+        if (!(error instanceof Conflict)) throw error;
+        await tokens.giveUp(connectionId, `the name ${name} belongs to another clinic`);
+        return;
+      }
+    }
+    if (connection.clinicId === null) {
+      await store.saveConnection({ ...connection, tokens: null, spareTokens: null, clinicId: id });
+      logger.info('A clinic is connected.', { clinicId: id, name });
+    }
+    await this.#follow(id, vendorNow ?? clock.now());
+    access.trust(connectionId);
+  }
+
+  /** A category that was added to the configuration begins for the clinics that there are. */
+  async #followKnown(): Promise<void> {
+    if (this.#isFollowing) return;
+    const { store, clock } = this.#dependencies;
+    for (const { id } of await store.clinics()) await this.#follow(id, clock.now());
+    this.#isFollowing = true;
+  }
+
+  async #follow(clinicId: string, vendorNow: number): Promise<void> {
+    const { store, categories, startAt } = this.#dependencies;
+    const start = startAt(vendorNow);
+    await store.follow(
+      clinicId,
+      categories.map((category) => ({ category, startAt: start })),
+    );
+  }
+}
