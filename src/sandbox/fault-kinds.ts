@@ -189,6 +189,11 @@ function changeOauth(
   change: (oauth: Record<string, unknown>) => Record<string, unknown>,
 ): Reply | null {
   if (reply.status !== 200) return null;
-  const { oauth } = JSON.parse(reply.body) as { oauth: Record<string, unknown> };
-  return { ...reply, body: JSON.stringify({ oauth: change(oauth) }) };
+  try {
+    const { oauth } = JSON.parse(reply.body) as { oauth: Record<string, unknown> };
+    return { ...reply, body: JSON.stringify({ oauth: change(oauth) }) };
+  } catch {
+    // Another fault struck first and left no JSON.
+    return null;
+  }
 }
