@@ -183,4 +183,26 @@ describe('the poller', () => {
       state: 'needsReconnect',
     });
   });
+
+  for (const { what, change } of [
+    { what: 'removed', change: 'delete' },
+    { what: 'disconnected', change: 'disconnect' },
+  ] as const) {
+    test(`a connection that is ${what} while its clinic is asked for is not brought back`, async () => {
+      const hung = holding((url) => url.endsWith('/clinic'));
+      const { clock, store } = await pollingRelay({ http: hung.http });
+      await clock.advance(second);
+      const [connection] = await store.connections();
+      if (!connection) throw new Error('it was declared');
+      const left = { ...connection, tokens: null, state: 'needsReconnect' } as const;
+      if (change === 'delete') await store.deleteConnection(connection.id);
+      else await store.saveConnection(left);
+      hung.letGo();
+      await clock.advance(minute);
+      expect(await store.clinics()).toEqual([]);
+      expect(await store.connections()).toMatchObject(
+        change === 'delete' ? [] : [{ state: 'needsReconnect', clinicId: null }],
+      );
+    });
+  }
 });
