@@ -1,0 +1,58 @@
+import type { Clock } from '../../src/clock.ts';
+import { clockOf, type SimulatedTime } from './time.ts';
+
+/** How a process ends: `kill` leaves what the machine had in memory, `powerCut` only what was synced, and some of the rest. */
+export type End = 'kill' | 'powerCut' | 'stop';
+
+/** At which operation of the disk the process ends, counted from its start, and whether that operation still happens. */
+export interface Doom {
+  readonly operation: number;
+  readonly point: 'before' | 'during' | 'after';
+  readonly end: Exclude<End, 'stop'>;
+}
+
+/** One process of the relay, from its start to however it ends. Nothing that it waits for resolves after that. */
+export class Life {
+  readonly number: number;
+  readonly clock: Clock;
+  readonly #onEnd: (end: End) => void;
+  /** `null`: no operation of the disk ends it. */
+  doom: Doom | null;
+  isOver = false;
+  /** Operations of the disk so far. */
+  operations = 0;
+
+  constructor(options: {
+    number: number;
+    time: SimulatedTime;
+    aheadMs: number;
+    doom: Doom | null;
+    onEnd: (end: End) => void;
+  }) {
+    this.number = options.number;
+    this.clock = clockOf(options.time, this, options.aheadMs);
+    this.doom = options.doom;
+    this.#onEnd = options.onEnd;
+  }
+
+  end(how: End): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    this.#onEnd(how);
+  }
+
+  /** `promise` for as long as the process lives; then nobody is left to hear of it. */
+  async while<T>(promise: Promise<T>): Promise<T> {
+    try {
+      const value = await promise;
+      return this.isOver ? await never<T>() : value;
+    } catch (error) {
+      if (this.isOver) return never<T>();
+      throw error;
+    }
+  }
+}
+
+export function never<T>(): Promise<T> {
+  return new Promise<T>(() => {});
+}

@@ -1,0 +1,80 @@
+import type { VendorHttp } from '../../src/source/vendor-http.ts';
+import type { Disk } from '../../src/store/file/disk.ts';
+import type { Store } from '../../src/store/store.ts';
+import type { Invariant } from './history.ts';
+
+/** A bug put in on purpose, to see that the simulation finds it. */
+export interface Mutant {
+  readonly name: string;
+  /** Any of these may be the first that no longer holds. */
+  readonly breaks: readonly Invariant[];
+  readonly store?: (store: Store) => Store;
+  readonly disk?: (disk: Disk) => Disk;
+  readonly http?: (http: VendorHttp) => VendorHttp;
+}
+
+/** The cursor is moved, and what was read is recorded afterwards. */
+const cursorFirst: Mutant = {
+  name: 'the cursor first',
+  breaks: ['the cursor stays behind what is recorded'],
+  store: (store) => {
+    const kept = new Map<string, Parameters<Store['recordEvents']>[]>();
+    return {
+      ...store,
+      recordEvents: async (claim, batch) => {
+        kept.set(claim.claimId, [...(kept.get(claim.claimId) ?? []), [claim, batch]]);
+        return { kind: 'recorded', events: batch.events.length, deliveries: 0, differing: [] };
+      },
+      endPoll: async (claim, end) => {
+        const stream = await store.endPoll(claim, end);
+        const [again] = await store.claimPolls({ streams: [stream], leaseMs: 60_000 });
+        for (const [, batch] of kept.get(claim.claimId) ?? []) {
+          if (again) await store.recordEvents(again, batch);
+        }
+        kept.delete(claim.claimId);
+        if (again) await store.endPoll(again, { kind: 'failed', problem: '', nextPollAt: stream.nextPollAt });
+        return stream;
+      },
+    };
+  },
+};
+
+/** What is written counts as durable. */
+const unsyncedAcknowledge: Mutant = {
+  name: 'an acknowledgement before the sync',
+  breaks: ['I4 what is told is durable', 'I5 it recovers by itself'],
+  disk: (disk) => ({
+    ...disk,
+    async openForAppend(path) {
+      const file = await disk.openForAppend(path);
+      return {
+        get length() {
+          return file.length;
+        },
+        append: (bytes) => file.append(bytes),
+        datasync: async () => {},
+        truncate: (length) => file.truncate(length),
+        assertUntouched: () => file.assertUntouched(),
+        close: () => file.close(),
+      };
+    },
+  }),
+};
+
+/** An event is parsed and written again on its way. */
+const reserialisedBody: Mutant = {
+  name: 'a body that was serialised again',
+  breaks: ['I3 ids and bytes are stable'],
+  http: (http) => async (request) => {
+    const answer = await http(request);
+    if (answer.kind !== 'answered' || answer.status !== 200 || !/events\/[^?]+$/.test(request.url))
+      return answer;
+    try {
+      return { ...answer, body: Buffer.from(JSON.stringify(JSON.parse(answer.body.toString()))) };
+    } catch {
+      return answer;
+    }
+  },
+};
+
+export const mutants: readonly Mutant[] = [cursorFirst, unsyncedAcknowledge, reserialisedBody];

@@ -1,0 +1,146 @@
+import type { ClinicInput } from '../../src/domain/clinic-input.ts';
+import { Fullscript } from '../../src/sandbox/fullscript.ts';
+import { type Random, seededRandom, seedOf } from '../../src/sandbox/random.ts';
+import { type DiskFault, type DiskOperation, SimulatedDisk } from '../world/disk.ts';
+import { checkCursor, type Evidence } from './checks.ts';
+import { History } from './history.ts';
+import type { Doom, End } from './life.ts';
+import { Network } from './network.ts';
+import { SimulatedTime } from './time.ts';
+import { Witness } from './witness.ts';
+
+const startMs = Date.parse('2026-11-22T12:00:00Z');
+const hourMs = 3_600_000;
+const dayMs = 24 * hourMs;
+
+/** What kind of days a seed brings. */
+export interface Plan {
+  /** How long everything goes wrong. */
+  readonly badMs: number;
+  readonly clinics: readonly string[];
+  readonly subscribers: number;
+  /** Between two things that happen. */
+  readonly meanPauseMs: number;
+  readonly requestsPerFiveMinutes: number;
+  readonly pollSecondsMin: number;
+  readonly pageSizeMax: number;
+  /** The longest that a sync of the disk takes; 0 for at once. */
+  readonly syncMsMax: number;
+  /** The machine's clock may be another one after a start. */
+  readonly isClockJumping: boolean;
+  /** The share of processes that an operation of the disk ends. */
+  readonly doomShare: number;
+}
+
+function planOf(random: Random, days: number | undefined): Plan {
+  const length = random.next();
+  const hours = length < 0.9 ? random.int(1, 3) : length < 0.98 ? random.int(4, 9) : random.int(24, 60);
+  const badMs = days === undefined ? hours * hourMs : days * dayMs;
+  return {
+    badMs,
+    clinics: random.next() < 0.6 ? ['Washington'] : ['Washington', 'New York'],
+    subscribers: random.int(1, 3),
+    meanPauseMs: Math.round(badMs / random.int(50, 150)),
+    requestsPerFiveMinutes: random.pick([60, 100, 400]),
+    pollSecondsMin: random.pick([60, 180, 300]),
+    pageSizeMax: random.pick([4, 20, 100]),
+    syncMsMax: random.pick([0, 0, 30, 3_000]),
+    isClockJumping: random.next() < 0.2,
+    doomShare: random.pick([0, 0.3, 0.7]),
+  };
+}
+
+/** Everything outside the relay's process: true time, the disk, the vendor, the subscribers, and what happened so far. */
+export class World implements Evidence {
+  readonly seed: number;
+  readonly random: Random;
+  readonly plan: Plan;
+  readonly time = new SimulatedTime(startMs);
+  readonly history: History;
+  readonly witness: Witness;
+  readonly network: Network;
+  readonly fullscript: Fullscript;
+  readonly pageSizeMax: number;
+  disk: SimulatedDisk;
+  isHealed = false;
+  isDiskFull = false;
+  /** What others asked of the vendor under the relay's name: each may push one request over the limit. */
+  foreignRequests = 0;
+  /** Lists had items without an id: what they name is not listed. */
+  hasHiddenIds = false;
+  /** The next such operation of the disk fails. */
+  diskFault: { readonly operation: DiskOperation; readonly fault: DiskFault } | null = null;
+  /** How many of them have struck. */
+  diskFaultsStruck = 0;
+  readonly #diskRandom: Random;
+
+  constructor(seed: number, days?: number) {
+    this.seed = seed;
+    this.random = seededRandom(seedOf(seed, 'world'));
+    this.disk = this.#watched(new SimulatedDisk());
+    this.#diskRandom = seededRandom(seedOf(seed, 'disk'));
+    this.plan = planOf(seededRandom(seedOf(seed, 'plan')), days);
+    this.pageSizeMax = this.plan.pageSizeMax;
+    this.history = new History(() => this.time.now);
+    this.network = new Network(this.time, seededRandom(seedOf(seed, 'network')));
+    this.fullscript = new Fullscript({
+      clock: { now: () => this.time.now },
+      seed,
+      clinics: this.plan.clinics,
+      limit: { requests: this.plan.requestsPerFiveMinutes, windowMs: 300_000 },
+    });
+    this.witness = new Witness(this.history, (stream) => checkCursor(stream, this));
+  }
+
+  #watched(disk: SimulatedDisk): SimulatedDisk {
+    disk.hook = (operation) => {
+      if (this.diskFault?.operation !== operation) return null;
+      const { fault } = this.diskFault;
+      this.diskFault = null;
+      this.diskFaultsStruck += 1;
+      return fault;
+    };
+    return disk;
+  }
+
+  get declaredClinics(): readonly ClinicInput[] {
+    return this.fullscript.clinics.map(({ name, slug }) => ({
+      name,
+      accessToken: `sandbox-access-${slug}`,
+      refreshToken: `sandbox-refresh-${slug}`,
+    }));
+  }
+
+  readonly syncMs = (): number =>
+    this.plan.syncMsMax === 0 ? 0 : this.#diskRandom.int(0, this.plan.syncMsMax);
+
+  /** By how much the machine's clock is ahead of the true time, in the process that begins now. */
+  aheadMs(): number {
+    if (!this.plan.isClockJumping || this.isHealed || this.random.next() < 0.5) return 0;
+    return this.random.pick([-3 * hourMs, -60_000, 60_000, 2 * hourMs, 3 * dayMs]);
+  }
+
+  doomAtBirth(): Doom | null {
+    const { random } = this;
+    if (this.isHealed || random.next() >= this.plan.doomShare) return null;
+    return this.doomAfter(0, random.next() < 0.5 ? 40 : 400);
+  }
+
+  /** At one of the next `most` operations of the disk. */
+  doomAfter(operations: number, most: number): Doom {
+    const { random } = this;
+    return {
+      operation: operations + random.int(1, most),
+      point: random.pick(['before', 'during', 'after'] as const),
+      end: random.pick(['kill', 'powerCut'] as const),
+    };
+  }
+
+  /** The disk as the next process finds it. */
+  loseMemory(end: End): void {
+    const { freeBytes } = this.disk;
+    const left = end === 'powerCut' ? this.disk.powerCut(this.#diskRandom.next) : this.disk.kill();
+    this.disk = this.#watched(left);
+    this.disk.freeBytes = freeBytes;
+  }
+}
