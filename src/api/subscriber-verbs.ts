@@ -73,6 +73,8 @@ export function subscriberVerbRoutes(dependencies: SubscribersDependencies): rea
         const resumed = await store.resumeSubscriber(id, {
           lift: [...reasonsLiftedByResume, ...(verdict?.kind === 'passed' ? (['handshake'] as const) : [])],
           backlog: body.backlog,
+          shookRevision: before.revision,
+          closeBreaker: true,
         });
         wakeDispatcher();
         return { body: { ...view(resumed), ...(verdict && { handshakeResult: shownVerdict(verdict) }) } };
@@ -93,7 +95,11 @@ export function subscriberVerbRoutes(dependencies: SubscribersDependencies): rea
           if (verdict.kind === 'failed') {
             return { body: { passed: false, outcome: `handshake: ${verdict.message}`, hint: verdict.hint } };
           }
-          await store.resumeSubscriber(id, { lift: ['handshake'], backlog: 'deliver' });
+          await store.resumeSubscriber(id, {
+            lift: ['handshake'],
+            backlog: 'deliver',
+            shookRevision: subscriber.revision,
+          });
           wakeDispatcher();
         }
         const outcome = await sendTest(subscriber, body.type ?? null);
@@ -113,8 +119,10 @@ export function subscriberVerbRoutes(dependencies: SubscribersDependencies): rea
         checkNotDeclared(before);
         const secret = body.secret ?? makeSecret(before.profile);
         checkRotation(before, secret, body.overlapSeconds);
-        const secrets = rotated(before, secret, body.overlapSeconds ?? overlapSecondsDefault, clock.now());
-        const changed = await store.changeSubscriber(id, { secrets });
+        const overlapSeconds = body.overlapSeconds ?? overlapSecondsDefault;
+        const changed = await store.changeSubscriber(id, (now) => ({
+          secrets: rotated(now, secret, overlapSeconds, clock.now()),
+        }));
         return { body: { ...view(changed), secret, warnings: [] } };
       },
     }),

@@ -4,6 +4,7 @@ import type { Outcome } from '../domain/attempt.ts';
 import { Conflict, InvalidInput, RelayError } from '../domain/errors.ts';
 import type { Subscriber } from '../domain/subscriber.ts';
 import {
+  isHandshakeStale,
   newSubscriber,
   owesHandshake,
   type SubscriberChangeInput,
@@ -114,7 +115,7 @@ export function subscriberRoutes(dependencies: SubscribersDependencies): readonl
         const change = changeOf(dependencies, before, body);
         const after = { ...before, ...change };
         const isAwaited = before.pauseReasons.includes('handshake');
-        const isOwed = owesHandshake(after) && (isAwaited || isAskedAgain(before, after));
+        const isOwed = owesHandshake(after) && (isAwaited || isHandshakeStale(before, after));
         // While the first one is still awaited, its receiver may not know the token yet.
         const verdict = isOwed ? await shakeHands(after) : null;
         if (verdict?.kind === 'failed' && !isAwaited) throw handshakeFailed(verdict);
@@ -201,14 +202,4 @@ function changeOf(
     ...(retrySeconds !== undefined && { retrySeconds }),
     ...(concurrency !== undefined && { concurrency }),
   };
-}
-
-/** The endpoint, or what it has to know, is another one. */
-function isAskedAgain(before: Subscriber, after: Subscriber): boolean {
-  return (
-    after.url !== before.url ||
-    after.challengeToken !== before.challengeToken ||
-    after.profile !== before.profile ||
-    (after.handshake !== before.handshake && !owesHandshake(before))
-  );
 }

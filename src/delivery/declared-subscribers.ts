@@ -2,6 +2,7 @@ import type { Clock } from '../clock.ts';
 import type { PauseReason, SigningSecret, Subscriber } from '../domain/subscriber.ts';
 import {
   declaredSubscriberId,
+  isHandshakeStale,
   newSubscriber,
   owesHandshake,
   type SubscriberInput,
@@ -84,9 +85,10 @@ export async function declareSubscribers(
       ([field, value]) => JSON.stringify(value) !== JSON.stringify(known[field as keyof Subscriber]),
     );
     if (!isChanged) return;
+    // Paused first: a start that is cut off in between must not leave a new endpoint unasked.
+    const isOwed = owesHandshake(wanted) && isHandshakeStale(known, wanted);
+    if (isOwed) await store.pauseSubscriber(known.id, 'handshake');
     await store.changeSubscriber(known.id, change);
-    const isNewEndpoint = wanted.url !== known.url || wanted.challengeToken !== known.challengeToken;
-    if (owesHandshake(wanted) && isNewEndpoint) await store.pauseSubscriber(known.id, 'handshake');
     if (!owesHandshake(wanted)) {
       await store.resumeSubscriber(known.id, { lift: ['handshake'], backlog: 'deliver' });
     }

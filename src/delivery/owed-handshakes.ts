@@ -1,4 +1,4 @@
-import { RelayError } from '../domain/errors.ts';
+import { NotFound, StoreUnavailable } from '../domain/errors.ts';
 import type { DeclareDependencies } from './declared-subscribers.ts';
 import type { ShakeHands } from './handshake.ts';
 
@@ -66,10 +66,16 @@ export class OwedHandshakes {
         continue;
       }
       try {
-        await store.resumeSubscriber(subscriber.id, { lift: ['handshake'], backlog: 'deliver' });
+        const { id, revision } = subscriber;
+        await store.resumeSubscriber(id, {
+          lift: ['handshake'],
+          backlog: 'deliver',
+          shookRevision: revision,
+        });
         onPassed();
       } catch (error) {
-        if (!(error instanceof RelayError) || error.code !== 'not_found') throw error;
+        if (error instanceof StoreUnavailable) owed++;
+        else if (!(error instanceof NotFound)) throw error;
       }
     }
     return owed;

@@ -54,7 +54,13 @@ export class Replayer {
     if (job === null) throw new NotFound('replay', jobId);
     if (job.state !== 'running') return job;
     const cancelled = { ...job, state: 'cancelled', endedAt: clock.now() } as const;
-    await store.saveJob(cancelled);
+    try {
+      await store.saveJob(cancelled);
+    } catch (error) {
+      // Not on record, so not cancelled.
+      this.#run(job);
+      throw error;
+    }
     return cancelled;
   }
 

@@ -151,3 +151,13 @@ export function newSubscriber(
 export function owesHandshake(subscriber: Pick<Subscriber, 'challengeToken' | 'handshake'>): boolean {
   return subscriber.challengeToken !== null && subscriber.handshake !== 'off';
 }
+
+/** What was asked before says nothing about it any more: another endpoint, another token, another format. */
+export function isHandshakeStale(before: Subscriber, after: Subscriber): boolean {
+  return (
+    after.url !== before.url ||
+    after.challengeToken !== before.challengeToken ||
+    after.profile !== before.profile ||
+    (after.handshake !== before.handshake && !owesHandshake(before))
+  );
+}

@@ -8,7 +8,7 @@ import type { ConnectionTokens } from './tokens.ts';
 
 export interface DiscoveryDependencies {
   readonly store: Pick<ClinicStore, 'clinics' | 'saveClinic' | 'connections' | 'saveConnection'> &
-    Pick<PollStore, 'follow'>;
+    Pick<PollStore, 'follow' | 'streams'>;
   readonly access: ClinicAccess;
   readonly tokens: ConnectionTokens;
   readonly clock: Clock;
@@ -34,7 +34,6 @@ export class Discovery {
   readonly #retries = new Map<string, { at: number; waitMs: number }>();
   /** Connections that got other tokens while their clinic was asked for: the answer is to the old ones. */
   readonly #outdated = new Set<string>();
-  #isFollowing = false;
 
   constructor(dependencies: DiscoveryDependencies) {
     this.#dependencies = dependencies;
@@ -42,12 +41,13 @@ export class Discovery {
 
   /** Begins what is to be done now; `onEnd` hears of each end, with what it threw. */
   async begin(onEnd: (error: unknown) => void): Promise<void> {
-    await this.#followKnown();
     const { store, access, clock } = this.#dependencies;
+    const incomplete = await this.#incompleteClinics();
     for (const connection of await store.connections()) {
       const { id, clinicId, state } = connection;
       if (this.#underWay.size >= discoveriesAtOnce) return;
-      if (state !== 'working' || (clinicId !== null && !access.isSuspect(id))) continue;
+      const isDue = clinicId === null || access.isSuspect(id) || incomplete.has(clinicId);
+      if (state !== 'working' || !isDue) continue;
       if (this.#underWay.has(id) || (this.#retries.get(id)?.at ?? 0) > clock.now()) continue;
       const ended = this.#discover(connection).then(
         () => this.#end(id, null, onEnd),
@@ -134,12 +134,16 @@ export class Discovery {
     access.trust(connectionId);
   }
 
-  /** A category that was added to the configuration begins for the clinics that there are. */
-  async #followKnown(): Promise<void> {
-    if (this.#isFollowing) return;
-    const { store, clock } = this.#dependencies;
-    for (const { id } of await store.clinics()) await this.#follow(id, clock.now());
-    this.#isFollowing = true;
+  /** Clinics that lack the stream of a category: it was added to the configuration, and begins at the vendor's moment. */
+  async #incompleteClinics(): Promise<ReadonlySet<string>> {
+    const { store, categories } = this.#dependencies;
+    const followed = new Set(
+      (await store.streams()).map(({ clinicId, category }) => `${category} ${clinicId}`),
+    );
+    const clinics = (await store.clinics()).filter(
+      ({ id, isRemoved }) => !isRemoved && categories.some((category) => !followed.has(`${category} ${id}`)),
+    );
+    return new Set(clinics.map(({ id }) => id));
   }
 
   async #follow(clinicId: string, vendorNow: number): Promise<void> {

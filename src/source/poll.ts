@@ -80,7 +80,8 @@ class Reading {
     this.#with = dependencies;
     this.#now = dependencies.clock.now();
     const { cursor, sweptAt } = claim.stream;
-    const isSweepDue = sweptAt === null || this.#now - sweptAt >= dependencies.sweepHours * hourMs;
+    // A sweep in the future was made while the clock was ahead, and says nothing.
+    const isSweepDue = sweptAt === null || Math.abs(this.#now - sweptAt) >= dependencies.sweepHours * hourMs;
     this.#isSweep = cursor === null || isSweepDue;
   }
 
@@ -124,12 +125,14 @@ class Reading {
     }
   }
 
-  /** The day before the first one that is wanted. */
+  /**
+   * The day before the first one that is wanted, counted back from the cursor, or from the
+   * start before there is one: this machine's clock may be far ahead, and would hide events.
+   */
   #afterDay(): string {
-    const { cursor } = this.#claim.stream;
-    const days = this.#with.overlapDays + 1;
-    const sweepFrom = this.#now - historyDays * dayMs;
-    const from = this.#isSweep || cursor === null ? sweepFrom : Math.max(cursor - days * dayMs, sweepFrom);
+    const { cursor, startAt } = this.#claim.stream;
+    const days = this.#isSweep ? historyDays : Math.min(this.#with.overlapDays + 1, historyDays);
+    const from = Math.min(cursor ?? startAt, this.#now) - days * dayMs;
     return new Date(from).toISOString().slice(0, 10);
   }
 

@@ -40,7 +40,7 @@ export class SetAsides {
 
   isLeftAlone(key: string): boolean {
     const item = this.#known.get(key);
-    return item?.isFinal === true && this.#with.now - item.lastTriedAt < lookAgainMs;
+    return item?.isFinal === true && Math.abs(this.#with.now - item.lastTriedAt) < lookAgainMs;
   }
 
   /** @returns whether a later poll may still read it, so that the cursor has to wait. */

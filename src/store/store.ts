@@ -175,22 +175,32 @@ export interface SubscriberStore {
   /**
    * Changes fields of one that is not deleted. A change of URL, profile, secrets or
    * challenge token raises its revision.
+   * @param change or what computes it from the subscriber as it is at that moment.
    * @throws NotFound, Conflict `subscriber_name_taken`
    */
-  changeSubscriber(subscriberId: string, change: SubscriberChange): Promise<Subscriber>;
+  changeSubscriber(
+    subscriberId: string,
+    change: SubscriberChange | ((now: Subscriber) => SubscriberChange),
+  ): Promise<Subscriber>;
   /** Ends its claims and cancels what is open, in the same commit. @throws NotFound */
   deleteSubscriber(subscriberId: string): Promise<Subscriber>;
   /** Adds a reason; nothing changes when it has it already. @throws NotFound */
   pauseSubscriber(subscriberId: string, reason: PauseReason): Promise<Subscriber>;
   /**
    * Takes reasons away, and what is past due becomes due. With `skip`, what was held
-   * until now ends as failed (skipped) in the same commit.
+   * until it became active ends as failed (skipped) in the same commit.
    * @throws NotFound
    */
-  resumeSubscriber(
-    subscriberId: string,
-    how: { readonly lift: readonly PauseReason[]; readonly backlog: 'deliver' | 'skip' },
-  ): Promise<Subscriber>;
+  resumeSubscriber(subscriberId: string, how: Resumption): Promise<Subscriber>;
+}
+
+export interface Resumption {
+  readonly lift: readonly PauseReason[];
+  readonly backlog: 'deliver' | 'skip';
+  /** The revision whose handshake passed: `handshake` is lifted for no other. */
+  readonly shookRevision?: number;
+  /** A person says that it is well again. */
+  readonly closeBreaker?: boolean;
 }
 
 export interface SubscriberSet {

@@ -180,7 +180,8 @@ describe('a replay of many', () => {
   test('goes through what failed and leaves out what was skipped', async () => {
     await failed('e1', 'e2');
     await recorded('e3');
-    await api.store.resumeSubscriber('sub_1', { lift: [], backlog: 'skip' });
+    await api.store.pauseSubscriber('sub_1', 'person');
+    await api.store.resumeSubscriber('sub_1', { lift: ['person'], backlog: 'skip' });
     const { status, body } = await asked({ state: 'failed' });
     expect(status).toBe(202);
     expect(body).toMatchObject({ state: 'running', matched: 2, done: 0 });

@@ -440,6 +440,40 @@ export function keepsTheContract(name: string, open: () => Promise<StoreUnderTes
         );
       });
 
+      test('skipping touches only what was held: nothing of an active subscriber, or of one that stays paused', async () => {
+        await furnished(store);
+        await record(store, [anEvent('e1')]);
+        await store.resumeSubscriber('sub_1', { lift: ['person'], backlog: 'skip' });
+        expect(await store.deliveryCounts(null)).toMatchObject({ pending: 1, failed: 0 });
+        await store.pauseSubscriber('sub_1', 'person');
+        await store.pauseSubscriber('sub_1', 'removed');
+        await store.resumeSubscriber('sub_1', { lift: ['person'], backlog: 'skip' });
+        expect(await store.deliveryCounts(null)).toMatchObject({ held: 1, failed: 0 });
+      });
+
+      test('a handshake lifts its reason for the revision that was asked, and for no other', async () => {
+        await furnished(store, aSubscriber('sub_1', { pauseReasons: ['handshake'] }));
+        await store.changeSubscriber('sub_1', { url: 'https://new.example/hook' });
+        const how = { lift: ['handshake'], backlog: 'deliver' } as const;
+        expect((await store.resumeSubscriber('sub_1', { ...how, shookRevision: 1 })).pauseReasons).toEqual([
+          'handshake',
+        ]);
+        expect((await store.resumeSubscriber('sub_1', { ...how, shookRevision: 2 })).pauseReasons).toEqual(
+          [],
+        );
+      });
+
+      test('two changes at once are computed one after the other', async () => {
+        await furnished(store);
+        const add = (value: string) =>
+          store.changeSubscriber('sub_1', ({ eventTypes }) => ({ eventTypes: [...eventTypes, value] }));
+        await Promise.all([add('order.placed'), add('patient.created')]);
+        expect((await store.subscribers()).subscribers[0]?.eventTypes).toEqual([
+          'order.placed',
+          'patient.created',
+        ]);
+      });
+
       test('a late success of a skipped delivery delivers it', async () => {
         await furnished(store);
         await record(store, [anEvent('e1')]);

@@ -1,6 +1,11 @@
 import { endUnsent } from '../../domain/delivery.ts';
 import { Conflict, NotFound } from '../../domain/errors.ts';
-import type { Health, PauseReason, Subscriber } from '../../domain/subscriber.ts';
+import {
+  type Health,
+  type PauseReason,
+  type Subscriber,
+  stateOfSubscriber,
+} from '../../domain/subscriber.ts';
 import type { SubscriberChange, SubscriberStore } from '../store.ts';
 import type { Decision } from './commits.ts';
 import type { Core } from './core.ts';
@@ -70,7 +75,7 @@ export function subscriberPart({ commits, codec, clock }: Core): SubscriberStore
     changeSubscriber: (subscriberId, change) =>
       commits.commit((decision) => {
         const before = living(decision.state, subscriberId);
-        const after = applied(before, change);
+        const after = applied(before, typeof change === 'function' ? change(before) : change);
         assertNameFree(decision.state, after);
         return save(decision, after, true);
       }),
@@ -92,14 +97,19 @@ export function subscriberPart({ commits, codec, clock }: Core): SubscriberStore
           : { ...before, pauseReasons: [...before.pauseReasons, reason] },
       ),
 
-    resumeSubscriber: (subscriberId, { lift, backlog }) =>
+    resumeSubscriber: (subscriberId, { lift, backlog, shookRevision, closeBreaker }) =>
       commits.commit((decision) => {
         const before = living(decision.state, subscriberId);
-        const pauseReasons = before.pauseReasons.filter((reason: PauseReason) => !lift.includes(reason));
-        const after = { ...before, pauseReasons, health: closed(before.health) };
-        const isChanged = pauseReasons.length !== before.pauseReasons.length || before.health.isFailing;
+        const isOutdated = shookRevision !== undefined && shookRevision !== before.revision;
+        const pauseReasons = before.pauseReasons.filter(
+          (reason: PauseReason) => !lift.includes(reason) || (reason === 'handshake' && isOutdated),
+        );
+        const isClosing = closeBreaker === true && before.health.isFailing;
+        const after = { ...before, pauseReasons, ...(isClosing && { health: closed(before.health) }) };
+        const isChanged = isClosing || pauseReasons.length !== before.pauseReasons.length;
         const saved = isChanged ? save(decision, after, false) : before;
-        if (backlog === 'skip') endOpen(decision, subscriberId, 'skipped', clock.now());
+        const isBack = stateOfSubscriber(before) !== 'active' && stateOfSubscriber(saved) === 'active';
+        if (backlog === 'skip' && isBack) endOpen(decision, subscriberId, 'skipped', clock.now());
         return saved;
       }),
   };
@@ -124,7 +134,6 @@ export function subscriberPart({ commits, codec, clock }: Core): SubscriberStore
 
 /** A person says that it is well again: the breaker is closed, and counts afresh. */
 function closed(health: Health): Health {
-  if (!health.isFailing) return health;
   return { ...health, isFailing: false, failedInRow: [], firstFailureAt: null };
 }
 
