@@ -1,5 +1,5 @@
 import { createInterface } from 'node:readline/promises';
-import { InvalidInput } from '../domain/errors.ts';
+import { RelayError } from '../domain/errors.ts';
 import type { Surroundings } from './surroundings.ts';
 import { badUsage } from './verb.ts';
 
@@ -9,18 +9,28 @@ const secretBytesMax = 16 * 1024;
  * Asks before something that cannot be undone. Where nobody can answer (no terminal) the
  * command itself is the answer, as scripts expect.
  *
- * @throws InvalidInput `not_confirmed` for anything but yes; Ctrl-C and Ctrl-D count as no.
+ * @throws RelayError `not_confirmed` for anything but yes; Ctrl-C and Ctrl-D count as no.
  */
 export async function confirm(around: Surroundings, question: string, isConfirmed: boolean): Promise<void> {
   if (isConfirmed || around.stdin.isTTY !== true || around.stderr.isTTY !== true) return;
   const lines = createInterface({ input: process.stdin, output: process.stderr });
+  let isAnswered = false;
   const answer = await new Promise<string>((resolve) => {
-    lines.once('close', () => resolve(''));
-    lines.question(`${question} [y/N] `).then(resolve, () => resolve(''));
+    lines.once('close', () => {
+      if (!isAnswered) around.stderr.write('\n');
+      resolve('');
+    });
+    lines.question(`${question} [y/N] `).then(
+      (text) => {
+        isAnswered = true;
+        resolve(text);
+      },
+      () => resolve(''),
+    );
   });
   lines.close();
   if (!/^y(es)?$/i.test(answer.trim())) {
-    throw new InvalidInput('not_confirmed', 'Nothing was changed.', { hint: 'Answer y, or give --yes.' });
+    throw new RelayError('not_confirmed', 'Nothing was changed.', { hint: 'Answer y, or give --yes.' });
   }
 }
 
