@@ -75,7 +75,7 @@ export async function countReplay(
   let count = 0;
   let cursor: string | null = null;
   do {
-    const page = await wantedPage(store, ask, now, cursor);
+    const page = await wantedPage(store, ask, { endedBy: now, now }, cursor);
     count += page.ids.length;
     cursor = page.nextCursor;
   } while (cursor !== null);
@@ -89,7 +89,7 @@ export async function countReplay(
  */
 export async function replayPage(store: ReplayStore, job: ReplayJob, now: number): Promise<ReplayJob> {
   const { ask, progress } = job;
-  if (progress.starting.length > 0) await startPage(store, job);
+  if (progress.starting.length > 0) await startPage(store, job, now);
   const done = progress.done + progress.starting.length;
   if (progress.isLastPage) {
     const ended = {
@@ -101,7 +101,7 @@ export async function replayPage(store: ReplayStore, job: ReplayJob, now: number
     await store.saveJob(ended);
     return ended;
   }
-  const { ids, nextCursor } = await wantedPage(store, ask, job.createdAt, progress.cursor);
+  const { ids, nextCursor } = await wantedPage(store, ask, { endedBy: job.createdAt, now }, progress.cursor);
   const next = {
     ...job,
     progress: { ...progress, done, starting: ids, cursor: nextCursor, isLastPage: nextCursor === null },
@@ -110,10 +110,11 @@ export async function replayPage(store: ReplayStore, job: ReplayJob, now: number
   return next;
 }
 
-async function startPage(store: ReplayStore, job: ReplayJob): Promise<void> {
+async function startPage(store: ReplayStore, job: ReplayJob, now: number): Promise<void> {
+  const times = { endedBy: job.createdAt, now };
   const deliveries = await Promise.all(job.progress.starting.map((id) => store.delivery(id)));
   const ids = deliveries
-    .filter((delivery) => delivery !== null && isWanted(delivery, job.ask, job.createdAt))
+    .filter((delivery) => delivery !== null && isWanted(delivery, job.ask, times))
     .map((delivery) => (delivery as Delivery).id);
   if (ids.length > 0) await store.startRounds(ids);
 }
@@ -121,11 +122,11 @@ async function startPage(store: ReplayStore, job: ReplayJob): Promise<void> {
 async function wantedPage(
   store: Pick<LogStore, 'deliveries'>,
   ask: ReplayAsk,
-  endedBy: number,
+  times: Times,
   cursor: string | null,
 ): Promise<{ readonly ids: readonly string[]; readonly nextCursor: string | null }> {
   const page = await store.deliveries(filterOf(ask), { limit: pageSize, cursor });
-  const ids = page.items.filter((delivery) => isWanted(delivery, ask, endedBy)).map(({ id }) => id);
+  const ids = page.items.filter((delivery) => isWanted(delivery, ask, times)).map(({ id }) => id);
   return { ids, nextCursor: page.nextCursor };
 }
 
@@ -134,12 +135,21 @@ function filterOf({ state, ...narrowing }: ReplayAsk): DeliveryFilter {
   return { ...narrowing, state: 'failed', includeSkipped: state === 'skipped' };
 }
 
+/** Both by the store's clock. */
+interface Times {
+  /** What ended later than this was started by the replay itself, or is no concern of it. */
+  readonly endedBy: number;
+  readonly now: number;
+}
+
 function isWanted(
   delivery: Pick<Delivery, 'state' | 'endReason' | 'endedAt'>,
   { state }: Pick<ReplayAsk, 'state'>,
-  endedBy: number,
+  { endedBy, now }: Times,
 ): boolean {
-  if (delivery.endedAt === null || delivery.endedAt > endedBy) return false;
+  const { endedAt } = delivery;
+  // What ended in the future did so under a clock that was ahead, before this replay.
+  if (endedAt === null || (endedAt > endedBy && endedAt <= now)) return false;
   if (state === 'delivered') return delivery.state === 'delivered';
   return delivery.state === 'failed' && (delivery.endReason === 'skipped') === (state === 'skipped');
 }

@@ -232,3 +232,14 @@ describe('the replayer', () => {
     expect(await stateOf(begun.id)).toBe('running');
   });
 });
+
+test('what failed while the clock was far ahead can be replayed when it is right again, once', async () => {
+  const ids = await failedDeliveries(3);
+  const rightNow = clock.now() - 40 * 86_400_000;
+  expect(await countReplay(store, ofAll, rightNow)).toBe(3);
+  const made = newReplayJob(ofAll, { owner: 'owner', matched: 3, now: rightNow });
+  let going: ReplayJob = made;
+  while (going.state === 'running') going = await replayPage(store, going, rightNow);
+  expect(going.progress.done).toBe(3);
+  expect(await roundsOf(ids)).toEqual([2, 2, 2]);
+});
