@@ -341,3 +341,12 @@ describe('a failing list', () => {
     expect(relay.lines.filter(({ message }) => message.includes('taken over'))).toEqual([]);
   });
 });
+
+test('a machine whose clock is forty days ahead of the vendor hides no event from itself', async () => {
+  const { clock, fullscript, store } = await pollingRelay();
+  fullscript.faults.switchOn({ name: 'clock-skewed', seconds: -40 * 86_400 });
+  await clock.advance(minute);
+  const event = fullscript.addEvent(orders);
+  await clock.advance(2 * minute);
+  expect(await recordedIds(store)).toEqual([event.id]);
+});
