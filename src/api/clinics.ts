@@ -137,13 +137,14 @@ async function connect(
   input: ClinicInput,
   readings: readonly Reading[],
 ): Promise<Reading> {
-  const known = readings.find(({ name }) => name === input.name);
-  const replaced = known === undefined ? null : replaceable(known);
+  const known = named(input.name, readings);
+  const replaced = known === null ? null : replaceable(known);
   const now = clock.now();
   const { accessToken, refreshToken, tokenUrl, tokenUrlSecret } = input;
   const connection: Connection = {
     id: replaced?.id ?? newId('con'),
-    clinicId: replaced?.clinicId ?? null,
+    // Other tokens may be another clinic's: it is asked for before they are used.
+    clinicId: null,
     name: input.name,
     origin:
       tokenUrl === undefined
@@ -166,6 +167,13 @@ async function connect(
   wakePoller();
   const again = readingsOf(await store.clinics(), await store.connections());
   return again.find(({ connections }) => connections.some(({ id }) => id === connection.id)) as Reading;
+}
+
+/** All there is of a name: its clinic, and connections that wait to be found the clinic's. */
+function named(name: string, readings: readonly Reading[]): Reading | null {
+  const found = readings.filter((reading) => reading.name === name);
+  const first = found.find(({ clinic }) => clinic !== null) ?? found[0];
+  return first ? { ...first, connections: found.flatMap(({ connections }) => connections) } : null;
 }
 
 /**

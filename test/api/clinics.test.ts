@@ -74,9 +74,16 @@ describe('a clinic is connected', () => {
       ...pair,
       accessToken: 'another',
     });
-    expect(again.body).toMatchObject({ id: 'clinic-1', state: 'active' });
+    expect(again.body).toMatchObject({ id: connection?.id, state: 'connecting' });
     expect((await api.store.connections()).map(({ id, tokens }) => [id, tokens?.accessToken])).toEqual([
       [connection?.id, 'another'],
+    ]);
+    expect((await api.store.connections())[0]?.clinicId, 'whose they are is not known yet').toBeNull();
+    const twice = await asAdmin('POST', '/v1/clinics', { name: 'Washington', ...pair });
+    expect(twice.body).toMatchObject({ status: 409, code: 'clinic_name_taken' });
+    await discovered();
+    expect((await asAdmin('GET', '/v1/clinics')).body.data).toMatchObject([
+      { id: 'clinic-1', state: 'active' },
     ]);
   });
 
