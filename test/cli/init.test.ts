@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { run } from '../../src/cli/program.ts';
+import { sandboxConfig } from '../../src/cli/sandbox-config.ts';
 import { type Outside, outside } from './outside.ts';
 
 let around: Outside & { discard(): Promise<void> };
@@ -108,4 +109,9 @@ describe('relay init', () => {
       ],
     });
   });
+});
+
+test('the configuration at the top of the repository is the one that init writes', () => {
+  const path = new URL('../../relay.config.json', import.meta.url);
+  expect(JSON.parse(readFileSync(path, 'utf8'))).toEqual(sandboxConfig);
 });
