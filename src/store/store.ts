@@ -51,7 +51,11 @@ export interface ClinicStore {
   /** Adds it, or replaces what is known of it. A name that another clinic has is a `Conflict` `clinic_name_taken`. */
   saveClinic(clinic: Clinic): Promise<void>;
   connections(): Promise<readonly Connection[]>;
-  /** Adds it, or replaces everything but its tokens; given `tokens` replace the pair, and the old one stays as spare. */
+  /**
+   * Adds it, or replaces everything but its tokens. Given `tokens` replace the pair; so
+   * does `null` when the tokens come from elsewhere now (another kind of origin, another
+   * `tokenUrl`, another `declaredDigest`). The pair that was replaced stays as spare.
+   */
   saveConnection(connection: Connection): Promise<void>;
   deleteConnection(connectionId: string): Promise<void>;
   /** The right to renew a connection's tokens; `null` while somebody else has it. */

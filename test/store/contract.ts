@@ -545,6 +545,34 @@ export function keepsTheContract(name: string, open: () => Promise<StoreUnderTes
         expect(await store.connections()).toMatchObject([{ spareTokens: null }]);
       });
 
+      const tokenUrl = { kind: 'tokenUrl', url: 'https://app.example/token', secret: null } as const;
+      for (const { change, tokens, spare, because } of [
+        { change: { clinicId: 'c-1' }, tokens: 'at-1', spare: null, because: 'only its clinic was found' },
+        {
+          change: { origin: tokenUrl },
+          tokens: null,
+          spare: 'at-1',
+          because: 'a URL hands its tokens out now',
+        },
+        { change: { declaredDigest: 'other' }, tokens: null, spare: 'at-1', because: 'the file has changed' },
+      ]) {
+        test(`saving a connection without tokens ${tokens ? 'keeps its pair' : 'makes its pair the spare one'}: ${because}`, async () => {
+          await store.saveConnection(connection);
+          await store.saveConnection({ ...connection, tokens: null, ...change });
+          await reopened();
+          const [saved] = await store.connections();
+          expect(saved?.tokens?.accessToken ?? null).toBe(tokens);
+          expect(saved?.spareTokens?.accessToken ?? null).toBe(spare);
+        });
+      }
+
+      test('another URL that hands tokens out does not inherit the token of the one before', async () => {
+        await store.saveConnection({ ...connection, origin: tokenUrl });
+        const moved = { ...tokenUrl, url: 'https://new.example/token' };
+        await store.saveConnection({ ...connection, origin: moved, tokens: null });
+        expect(await store.connections()).toMatchObject([{ tokens: null, origin: moved }]);
+      });
+
       test('a refresh that ends without tokens can name why somebody has to reconnect', async () => {
         await store.saveConnection(connection);
         const refresh = await store.claimRefresh('con_1', 30_000);

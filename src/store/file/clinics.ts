@@ -50,8 +50,9 @@ export function clinicPart({ commits, codec, clock }: Core): ClinicStore {
       commits.commit(({ state, record }) => {
         const row = state.connections.get(connection.id);
         const known = row && codec.connection(row);
-        const tokens = connection.tokens ?? known?.tokens ?? null;
-        const replaced = connection.tokens ? known?.tokens : known?.spareTokens;
+        const isReplaced = connection.tokens !== null || (known && comesFromElsewhere(known, connection));
+        const tokens = isReplaced ? connection.tokens : (known?.tokens ?? null);
+        const replaced = isReplaced ? known?.tokens : known?.spareTokens;
         const spareTokens = connection.spareTokens ?? replaced ?? null;
         record(save({ ...connection, tokens, spareTokens }));
       }),
@@ -105,4 +106,14 @@ export function clinicPart({ commits, codec, clock }: Core): ClinicStore {
         })
         .then(() => refreshes.end(claim.connection.id, claim.claimId)),
   };
+}
+
+/** Its tokens come from another place than before, or the file names other ones: the pair that there is counts no more. */
+function comesFromElsewhere(before: Connection, after: Connection): boolean {
+  if (before.declaredDigest !== after.declaredDigest || before.origin.kind !== after.origin.kind) return true;
+  return (
+    before.origin.kind === 'tokenUrl' &&
+    after.origin.kind === 'tokenUrl' &&
+    before.origin.url !== after.origin.url
+  );
 }
