@@ -31,11 +31,12 @@ export class History {
   readonly counts: Record<string, number> = {};
   readonly lines: string[] = [];
   readonly #digest = createHash('sha256');
-  readonly #now: () => number;
+  /** The true time. */
+  readonly now: () => number;
   #moment = 0;
 
   constructor(now: () => number) {
-    this.#now = now;
+    this.now = now;
   }
 
   /** Numbers the happenings whose order matters. */
@@ -45,7 +46,7 @@ export class History {
   }
 
   note(kind: string, ...facts: readonly (string | number | null)[]): void {
-    const line = `${new Date(this.#now()).toISOString()} ${kind} ${facts.join(' ')}`;
+    const line = `${new Date(this.now()).toISOString()} ${kind} ${facts.join(' ')}`;
     this.counts[kind] = (this.counts[kind] ?? 0) + 1;
     this.#digest.update(`${line}\n`);
     this.lines.push(line);

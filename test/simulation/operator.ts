@@ -9,6 +9,7 @@ import type { Life } from './life.ts';
 import type { Rooms } from './relay.ts';
 import { authorizeAgain } from './vendor.ts';
 import { switchSomeFault } from './vendor-faults.ts';
+import { keyOf } from './witness.ts';
 import type { World } from './world.ts';
 
 export interface Running {
@@ -17,6 +18,7 @@ export interface Running {
 }
 
 const minuteMs = 60_000;
+const hourMs = 60 * minuteMs;
 
 /** Everybody outside: clinics where things happen, subscribers that come, go and fail, and a person at the relay. */
 export class Operator {
@@ -117,7 +119,7 @@ export class Operator {
       const event = fullscript.addEvent({
         clinic,
         type: random.pick(['order.placed', 'order.placed', 'patient.created', 'patient.updated']),
-        ...(random.next() < 0.15 && { listedLateMs: random.int(1_000, 3 * 3_600_000) }),
+        ...(random.next() < 0.15 && { listedLateMs: random.int(1_000, 3 * hourMs) }),
       });
       history.note('event', event.clinicId, event.id, event.type);
       const other = fullscript.clinics.find(({ name }) => name !== clinic);
@@ -313,10 +315,10 @@ export class Operator {
     this.#mendDisk();
     world.diskFault = null;
     for (const endpoint of world.network.endpoints.values()) endpoint.mood = 'fine';
-    if (this.#running) {
-      this.#running.life.doom = null;
-      this.#healRelay(this.#running);
-    }
+    const running = this.#running;
+    // The next process begins with the right clock.
+    if (running && world.plan.isClockJumping) running.life.end('kill');
+    else if (running) this.#healRelay(running);
   }
 
   #healRelay(running: Running): void {
@@ -342,8 +344,9 @@ export class Operator {
     const { failed, pending, held } = await this.#openCounts(running);
     // An answer of the bad days may have paused somebody after everybody was resumed.
     if (held > 0) this.#healRelay(running);
+    const { polledAt } = this.#world.witness;
     const isRead = (await store.streams()).every(
-      ({ polledAt, problem }) => (polledAt ?? 0) > this.#healedAt && problem === null,
+      ({ clinicId, category }) => (polledAt.get(keyOf(clinicId, category)) ?? 0) > this.#healedAt + hourMs,
     );
     const isAllListed = this.#world.fullscript
       .ledger()

@@ -29,7 +29,8 @@ export interface SimulationResult {
 }
 
 const minuteMs = 60_000;
-const healingMs = 3 * 86_400_000;
+/** Schedules and pauses are short here; nothing that is healed waits longer. */
+const healingMs = 86_400_000;
 
 /** One relay through some bad days: the same seed gives the same days. */
 export async function simulate(options: SimulationOptions): Promise<SimulationResult> {

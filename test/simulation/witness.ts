@@ -32,6 +32,8 @@ export class Witness {
   readonly attempts = new Map<string, string>();
   /** By `<clinic> <category>`: the latest cursor that was told. */
   readonly cursors = new Map<string, number>();
+  /** By `<clinic> <category>`: the true time at which its last completed poll ended. */
+  readonly polledAt = new Map<string, number>();
   /** Deliveries whose success was told. */
   readonly delivered = new Set<string>();
   /** By delivery: how often a new round, or an early attempt, was asked for. */
@@ -81,6 +83,7 @@ export class Witness {
           history.note('polled', clinicId, category, end.kind, cursor);
           if (cursor === null) return;
           this.cursors.set(keyOf(clinicId, category), cursor);
+          if (end.kind === 'completed') this.polledAt.set(keyOf(clinicId, category), history.now());
           this.#afterPoll({ clinicId, category, cursor });
         }),
       setAside: (claim, item) =>

@@ -45,7 +45,7 @@ function planOf(random: Random, days: number | undefined): Plan {
     pollSecondsMin: random.pick([60, 180, 300]),
     pageSizeMax: random.pick([4, 20, 100]),
     syncMsMax: random.pick([0, 0, 30, 3_000]),
-    isClockJumping: random.next() < 0.2,
+    isClockJumping: random.next() < 0.25,
     doomShare: random.pick([0, 0.3, 0.7]),
   };
 }
@@ -117,7 +117,7 @@ export class World implements Evidence {
   /** By how much the machine's clock is ahead of the true time, in the process that begins now. */
   aheadMs(): number {
     if (!this.plan.isClockJumping || this.isHealed || this.random.next() < 0.5) return 0;
-    return this.random.pick([-3 * hourMs, -60_000, 60_000, 2 * hourMs, 3 * dayMs]);
+    return this.random.pick([-3 * hourMs, -60_000, 60_000, 2 * hourMs, 40 * dayMs]);
   }
 
   doomAtBirth(): Doom | null {
