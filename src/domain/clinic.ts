@@ -52,6 +52,25 @@ export interface Connection {
   readonly createdAt: number;
 }
 
+/** Its tokens come from another place than before, or the file names other ones: the pair that there is counts no more. */
+export function comesFromElsewhere(before: Connection, after: Connection): boolean {
+  if (before.declaredDigest !== after.declaredDigest || before.origin.kind !== after.origin.kind) return true;
+  return (
+    before.origin.kind === 'tokenUrl' &&
+    after.origin.kind === 'tokenUrl' &&
+    before.origin.url !== after.origin.url
+  );
+}
+
+/** What came of renewing the tokens of `before` still counts: nobody has replaced, condemned or removed them since. */
+export function hasSameTokens(before: Connection, now: Connection): boolean {
+  return (
+    before.tokens?.accessToken === now.tokens?.accessToken &&
+    before.state === now.state &&
+    !comesFromElsewhere(before, now)
+  );
+}
+
 export interface StreamKey {
   readonly clinicId: string;
   readonly category: string;

@@ -1,5 +1,5 @@
 import { type Clock, wait } from '../clock.ts';
-import type { Connection, Tokens } from '../domain/clinic.ts';
+import { type Connection, hasSameTokens, type Tokens } from '../domain/clinic.ts';
 import { ClaimLost, NotFound, StoreUnavailable } from '../domain/errors.ts';
 import type { Logger } from '../logger.ts';
 import type { ClinicStore, RefreshClaim } from '../store/store.ts';
@@ -81,8 +81,7 @@ export class ConnectionTokens {
     const { store, logger } = this.#dependencies;
     await unlessRemoved(async () => {
       const claim = await store.claimRefresh(connectionId, leaseMs);
-      if (claim === null) return;
-      await store.endRefresh(claim, reason);
+      if (claim === null || !(await this.#condemn(claim, reason))) return;
       logger.error('A connection needs to be authorized again.', { connectionId, reason });
     }, undefined);
   }
@@ -158,10 +157,23 @@ export class ConnectionTokens {
         return this.#unavailable(connectionId, answer.detail);
       case 'invalidGrant': {
         const detail = 'the vendor ended the authorization (invalid_grant)';
-        await store.endRefresh(claim, detail);
+        if (!(await this.#condemn(claim, detail))) {
+          return { kind: 'unavailable', detail: 'its tokens were replaced meanwhile' };
+        }
         logger.error('A connection needs to be authorized again.', { connectionId, reason: detail });
         return { kind: 'needsReconnect', detail };
       }
+    }
+  }
+
+  /** False when the tokens were replaced meanwhile: nothing is known against the new ones. */
+  async #condemn(claim: RefreshClaim, reason: string): Promise<boolean> {
+    try {
+      await this.#dependencies.store.endRefresh(claim, reason);
+      return true;
+    } catch (error) {
+      if (error instanceof ClaimLost) return false;
+      throw error;
     }
   }
 
@@ -215,12 +227,12 @@ export class ConnectionTokens {
     }
   }
 
-  /** @throws ClaimLost when somebody else has renewed the pair, or is about to. */
+  /** @throws ClaimLost when somebody else has renewed or replaced the pair, or is about to. */
   async #claimAgain({ connection }: RefreshClaim, lost: ClaimLost): Promise<RefreshClaim> {
     const { store } = this.#dependencies;
     const claim = await store.claimRefresh(connection.id, leaseMs);
     if (claim === null) throw lost;
-    if (claim.connection.tokens?.accessToken === connection.tokens?.accessToken) return claim;
+    if (hasSameTokens(connection, claim.connection)) return claim;
     await store.endRefresh(claim, null);
     throw lost;
   }

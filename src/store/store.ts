@@ -62,12 +62,17 @@ export interface ClinicStore {
   claimRefresh(connectionId: string, leaseMs: number): Promise<RefreshClaim | null>;
   /**
    * Replaces the pair; the old one stays as spare. Ends the claim.
-   * @throws ClaimLost
+   * @throws ClaimLost also when the pair that was to be renewed was replaced or removed meanwhile
+   * @throws NotFound when the connection was
    */
   saveTokens(claim: RefreshClaim, tokens: Tokens): Promise<Connection>;
   /** The new pair worked: the spare one is dropped. */
   dropSpareTokens(connectionId: string): Promise<void>;
-  /** Ends the claim without new tokens; `needsReconnect` is the one-line reason when a person has to act. */
+  /**
+   * Ends the claim without new tokens; a claim that is lost already is let be.
+   * @param needsReconnect the one-line reason when a person has to act.
+   * @throws ClaimLost, NotFound as `saveTokens` does, given a reason: it is about the pair of the claim
+   */
   endRefresh(claim: RefreshClaim, needsReconnect: string | null): Promise<void>;
 }
 

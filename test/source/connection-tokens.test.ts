@@ -47,6 +47,7 @@ async function tokensOf(
   await real.saveConnection(ending);
   const asked: string[] = [];
   let saves = 0;
+  let whileAsked = async (): Promise<void> => {};
   const store: TokensDependencies['store'] = {
     connections: () => real.connections(),
     claimRefresh: (id, leaseMs) => real.claimRefresh(id, leaseMs),
@@ -61,13 +62,18 @@ async function tokensOf(
   const oauth: OAuth = {
     async refresh(refreshToken) {
       asked.push(refreshToken);
+      await whileAsked();
       return answers[Math.min(asked.length, answers.length) - 1] as TokenAnswer;
     },
     askTokenUrl: () => Promise.reject(new Error('nobody asked for it')),
     revoke: async () => {},
   };
   const { logger, lines } = keptLog();
-  return { clock, store: real, asked, lines, tokens: new ConnectionTokens({ store, oauth, clock, logger }) };
+  const onAsk = (happens: () => Promise<void>): void => {
+    whileAsked = happens;
+  };
+  const tokens = new ConnectionTokens({ store, oauth, clock, logger });
+  return { clock, store: real, asked, lines, onAsk, tokens };
 }
 
 test('all who want a new token at once get the one that is asked for', async () => {
@@ -130,6 +136,16 @@ test('a pair whose claim was lost to somebody who renewed replaces nothing', asy
   await clock.advance(minute);
   await lost;
   expect((await store.connections())[0]?.tokens?.accessToken).toBe('at-theirs');
+});
+
+test('a refusal of tokens that were replaced meanwhile condemns nothing: the new ones serve', async () => {
+  const { tokens, store, lines, onAsk } = await tokensOf([{ kind: 'invalidGrant' }]);
+  const theirs = { accessToken: 'at-theirs', refreshToken: 'rt-theirs', expiresAt: noon + 120 * minute };
+  onAsk(() => store.saveConnection({ ...ending, tokens: theirs }));
+  expect(await tokens.renew('con_1', 'at-1')).toMatchObject({ kind: 'unavailable' });
+  expect(await store.connections()).toMatchObject([{ state: 'working', tokens: theirs }]);
+  expect(await tokens.renew('con_1', 'at-1')).toEqual({ kind: 'token', accessToken: 'at-theirs' });
+  expect(lines.filter(({ level }) => level === 'error')).toEqual([]);
 });
 
 test('the spare pair is asked for when the current one is refused, and only then', async () => {

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { deliveryIdOf } from '../../src/domain/delivery.ts';
 import { ClaimLost, Conflict, InvalidInput, NotFound } from '../../src/domain/errors.ts';
-import type { DeliveryClaim, Store } from '../../src/store/store.ts';
+import type { DeliveryClaim, RefreshClaim, Store } from '../../src/store/store.ts';
 import type { SimulatedClock } from '../world/clock.ts';
 import {
   aClinic,
@@ -546,6 +546,40 @@ export function keepsTheContract(name: string, open: () => Promise<StoreUnderTes
       });
 
       const tokenUrl = { kind: 'tokenUrl', url: 'https://app.example/token', secret: null } as const;
+      const theirs = { accessToken: 'at-theirs', refreshToken: 'rt-theirs', expiresAt: 30 };
+      const mine = { accessToken: 'at-mine', refreshToken: 'rt-mine', expiresAt: 20 };
+      for (const [what, end] of [
+        ['overwrites', (held: RefreshClaim) => store.saveTokens(held, mine)],
+        ['condemns', (held: RefreshClaim) => store.endRefresh(held, 'invalid_grant')],
+      ] as const) {
+        test(`a renewal never ${what} tokens that were replaced meanwhile, and leaves the work to the next`, async () => {
+          await store.saveConnection(connection);
+          const refresh = (await store.claimRefresh('con_1', 30_000)) as RefreshClaim;
+          await store.saveConnection({ ...connection, tokens: theirs });
+          await expect(end(refresh)).rejects.toThrow(ClaimLost);
+          expect(await store.connections()).toMatchObject([{ tokens: theirs, state: 'working' }]);
+          expect(await store.claimRefresh('con_1', 30_000)).not.toBeNull();
+        });
+
+        test(`a renewal never ${what} what came after a URL was replaced by another one`, async () => {
+          const first = { ...connection, tokens: null, origin: tokenUrl };
+          await store.saveConnection(first);
+          const refresh = (await store.claimRefresh('con_1', 30_000)) as RefreshClaim;
+          const moved = { ...tokenUrl, url: 'https://new.example/token' };
+          await store.saveConnection({ ...first, origin: moved });
+          await expect(end(refresh)).rejects.toThrow(ClaimLost);
+          expect(await store.connections()).toMatchObject([{ tokens: null, state: 'working' }]);
+        });
+
+        test(`a renewal does not bring back a connection that was deleted meanwhile: it ${what} nothing`, async () => {
+          await store.saveConnection(connection);
+          const refresh = (await store.claimRefresh('con_1', 30_000)) as RefreshClaim;
+          await store.deleteConnection('con_1');
+          await expect(end(refresh)).rejects.toThrow(NotFound);
+          expect(await store.connections()).toEqual([]);
+        });
+      }
+
       for (const { change, tokens, spare, because } of [
         { change: { clinicId: 'c-1' }, tokens: 'at-1', spare: null, because: 'only its clinic was found' },
         {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Connection } from '../../domain/clinic.ts';
+import { type Connection, comesFromElsewhere, hasSameTokens } from '../../domain/clinic.ts';
 import { ClaimLost, Conflict, NotFound } from '../../domain/errors.ts';
 import type { ClinicStore, RefreshClaim } from '../store.ts';
 import type { Core } from './core.ts';
@@ -18,9 +18,25 @@ export function clinicPart({ commits, codec, clock }: Core): ClinicStore {
   const save = (connection: Connection) =>
     ({ t: 'connection', row: codec.connectionRow(connection) }) as const;
 
-  const held = (claim: RefreshClaim): void => {
-    if (!refreshes.isHeld(claim.connection.id, claim.claimId)) {
-      throw new ClaimLost(`the refresh of connection ${claim.connection.id}`);
+  /** The connection as it is, while its tokens are still those that the claim was given for. */
+  const held = (claim: RefreshClaim, state: State): Connection => {
+    const { id } = claim.connection;
+    const connection = refreshes.isHeld(id, claim.claimId) ? connectionIn(state, id) : null;
+    if (connection && hasSameTokens(claim.connection, connection)) return connection;
+    throw new ClaimLost(`the refresh of connection ${id}`);
+  };
+
+  const end = ({ connection, claimId }: RefreshClaim): void => refreshes.end(connection.id, claimId);
+
+  /** A claim ends with its work, and when there is nothing left to do under it; a store that is full leaves it. */
+  const lastUnder = async <Answer>(claim: RefreshClaim, work: Promise<Answer>): Promise<Answer> => {
+    try {
+      const answer = await work;
+      end(claim);
+      return answer;
+    } catch (error) {
+      if (error instanceof ClaimLost || error instanceof NotFound) end(claim);
+      throw error;
     }
   };
 
@@ -70,10 +86,10 @@ export function clinicPart({ commits, codec, clock }: Core): ClinicStore {
     },
 
     saveTokens: (claim, tokens) =>
-      commits
-        .commit(({ state, record }) => {
-          held(claim);
-          const before = connectionIn(state, claim.connection.id);
+      lastUnder(
+        claim,
+        commits.commit(({ state, record }) => {
+          const before = held(claim, state);
           const connection: Connection = {
             ...before,
             tokens,
@@ -84,11 +100,8 @@ export function clinicPart({ commits, codec, clock }: Core): ClinicStore {
           };
           record(save(connection));
           return connection;
-        })
-        .then((connection) => {
-          refreshes.end(claim.connection.id, claim.claimId);
-          return connection;
         }),
+      ),
 
     dropSpareTokens: (connectionId) =>
       commits.commit(({ state, record }) => {
@@ -96,24 +109,15 @@ export function clinicPart({ commits, codec, clock }: Core): ClinicStore {
         if (connection.spareTokens) record(save({ ...connection, spareTokens: null }));
       }),
 
-    endRefresh: (claim, needsReconnect) =>
-      commits
-        .commit(({ state, record }) => {
-          held(claim);
-          if (needsReconnect === null) return;
-          const connection = connectionIn(state, claim.connection.id);
+    endRefresh: async (claim, needsReconnect) => {
+      if (needsReconnect === null) return end(claim);
+      await lastUnder(
+        claim,
+        commits.commit(({ state, record }) => {
+          const connection = held(claim, state);
           record(save({ ...connection, state: 'needsReconnect', stateReason: needsReconnect }));
-        })
-        .then(() => refreshes.end(claim.connection.id, claim.claimId)),
+        }),
+      );
+    },
   };
-}
-
-/** Its tokens come from another place than before, or the file names other ones: the pair that there is counts no more. */
-function comesFromElsewhere(before: Connection, after: Connection): boolean {
-  if (before.declaredDigest !== after.declaredDigest || before.origin.kind !== after.origin.kind) return true;
-  return (
-    before.origin.kind === 'tokenUrl' &&
-    after.origin.kind === 'tokenUrl' &&
-    before.origin.url !== after.origin.url
-  );
 }
