@@ -13,7 +13,7 @@ import { type UrlVerdict, vettedUrl } from './url-verdict.ts';
 export interface ClinicsDependencies {
   readonly store: Pick<
     ClinicStore,
-    'clinics' | 'saveClinic' | 'connections' | 'saveConnection' | 'deleteConnection'
+    'clinics' | 'changeClinic' | 'connections' | 'saveConnection' | 'deleteConnection' | 'forgetTokens'
   > &
     Pick<PollStore, 'pollSoon'>;
   readonly clock: Pick<Clock, 'now'>;
@@ -40,7 +40,7 @@ export function clinicRoutes(dependencies: ClinicsDependencies): readonly Route[
 
   const setPaused = async (id: string, isPaused: boolean): Promise<unknown> => {
     const clinic = knownClinic(await readingFor(id));
-    await store.saveClinic({ ...clinic, isPaused });
+    await store.changeClinic(clinic.id, { isPaused });
     wakePoller();
     return viewOfReading(await readingFor(id));
   };
@@ -110,8 +110,12 @@ export function clinicRoutes(dependencies: ClinicsDependencies): readonly Route[
       summary: 'Revoke its tokens and stop reading it; its past events stay',
       answers: { status: 204, schema: null },
       async answer({ id }) {
-        const reading = await readingFor(id);
-        if (reading.clinic?.isRemoved) throw new NotFound('clinic', id);
+        const found = await readingFor(id);
+        const reading = found.clinic === null ? found : (named(found.name, await readings()) ?? found);
+        // One that was cut off has removed the clinic and left connections.
+        if (reading.clinic?.isRemoved && !reading.connections.some(isConnected)) {
+          throw new NotFound('clinic', id);
+        }
         await disconnect(dependencies, reading);
         wakePoller();
         return { body: null };
@@ -162,7 +166,7 @@ async function connect(
     createdAt: replaced?.createdAt ?? now,
   };
   await store.saveConnection(connection);
-  if (known?.clinic?.isRemoved) await store.saveClinic({ ...known.clinic, isRemoved: false });
+  if (known?.clinic?.isRemoved) await store.changeClinic(known.clinic.id, { isRemoved: false });
   connectionChanged(connection.id);
   wakePoller();
   const again = readingsOf(await store.clinics(), await store.connections());
@@ -196,25 +200,34 @@ function replaceable({ name, clinic, connections }: Reading): Connection | null 
   return connections[0] ?? null;
 }
 
+/** There is something to take off the record. */
+function isConnected({ declaredDigest, tokens, spareTokens }: Connection): boolean {
+  return declaredDigest === null || tokens !== null || spareTokens !== null;
+}
+
 /**
- * Removed first, so that nothing is polled from then on, whatever comes in between. What
- * stands in the file is remembered with its digest: it stays removed until it is changed
- * there.
+ * Removed first, so that nothing is polled from then on, whatever comes in between; and
+ * no token is left on record by the time that the vendor, which may hang, is asked to
+ * revoke it. What stands in the file is remembered with its digest: it stays removed
+ * until it is changed there.
  */
 async function disconnect(
   { store, revokeTokens }: ClinicsDependencies,
   { clinic, connections }: Reading,
 ): Promise<void> {
-  if (clinic !== null) await store.saveClinic({ ...clinic, isRemoved: true });
-  for (const connection of connections) {
-    const isDeclared = connection.declaredDigest !== null;
-    if (isDeclared) {
-      const state = { state: 'needsReconnect', stateReason: 'it was disconnected through the API' } as const;
-      await store.saveConnection({ ...connection, tokens: null, spareTokens: null, ...state });
+  if (clinic !== null) await store.changeClinic(clinic.id, { isRemoved: true });
+  const ended: (Connection | null)[] = [];
+  for (const { id, declaredDigest } of connections) {
+    ended.push(
+      declaredDigest === null
+        ? await store.deleteConnection(id)
+        : await store.forgetTokens(id, 'it was disconnected through the API'),
+    );
+  }
+  for (const connection of ended) {
+    if (connection?.origin.kind !== 'refreshToken') continue;
+    for (const tokens of [connection.tokens, connection.spareTokens]) {
+      if (tokens !== null) await revokeTokens(tokens);
     }
-    if (connection.origin.kind === 'refreshToken' && connection.tokens !== null) {
-      await revokeTokens(connection.tokens);
-    }
-    if (!isDeclared) await store.deleteConnection(connection.id);
   }
 }

@@ -15,7 +15,7 @@ import type { ClinicStore } from '../store/store.ts';
  * only the relay knows.
  */
 export async function declareClinics(
-  store: Pick<ClinicStore, 'clinics' | 'saveClinic' | 'connections' | 'saveConnection'>,
+  store: Pick<ClinicStore, 'clinics' | 'changeClinic' | 'connections' | 'saveConnection'>,
   declared: readonly ClinicInput[],
   { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
 ): Promise<void> {
@@ -55,11 +55,11 @@ export async function declareClinics(
 }
 
 async function bringBack(
-  store: Pick<ClinicStore, 'clinics' | 'saveClinic'>,
+  store: Pick<ClinicStore, 'clinics' | 'changeClinic'>,
   clinicId: string | null,
 ): Promise<void> {
   const removed = (await store.clinics()).find((clinic) => clinic.id === clinicId && clinic.isRemoved);
-  if (removed) await store.saveClinic({ ...removed, isRemoved: false });
+  if (removed) await store.changeClinic(removed.id, { isRemoved: false });
 }
 
 function originOf(clinic: ClinicInput): TokenOrigin {

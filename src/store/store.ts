@@ -50,6 +50,8 @@ export interface ClinicStore {
   clinics(): Promise<readonly Clinic[]>;
   /** Adds it, or replaces what is known of it. A name that another clinic has is a `Conflict` `clinic_name_taken`. */
   saveClinic(clinic: Clinic): Promise<void>;
+  /** Changes only what is given, of the clinic as it is at that moment. @throws NotFound */
+  changeClinic(clinicId: string, change: Partial<Pick<Clinic, 'isPaused' | 'isRemoved'>>): Promise<Clinic>;
   connections(): Promise<readonly Connection[]>;
   /**
    * Adds it, or replaces everything but its tokens. Given `tokens` replace the pair; so
@@ -57,7 +59,14 @@ export interface ClinicStore {
    * `tokenUrl`, another `declaredDigest`). The pair that was replaced stays as spare.
    */
   saveConnection(connection: Connection): Promise<void>;
-  deleteConnection(connectionId: string): Promise<void>;
+  /** @returns what it was, for whoever revokes its tokens; `null` when there is none. */
+  deleteConnection(connectionId: string): Promise<Connection | null>;
+  /**
+   * Takes both pairs off the record and keeps the rest; a person has to act.
+   * @param needsReconnect why, in one line.
+   * @returns what it was, for whoever revokes its tokens; `null` when there is none.
+   */
+  forgetTokens(connectionId: string, needsReconnect: string): Promise<Connection | null>;
   /** The right to renew a connection's tokens; `null` while somebody else has it. */
   claimRefresh(connectionId: string, leaseMs: number): Promise<RefreshClaim | null>;
   /**

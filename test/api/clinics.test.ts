@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
+import type { Connection } from '../../src/domain/clinic.ts';
 import { aClinic } from '../store/fixtures.ts';
 import { type ApiUnderTest, admin, apiUnderTest, ehr, ehrReader } from './relay.ts';
 
@@ -22,7 +23,7 @@ async function discovered(name = 'Washington', id = 'clinic-1'): Promise<void> {
   const connection = (await api.store.connections()).find((each) => each.name === name);
   if (!connection) throw new Error('there is no such connection');
   await api.store.saveClinic(aClinic(id, name));
-  await api.store.saveConnection({ ...connection, clinicId: id });
+  await api.store.saveConnection({ ...connection, tokens: null, clinicId: id });
   await api.store.follow(id, [{ category: 'orders', startAt: api.clock.now() }]);
 }
 
@@ -153,6 +154,55 @@ describe('a clinic is told', () => {
     ]);
     const again = await asAdmin('POST', '/v1/clinics', { name: 'Washington', ...pair });
     expect(again.body).toMatchObject({ status: 409, code: 'clinic_declared' });
+  });
+});
+
+describe('when a clinic is disconnected', () => {
+  const connectionsWhileRevoking: Connection[][] = [];
+  beforeEach(async () => {
+    await connected();
+    await discovered();
+    connectionsWhileRevoking.length = 0;
+    api.told.length = 0;
+    api.vendor.whileRevoking = async () => {
+      connectionsWhileRevoking.push([...(await api.store.connections())]);
+    };
+  });
+
+  test('no token is on record any more when the vendor is asked to revoke it', async () => {
+    await asAdmin('DELETE', '/v1/clinics/clinic-1');
+    expect(connectionsWhileRevoking).toEqual([[]]);
+  });
+
+  test('nor is one of a clinic that stands in the configuration file', async () => {
+    const [connection] = await api.store.connections();
+    if (connection) await api.store.saveConnection({ ...connection, declaredDigest: 'digest' });
+    await asAdmin('DELETE', '/v1/clinics/clinic-1');
+    const bare = { tokens: null, spareTokens: null, declaredDigest: 'digest', state: 'needsReconnect' };
+    expect(connectionsWhileRevoking).toMatchObject([[bare], [bare]]);
+    expect((await asAdmin('DELETE', '/v1/clinics/clinic-1')).status).toBe(404);
+  });
+
+  test('its spare pair is revoked, too, and what waits under its name to be found the clinic’s', async () => {
+    const [connection] = await api.store.connections();
+    if (!connection) throw new Error('there is no connection');
+    const tokens = { accessToken: 'newer', refreshToken: 'r', expiresAt: 1 };
+    await api.store.saveConnection({ ...connection, tokens });
+    await api.store.saveConnection({
+      ...connection,
+      id: 'con_2',
+      clinicId: null,
+      tokens: { ...tokens, accessToken: 'waiting' },
+    });
+    await asAdmin('DELETE', '/v1/clinics/clinic-1');
+    expect(api.told).toEqual(['revoked newer', 'revoked the-access-token', 'revoked waiting', 'poller']);
+  });
+
+  test('and that was cut off, asking again ends it', async () => {
+    await api.store.changeClinic('clinic-1', { isRemoved: true });
+    expect((await asAdmin('DELETE', '/v1/clinics/clinic-1')).status).toBe(204);
+    expect(api.told).toEqual(['revoked the-access-token', 'poller']);
+    expect((await asAdmin('DELETE', '/v1/clinics/clinic-1')).status).toBe(404);
   });
 });
 

@@ -43,6 +43,8 @@ export interface ApiUnderTest {
   readonly replayer: Replayer;
   /** What the API told the other rooms, in order. */
   readonly told: string[];
+  /** What happens while the vendor is asked to revoke tokens. */
+  readonly vendor: { whileRevoking: () => Promise<void> };
   /** What the endpoints say to the empty request, and to a test. */
   readonly endpoint: { handshake: HandshakeVerdict; test: Outcome; isPolling: boolean };
   ask(method: string, path: string, ask?: Ask): Promise<Answered>;
@@ -72,6 +74,7 @@ export async function apiUnderTest(limits?: RequestLimits): Promise<ApiUnderTest
     test: { kind: 'accepted', status: 200 },
     isPolling: true,
   };
+  const vendor: ApiUnderTest['vendor'] = { whileRevoking: async () => {} };
   const tell = (what: string) => () => void told.push(what);
   const replayer = new Replayer({
     store,
@@ -100,7 +103,10 @@ export async function apiUnderTest(limits?: RequestLimits): Promise<ApiUnderTest
     wakeDispatcher: tell('dispatcher'),
     wakePoller: tell('poller'),
     connectionChanged: (id) => told.push(`connection ${id.slice(0, 4)}`),
-    revokeTokens: async ({ accessToken }: Tokens) => void told.push(`revoked ${accessToken}`),
+    revokeTokens: async ({ accessToken }: Tokens) => {
+      await vendor.whileRevoking();
+      told.push(`revoked ${accessToken}`);
+    },
     arePollsMoving: () => endpoint.isPolling,
     ...(limits && { limits }),
   });
@@ -117,6 +123,7 @@ export async function apiUnderTest(limits?: RequestLimits): Promise<ApiUnderTest
     logged: lines,
     replayer,
     told,
+    vendor,
     endpoint,
     async ask(method, path, { body, token = ehr, headers = {} } = {}) {
       const response = await fetch(server.url + path, {

@@ -618,6 +618,34 @@ export function keepsTheContract(name: string, open: () => Promise<StoreUnderTes
         expect(await store.claimRefresh('con_1', 30_000)).not.toBeNull();
       });
 
+      test('forgotten tokens are gone, both pairs, and what they were is told once', async () => {
+        await store.saveConnection({ ...connection, declaredDigest: 'digest' });
+        const changed = { ...connection, declaredDigest: 'digest', tokens: theirs };
+        await store.saveConnection(changed);
+        expect(await store.forgetTokens('con_1', 'disconnected')).toEqual({
+          ...changed,
+          spareTokens: connection.tokens,
+        });
+        await reopened();
+        expect(await store.connections()).toMatchObject([
+          { tokens: null, spareTokens: null, state: 'needsReconnect', stateReason: 'disconnected' },
+        ]);
+        expect(await store.deleteConnection('con_1')).toMatchObject({ id: 'con_1', tokens: null });
+        expect(await store.deleteConnection('con_1')).toBeNull();
+        expect(await store.forgetTokens('con_1', 'disconnected')).toBeNull();
+      });
+
+      test('two changes of a clinic at once are both kept, and a change adds no clinic', async () => {
+        await store.saveClinic(aClinic());
+        await Promise.all([
+          store.changeClinic('clinic-1', { isRemoved: true }),
+          store.changeClinic('clinic-1', { isPaused: true }),
+        ]);
+        await reopened();
+        expect(await store.clinics()).toEqual([{ ...aClinic(), isRemoved: true, isPaused: true }]);
+        await expect(store.changeClinic('clinic-9', { isPaused: true })).rejects.toThrow(NotFound);
+      });
+
       test('a clinic keeps its name to itself', async () => {
         await store.saveClinic(aClinic('clinic-1', 'Washington'));
         await expect(store.saveClinic(aClinic('clinic-2', 'Washington'))).rejects.toThrow(Conflict);

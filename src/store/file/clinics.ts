@@ -59,6 +59,15 @@ export function clinicPart({ commits, codec, clock }: Core): ClinicStore {
         record({ t: 'clinic', row: clinic });
       }),
 
+    changeClinic: (clinicId, change) =>
+      commits.commit(({ state, record }) => {
+        const before = state.clinics.get(clinicId);
+        if (!before) throw new NotFound('clinic', clinicId);
+        const row = { ...before, ...change };
+        record({ t: 'clinic', row });
+        return row;
+      }),
+
     connections: () =>
       commits.read((state) => [...state.connections.values()].map((row) => codec.connection(row))),
 
@@ -75,7 +84,20 @@ export function clinicPart({ commits, codec, clock }: Core): ClinicStore {
 
     deleteConnection: (connectionId) =>
       commits.commit(({ state, record }) => {
-        if (state.connections.has(connectionId)) record({ t: 'connectionGone', id: connectionId });
+        const row = state.connections.get(connectionId);
+        if (!row) return null;
+        record({ t: 'connectionGone', id: connectionId });
+        return codec.connection(row);
+      }),
+
+    forgetTokens: (connectionId, needsReconnect) =>
+      commits.commit(({ state, record }) => {
+        const row = state.connections.get(connectionId);
+        if (!row) return null;
+        const before = codec.connection(row);
+        const ended = { state: 'needsReconnect', stateReason: needsReconnect } as const;
+        record(save({ ...before, ...ended, tokens: null, spareTokens: null }));
+        return before;
       }),
 
     claimRefresh: async (connectionId, leaseMs) => {
