@@ -72,8 +72,9 @@ export class ConnectionTokens {
 
   /** The vendor took a request under the connection's new pair: the old one has ended. */
   async worked(connection: Connection): Promise<void> {
-    if (connection.spareTokens === null) return;
-    await unlessRemoved(() => this.#dependencies.store.dropSpareTokens(connection.id), undefined);
+    const { id, tokens, spareTokens } = connection;
+    if (tokens === null || spareTokens === null) return;
+    await unlessRemoved(() => this.#dependencies.store.dropSpareTokens(id, tokens.accessToken), undefined);
   }
 
   /** A fresh token was refused, too, or belongs to another clinic: no renewal will help. */

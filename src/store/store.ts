@@ -75,8 +75,8 @@ export interface ClinicStore {
    * @throws NotFound when the connection was
    */
   saveTokens(claim: RefreshClaim, tokens: Tokens): Promise<Connection>;
-  /** The new pair worked: the spare one is dropped. */
-  dropSpareTokens(connectionId: string): Promise<void>;
+  /** The pair of this access token worked: the spare one is dropped, if that pair is still the current one. */
+  dropSpareTokens(connectionId: string, accessToken: string): Promise<void>;
   /**
    * Ends the claim without new tokens; a claim that is lost already is let be.
    * @param needsReconnect the one-line reason when a person has to act.

@@ -52,7 +52,7 @@ async function tokensOf(
     connections: () => real.connections(),
     claimRefresh: (id, leaseMs) => real.claimRefresh(id, leaseMs),
     endRefresh: (claim, reason) => real.endRefresh(claim, reason),
-    dropSpareTokens: (id) => real.dropSpareTokens(id),
+    dropSpareTokens: (id, accessToken) => real.dropSpareTokens(id, accessToken),
     async saveTokens(claim, tokens) {
       saves += 1;
       await onSave(saves);
@@ -146,6 +146,17 @@ test('a refusal of tokens that were replaced meanwhile condemns nothing: the new
   expect(await store.connections()).toMatchObject([{ state: 'working', tokens: theirs }]);
   expect(await tokens.renew('con_1', 'at-1')).toEqual({ kind: 'token', accessToken: 'at-theirs' });
   expect(lines.filter(({ level }) => level === 'error')).toEqual([]);
+});
+
+test('who worked with a pair that was replaced since drops no spare one: the newest may not have worked yet', async () => {
+  const { tokens, store } = await tokensOf([renewedTo('2'), renewedTo('3')]);
+  await tokens.renew('con_1', 'at-1');
+  const stale = (await store.connections())[0] as Connection;
+  await tokens.renew('con_1', 'at-2');
+  await tokens.worked(stale);
+  expect((await store.connections())[0]?.spareTokens?.accessToken).toBe('at-2');
+  await tokens.worked((await store.connections())[0] as Connection);
+  expect((await store.connections())[0]?.spareTokens).toBeNull();
 });
 
 test('the spare pair is asked for when the current one is refused, and only then', async () => {

@@ -541,7 +541,9 @@ export function keepsTheContract(name: string, open: () => Promise<StoreUnderTes
         expect(await store.connections()).toMatchObject([
           { tokens: { accessToken: 'at-2' }, spareTokens: { refreshToken: 'rt-1' } },
         ]);
-        await store.dropSpareTokens('con_1');
+        await store.dropSpareTokens('con_1', 'at-1');
+        expect(await store.connections()).toMatchObject([{ spareTokens: { refreshToken: 'rt-1' } }]);
+        await store.dropSpareTokens('con_1', 'at-2');
         expect(await store.connections()).toMatchObject([{ spareTokens: null }]);
       });
 

@@ -125,10 +125,11 @@ export function clinicPart({ commits, codec, clock }: Core): ClinicStore {
         }),
       ),
 
-    dropSpareTokens: (connectionId) =>
+    dropSpareTokens: (connectionId, accessToken) =>
       commits.commit(({ state, record }) => {
         const connection = connectionIn(state, connectionId);
-        if (connection.spareTokens) record(save({ ...connection, spareTokens: null }));
+        const isCurrent = connection.tokens?.accessToken === accessToken;
+        if (isCurrent && connection.spareTokens) record(save({ ...connection, spareTokens: null }));
       }),
 
     endRefresh: async (claim, needsReconnect) => {
