@@ -244,8 +244,25 @@ describe('a disk that fails', () => {
     const again = await storeOn(disk, clock);
     disk.failNext('open', 'EMFILE', { path: '.sealed' });
     await expect(claim(again)).rejects.toThrow(StoreUnavailable);
-    await clock.advance(31_000);
-    expect(await claim(again)).toMatchObject([{ attempt: 2, event: { body: anEvent('e1').body } }]);
+    const third = await storeOn(disk.kill(), clock);
+    for (const [store, because] of [
+      [again, 'the claim was given back'],
+      [third, 'and that is on record'],
+    ] as const) {
+      const [claimed] = await claim(store);
+      expect(claimed, because).toMatchObject({ attempt: 1, event: { body: anEvent('e1').body } });
+      expect(await store.attempts(claimed?.delivery.id ?? ''), because).toEqual([]);
+    }
+  });
+
+  test('a body that cannot be read at the moment holds up no other, and is claimed with its first number again', async () => {
+    const { disk, clock } = await running();
+    const store = await storeOn(disk, clock);
+    await record(store, [anEvent('e1'), anEvent('e2'), anEvent('e3')]);
+    const again = await storeOn(disk, clock);
+    disk.failNext('open', 'EMFILE', { path: '.sealed' });
+    expect((await claim(again)).map(({ event }) => event.id)).toEqual(['e2', 'e3']);
+    expect(await claim(again)).toMatchObject([{ attempt: 1, event: { id: 'e1' } }]);
   });
 });
 

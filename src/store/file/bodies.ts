@@ -118,14 +118,7 @@ export class Bodies {
           { hint: 'Raise the limit of open files, or lower the concurrency.', cause },
         );
       }
-      throw new StoreCorrupt(
-        'body_unreadable',
-        `${sealedFor.kind} ${sealedFor.record} in ${ref.file} cannot be read.`,
-        {
-          hint: 'Restore the file from a backup, or let the event be fetched again by a replay.',
-          cause,
-        },
-      );
+      throw bodyUnreadable(`${sealedFor.kind} ${sealedFor.record} in ${ref.file}`, cause);
     }
   }
 
@@ -166,6 +159,14 @@ export class Bodies {
     if (!this.#day) throw new Error('no day is open');
     return this.#day;
   }
+}
+
+/** @param what what is lost, and where it lay. */
+export function bodyUnreadable(what: string, cause: unknown): StoreCorrupt {
+  return new StoreCorrupt('body_unreadable', `The ${what} cannot be read.`, {
+    hint: 'Restore the folder of bodies from a backup: nothing fetches it again.',
+    cause,
+  });
 }
 
 function placeOf(ref: SealedRef): string {

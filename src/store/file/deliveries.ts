@@ -1,7 +1,8 @@
 import { afterAttempt, type Delivery, startRound } from '../../domain/delivery.ts';
-import { ClaimLost, StoreCorrupt } from '../../domain/errors.ts';
+import { ClaimLost, StoreCorrupt, StoreUnavailable } from '../../domain/errors.ts';
 import { type PauseReason, type Subscriber, scheduleOf, stateOfSubscriber } from '../../domain/subscriber.ts';
 import type { AttemptResult, DeliveryClaim, DeliveryStore, RoundStarted } from '../store.ts';
+import { bodyUnreadable } from './bodies.ts';
 import type { Decision } from './commits.ts';
 import type { Core } from './core.ts';
 import { type AttemptFact, type EventRow, idsPerLine } from './facts.ts';
@@ -138,31 +139,33 @@ export function deliveryPart({
     return claimed;
   };
 
-  /** `null` when the body cannot be read. */
-  const withBody = async ({
-    open,
-    delivery,
-    event: row,
-    subscriber,
-  }: Claimed): Promise<DeliveryClaim | null> => {
+  /** @throws StoreCorrupt, StoreUnavailable when the body cannot be read. */
+  const withBody = async ({ open, delivery, event: row, subscriber }: Claimed): Promise<DeliveryClaim> => {
     const { body: ref, bodyOf, ...event } = row;
-    try {
-      if (!ref) return null;
-      const record = eventKey(bodyOf ?? event.clinicId, event.id);
-      const body = (await bodies.open(ref, { kind: 'body', record })).toString();
-      const { number: attempt, startedAt } = open;
-      return {
-        claimId: claimIdOf(open),
-        delivery,
-        attempt,
-        startedAt,
-        event: { ...event, body },
-        subscriber,
-      };
-    } catch (error) {
-      if (error instanceof StoreCorrupt) return null;
-      throw error;
-    }
+    const record = eventKey(bodyOf ?? event.clinicId, event.id);
+    if (!ref) throw bodyUnreadable(record, null);
+    const body = (await bodies.open(ref, { kind: 'body', record })).toString();
+    const { number: attempt, startedAt } = open;
+    return { claimId: claimIdOf(open), delivery, attempt, startedAt, event: { ...event, body }, subscriber };
+  };
+
+  /**
+   * Ends claims that nobody will get: a delivery whose body is lost ends visibly, and one
+   * whose body cannot be read at the moment is given back as if it had not been claimed.
+   */
+  const takeBack = async (lost: readonly OpenAttempt[], unread: readonly OpenAttempt[]): Promise<void> => {
+    await commits.commit(({ state, record }) => {
+      const at = clock.now();
+      const idsOf = (claims: readonly OpenAttempt[]) =>
+        claims
+          .filter((open) => state.openAttempts.get(open.deliveryId)?.number === open.number)
+          .map(({ deliveryId }) => deliveryId);
+      const ended = idsOf(lost);
+      const given = idsOf(unread);
+      if (ended.length > 0) record({ t: 'ended', at, reason: 'bodyLost', of: ended });
+      if (given.length > 0) record({ t: 'unclaimed', at, of: given });
+    });
+    for (const open of [...lost, ...unread]) leases.end(open.deliveryId, claimIdOf(open));
   };
 
   return {
@@ -173,15 +176,27 @@ export function deliveryPart({
         interruptLapsed(decision);
         return claimDue(decision, slotsBySubscriber, leaseMs);
       });
-      const claims = await Promise.all(claimed.map(withBody));
-      // A delivery whose body cannot be read ends visibly and stops nobody else.
-      const lost = claimed.filter((_, index) => claims[index] === null).map(({ open }) => open.deliveryId);
-      if (lost.length > 0) {
-        await commits.commit(({ record }) =>
-          record({ t: 'ended', at: clock.now(), reason: 'bodyLost', of: lost }),
-        );
+      const claims: DeliveryClaim[] = [];
+      const lost: OpenAttempt[] = [];
+      const unread: OpenAttempt[] = [];
+      let refusal: unknown = null;
+      for (const [index, read] of (await Promise.allSettled(claimed.map(withBody))).entries()) {
+        const { open } = claimed[index] as Claimed;
+        if (read.status === 'fulfilled') claims.push(read.value);
+        else if (read.reason instanceof StoreCorrupt) lost.push(open);
+        else {
+          unread.push(open);
+          refusal = read.reason;
+        }
       }
-      return claims.filter((claim) => claim !== null);
+      if (lost.length + unread.length > 0) {
+        await takeBack(lost, unread).catch((error: unknown) => {
+          // What was not taken back lapses; what can be sent is not lost with it.
+          if (claims.length === 0 || !(error instanceof StoreUnavailable)) throw error;
+        });
+      }
+      if (claims.length === 0 && refusal !== null) throw refusal;
+      return claims;
     },
 
     renew: async (claims, leaseMs) =>

@@ -19,6 +19,8 @@ export type Fact =
   | EventFact
   | SubscriberFact
   | ClaimedFact
+  /** Claims taken back before anything was sent: no attempt came of them. */
+  | { readonly t: 'unclaimed'; readonly at: number; readonly of: readonly string[] }
   | AttemptFact
   /** A new round, or a pending one made due: `startRound`. */
   | { readonly t: 'round'; readonly at: number; readonly of: readonly string[] }

@@ -137,6 +137,9 @@ export class State {
           this.openAttempts.put(deliveryId, { deliveryId, number, revision, startedAt: fact.at });
         }
         break;
+      case 'unclaimed':
+        for (const id of fact.of) this.#endOpenAttempt(id);
+        break;
       case 'attempt':
         this.#applyAttempt(fact);
         break;
