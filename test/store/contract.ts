@@ -306,6 +306,16 @@ export function keepsTheContract(name: string, open: () => Promise<StoreUnderTes
         expect((await store.recordAttempt(slow, accepted)).delivery.state).toBe('delivered');
       });
 
+      test('a lease is not renewed for a claim that a deletion has ended', async () => {
+        await furnished(store);
+        await store.addSubscriber(aSubscriber('sub_2'));
+        await record(store, [anEvent('e1', { subscriberIds: ['sub_1', 'sub_2'] })]);
+        const ended = only(await claim(store));
+        const kept = only(await claim(store, 1, 'sub_2'));
+        await store.deleteSubscriber('sub_1');
+        expect(await store.renew([ended, kept], 30_000)).toEqual([kept]);
+      });
+
       test('410 pauses the subscriber and consumes no step', async () => {
         await furnished(store);
         await record(store, [anEvent('e1'), anEvent('e2')]);

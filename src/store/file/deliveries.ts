@@ -199,8 +199,14 @@ export function deliveryPart({
       return claims;
     },
 
-    renew: async (claims, leaseMs) =>
-      claims.filter((claim) => leases.extend(claim.delivery.id, claim.claimId, leaseMs)),
+    renew: (claims, leaseMs) =>
+      commits.read(({ openAttempts }) =>
+        // A deletion ends the attempt and knows of no lease.
+        claims.filter(
+          ({ delivery: { id }, claimId, attempt }) =>
+            openAttempts.get(id)?.number === attempt && leases.extend(id, claimId, leaseMs),
+        ),
+      ),
 
     recordAttempt: async (claim, result) => {
       const after = await commits.commit((decision) => {
