@@ -15,10 +15,12 @@ export interface Doom {
 export class Life {
   readonly number: number;
   readonly clock: Clock;
+  readonly #time: SimulatedTime;
   readonly #onEnd: (end: End) => void;
   /** `null`: no operation of the disk ends it. */
   doom: Doom | null;
   isOver = false;
+  frozenUntil = 0;
   /** Operations of the disk so far. */
   operations = 0;
 
@@ -32,6 +34,7 @@ export class Life {
     this.number = options.number;
     this.clock = clockOf(options.time, this, options.aheadMs);
     this.doom = options.doom;
+    this.#time = options.time;
     this.#onEnd = options.onEnd;
   }
 
@@ -39,6 +42,23 @@ export class Life {
     if (this.isOver) return;
     this.isOver = true;
     this.#onEnd(how);
+  }
+
+  get isFrozen(): boolean {
+    return this.frozenUntil > this.#time.now;
+  }
+
+  /** Stops the process in the middle of whatever it does, as a suspended machine would. */
+  freeze(ms: number): void {
+    this.frozenUntil = this.#time.now + ms;
+  }
+
+  /** Something comes in from outside. After a freeze the timers ring first, as in Node's event loop. */
+  hear(delayMs: number, then: () => void): void {
+    this.#time.after(delayMs, () => {
+      if (this.isFrozen) this.hear(this.frozenUntil - this.#time.now + 1, then);
+      else if (!this.isOver) then();
+    });
   }
 
   /** `promise` for as long as the process lives; then nobody is left to hear of it. */

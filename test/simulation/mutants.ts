@@ -1,6 +1,8 @@
+import type { Post } from '../../src/delivery/post.ts';
+import { ClaimLost } from '../../src/domain/errors.ts';
 import type { VendorHttp } from '../../src/source/vendor-http.ts';
 import type { Disk } from '../../src/store/file/disk.ts';
-import type { Store } from '../../src/store/store.ts';
+import type { DeliveryClaim, Store } from '../../src/store/store.ts';
 import type { Invariant } from './history.ts';
 
 /** A bug put in on purpose, to see that the simulation finds it. */
@@ -11,6 +13,7 @@ export interface Mutant {
   readonly store?: (store: Store) => Store;
   readonly disk?: (disk: Disk) => Disk;
   readonly http?: (http: VendorHttp) => VendorHttp;
+  readonly post?: (post: Post) => Post;
 }
 
 /** The cursor is moved, and what was read is recorded afterwards. */
@@ -77,4 +80,54 @@ const reserialisedBody: Mutant = {
   },
 };
 
-export const mutants: readonly Mutant[] = [cursorFirst, unsyncedAcknowledge, reserialisedBody];
+/** Whoever lost a claim records under the one that somebody else has now. */
+const claimLostIgnored: Mutant = {
+  name: 'a lost claim ignored',
+  breaks: ['the log tells the truth'],
+  store: (store) => {
+    const current = new Map<string, DeliveryClaim>();
+    return {
+      ...store,
+      claimDeliveries: async (ask) => {
+        const claims = await store.claimDeliveries(ask);
+        for (const claim of claims) current.set(claim.delivery.id, claim);
+        return claims;
+      },
+      recordAttempt: async (claim, result) => {
+        try {
+          return await store.recordAttempt(claim, result);
+        } catch (error) {
+          const now = current.get(claim.delivery.id);
+          if (!(error instanceof ClaimLost) || !now || now === claim) throw error;
+          return store.recordAttempt(now, result);
+        }
+      },
+    };
+  },
+};
+
+/** A request whose connection broke is repeated behind the back of the log. */
+const attemptRepeated: Mutant = {
+  name: 'an attempt made twice under one number',
+  breaks: ['I3 ids and bytes are stable'],
+  post: (post) => async (request) => {
+    const first = await post(request);
+    return first.kind === 'unreachable' ? post(request) : first;
+  },
+};
+
+/** Names of files count as durable. */
+const unsyncedNames: Mutant = {
+  name: 'a rename that nobody syncs',
+  breaks: ['I4 what is told is durable', 'I5 it recovers by itself'],
+  disk: (disk) => ({ ...disk, syncFolder: async () => {} }),
+};
+
+export const mutants: readonly Mutant[] = [
+  cursorFirst,
+  unsyncedAcknowledge,
+  unsyncedNames,
+  reserialisedBody,
+  claimLostIgnored,
+  attemptRepeated,
+];

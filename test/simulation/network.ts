@@ -66,7 +66,7 @@ export class Network {
         settle({ kind: 'unreachable', error: 'reset', code: 'ECONNRESET' });
         return;
       case 'answer':
-        life.clock.after(reaction.afterMs, () =>
+        life.hear(reaction.afterMs, () =>
           settle({
             kind: 'answered',
             status: reaction.status,

@@ -101,6 +101,7 @@ export class Operator {
     kill: () => this.#running?.life.end('kill'),
     powerCut: () => this.#running?.life.end('powerCut'),
     stop: () => this.#stop(),
+    freeze: () => this.#freeze(),
     doom: () => {
       const { life } = this.#running ?? {};
       if (life) life.doom = this.#world.doomAfter(life.operations, 60);
@@ -147,7 +148,7 @@ export class Operator {
 
   #do(name: string, what: (running: Running) => Promise<unknown> | unknown): void {
     const running = this.#running;
-    if (!running) return;
+    if (!running || running.life.isFrozen) return;
     const { history } = this.#world;
     history.note('asks', name);
     Promise.resolve(what(running))
@@ -272,7 +273,7 @@ export class Operator {
 
   #stop(): void {
     const running = this.#running;
-    if (!running) return;
+    if (!running || running.life.isFrozen) return;
     this.#running = null;
     const { rooms, life } = running;
     this.#world.history.note('stops', life.number);
@@ -281,6 +282,12 @@ export class Operator {
       .then(() => rooms.store.close())
       .catch(() => {})
       .finally(() => life.end('stop'));
+  }
+
+  #freeze(): void {
+    const ms = this.#random.int(1_000, 5 * minuteMs);
+    this.#running?.life.freeze(ms);
+    this.#world.history.note('freeze', ms);
   }
 
   #fillDisk(): void {
@@ -338,12 +345,13 @@ export class Operator {
   /** Everything was read, and everything that is owed was delivered, by a replay where that takes one. */
   async isSettled(): Promise<boolean> {
     const running = this.#running;
-    if (!running || this.#phase === 'bad') return false;
+    if (!running || running.life.isFrozen || this.#phase === 'bad') return false;
     const { store } = running.rooms;
     await this.#watchConnections(running);
     const { failed, pending, held } = await this.#openCounts(running);
-    // An answer of the bad days may have paused somebody after everybody was resumed.
-    if (held > 0) this.#healRelay(running);
+    // An answer of the bad days may come late and pause a subscriber; a frozen process hears nobody.
+    const isPaused = (await store.clinics()).some((clinic) => clinic.isPaused);
+    if (held > 0 || isPaused) this.#healRelay(running);
     const { polledAt } = this.#world.witness;
     const isRead = (await store.streams()).every(
       ({ clinicId, category }) => (polledAt.get(keyOf(clinicId, category)) ?? 0) > this.#healedAt + hourMs,
@@ -418,6 +426,7 @@ const shares = [
   ['kill', 2],
   ['powerCut', 3],
   ['stop', 1],
+  ['freeze', 2],
   ['doom', 5],
   ['diskFull', 2],
   ['diskFails', 1],

@@ -116,11 +116,12 @@ class Simulation {
     });
     if (store.recovery.cut) world.history.note('cut', store.recovery.cut.bytes);
     checkReopened(await dumpOf(store), world);
+    const post = world.network.postOf(life);
     const http = vendorHttpOf(life, world);
     const watched = world.witness.watch(store, life);
     const rooms = await startRooms({
       store: mutant?.store?.(watched) ?? watched,
-      post: world.network.postOf(life),
+      post: mutant?.post?.(post) ?? post,
       http: mutant?.http?.(http) ?? http,
       clock: life.clock,
       random,

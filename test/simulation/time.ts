@@ -107,20 +107,33 @@ async function atRest(): Promise<void> {
   for (let turn = 0; turn < turnsToRest; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
+/** What the clocks need to know of a process. */
+export interface Running {
+  readonly isOver: boolean;
+  /** The true time until which it stands still, timers and all. */
+  readonly frozenUntil: number;
+}
+
 /**
  * The clocks of one process: they run with the true time, off by `aheadMs`, and tell
  * nothing more once it has ended.
  */
-export function clockOf(time: SimulatedTime, life: { readonly isOver: boolean }, aheadMs: number): Clock {
+export function clockOf(time: SimulatedTime, life: Running, aheadMs: number): Clock {
   const bornAt = time.now;
   const shown = () => Math.floor(time.now + aheadMs);
   return {
     now: shown,
     wall: shown,
     monotonic: () => time.now - bornAt,
-    after: (delayMs, then) =>
-      time.after(delayMs, () => {
-        if (!life.isOver) then();
-      }),
+    after: (delayMs, then) => {
+      let cancel = () => {};
+      const ring = () => {
+        const frozenMs = life.frozenUntil - time.now;
+        if (frozenMs > 0) cancel = time.after(frozenMs, ring);
+        else if (!life.isOver) then();
+      };
+      cancel = time.after(delayMs, ring);
+      return () => cancel();
+    },
   };
 }

@@ -31,7 +31,7 @@ export function vendorHttpOf(
       const delayMs = random.int(1, 200) + (reply.delayMs ?? 0);
       if (delayMs > timeoutMs) {
         life.clock.after(timeoutMs, () => resolve({ kind: 'unreachable', detail: 'ETIMEDOUT' }));
-      } else life.clock.after(delayMs, () => resolve(answer));
+      } else life.hear(delayMs, () => resolve(answer));
     });
 }
 

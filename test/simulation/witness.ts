@@ -1,3 +1,4 @@
+import { ClaimLost } from '../../src/domain/errors.ts';
 import type { Subscriber } from '../../src/domain/subscriber.ts';
 import type { FileStore } from '../../src/store/file/file-store.ts';
 import type { DeliveryClaim, Store } from '../../src/store/store.ts';
@@ -95,12 +96,17 @@ export class Witness {
         told(store.claimDeliveries(ask), (claims) => {
           for (const claim of claims) this.#claimed(claim);
         }),
-      recordAttempt: (claim, result) =>
-        told(store.recordAttempt(claim, result), ({ delivery }) => {
+      recordAttempt: (claim, result) => {
+        const recorded = store.recordAttempt(claim, result);
+        recorded.catch((error) => {
+          if (error instanceof ClaimLost) history.note('late', claim.delivery.id, claim.attempt);
+        });
+        return told(recorded, ({ delivery }) => {
           history.note('attempt', delivery.id, claim.attempt, result.outcome.kind, delivery.state);
           this.attempts.set(`${delivery.id}#${claim.attempt}`, result.outcome.kind);
           if (delivery.state === 'delivered') this.delivered.add(delivery.id);
-        }),
+        });
+      },
       startRounds: (ids) => {
         for (const id of ids) {
           this.roundsAsked.set(id, (this.roundsAsked.get(id) ?? 0) + 1);
