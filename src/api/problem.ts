@@ -23,11 +23,13 @@ export interface ProblemDocument {
 
 /** The status of each code that its class does not decide. */
 const statusOfCode: Readonly<Record<string, number>> = {
+  record_too_large: 400,
   unauthorized: 401,
   forbidden: 403,
   route_not_found: 404,
   method_not_allowed: 405,
   event_body_expired: 410,
+  body_unreadable: 410,
   body_too_large: 413,
   media_type_unsupported: 415,
   handshake_failed: 422,

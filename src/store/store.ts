@@ -313,7 +313,7 @@ export interface RoundStarted {
 
 export interface LogStore {
   delivery(deliveryId: string): Promise<Delivery | null>;
-  /** In the order of their numbers. */
+  /** In the order of their numbers; the excerpt of one whose excerpt is damaged is `null`. */
   attempts(deliveryId: string): Promise<readonly Attempt[]>;
   /** Newest first, by order of creation. */
   deliveries(filter: DeliveryFilter, page: PageAsk): Promise<Page<Delivery>>;
@@ -321,7 +321,10 @@ export interface LogStore {
   deliveryCounts(subscriberIds: readonly string[] | null): Promise<Readonly<Record<ShownState, number>>>;
   /** Every clinic in which the event was seen, the one it was seen in first at the front. */
   event(eventId: string): Promise<readonly RecordedEvent[]>;
-  /** The exact text; `null` when it is past, unknown or expired. */
+  /**
+   * The exact text; `null` when it is past, unknown or expired.
+   * @throws StoreCorrupt `body_unreadable` when it is damaged
+   */
   eventBody(clinicId: string, eventId: string): Promise<string | null>;
   /** Newest recorded first. */
   events(filter: EventFilter, page: PageAsk): Promise<Page<RecordedEvent>>;

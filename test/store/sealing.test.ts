@@ -237,7 +237,23 @@ describe('a damaged body', () => {
     expect(await claim(store)).toEqual([]);
     const again = await storeOn(disk.kill(), clock);
     expect(await again.delivery(lost)).toMatchObject({ state: 'failed', endReason: 'bodyLost' });
-    await expect(again.eventBody('clinic-1', 'e1')).rejects.toMatchObject({ code: 'body_unreadable' });
+    await expect(again.eventBody('clinic-1', 'e1')).rejects.toMatchObject({
+      code: 'body_unreadable',
+      message: 'The body of event e1 cannot be read.',
+    });
+  });
+
+  test('is the only thing that is lost: a damaged excerpt leaves its attempt in the list', async () => {
+    const disk = new SimulatedDisk();
+    const { store: before, clock } = await filled(disk);
+    const deliveryId = deliveryIdOf('e1', 'sub_1');
+    const [attempt] = await before.attempts(deliveryId);
+    expect(attempt?.excerpt).toContain(canaries.excerpt);
+    const bytes = disk.contents(bodiesPath);
+    bytes[bytes.length - 5] = (bytes[bytes.length - 5] as number) ^ 1;
+    disk.put(bodiesPath, bytes);
+    const store = await storeOn(disk, clock);
+    expect(await store.attempts(deliveryId)).toEqual([{ ...attempt, excerpt: null }]);
   });
 
   test('does not stop another clinic from recording the same event', async () => {

@@ -5,16 +5,28 @@ import {
   type ShownState,
   shownState,
 } from '../../domain/delivery.ts';
-import { InvalidInput } from '../../domain/errors.ts';
+import { InvalidInput, StoreCorrupt } from '../../domain/errors.ts';
 import type { RecordedEvent } from '../../domain/event.ts';
 import { stateOfSubscriber } from '../../domain/subscriber.ts';
 import type { DeliveryFilter, EventFilter, LogStore, Page, PageAsk } from '../store.ts';
+import { bodyUnreadable } from './bodies.ts';
 import type { Core } from './core.ts';
-import type { EventRow } from './facts.ts';
+import type { EventRow, SealedRef } from './facts.ts';
 import { rowsOf } from './polls.ts';
 import { eventKey, type State } from './state.ts';
 
 export function logPart({ commits, bodies, codec }: Core): LogStore {
+  /** `null` when it is damaged: the attempt itself is whole. */
+  const excerptOf = async (deliveryId: string, number: number, ref: SealedRef): Promise<string | null> => {
+    try {
+      const record = `${deliveryId}#${number}`;
+      return (await bodies.open(ref, { kind: 'excerpt', record })).toString();
+    } catch (error) {
+      if (error instanceof StoreCorrupt) return null;
+      throw error;
+    }
+  };
+
   return {
     delivery: (deliveryId) => commits.read((state) => state.deliveries.get(deliveryId) ?? null),
 
@@ -24,9 +36,7 @@ export function logPart({ commits, bodies, codec }: Core): LogStore {
       const rows = recorded.toSorted((a, b) => a.number - b.number);
       return Promise.all(
         rows.map(async (row) => {
-          const record = `${deliveryId}#${row.number}`;
-          const excerpt =
-            row.excerpt && (await bodies.open(row.excerpt, { kind: 'excerpt', record })).toString();
+          const excerpt = row.excerpt && (await excerptOf(deliveryId, row.number, row.excerpt));
           return codec.attempt(deliveryId, row, excerpt);
         }),
       );
@@ -59,7 +69,12 @@ export function logPart({ commits, bodies, codec }: Core): LogStore {
       const row = await commits.read((state) => state.events.get(eventKey(clinicId, eventId)));
       if (!row?.body) return null;
       const record = eventKey(row.bodyOf ?? clinicId, eventId);
-      return (await bodies.open(row.body, { kind: 'body', record })).toString();
+      try {
+        return (await bodies.open(row.body, { kind: 'body', record })).toString();
+      } catch (error) {
+        if (error instanceof StoreCorrupt) throw bodyUnreadable(`body of event ${eventId}`, error);
+        throw error;
+      }
     },
 
     events: (filter, page) =>
