@@ -123,6 +123,30 @@ export function keepsTheContract(name: string, open: () => Promise<StoreUnderTes
         expect(await store.eventBody('clinic-2', 'e1')).toBe('{"id":"e1","other":true}');
       });
 
+      for (const { body, differing, because } of [
+        { body: '{"id":"e1","other":true}', differing: ['e1'], because: 'they differ' },
+        { body: anEvent('e1').body, differing: [], because: 'they are equal' },
+      ]) {
+        test(`bodies of one event that two clinics record at once are compared: ${because}`, async () => {
+          await furnished(store);
+          await store.saveClinic(aClinic('clinic-2', 'New York'));
+          await store.follow('clinic-2', [{ category: 'orders', startAt: 0 }]);
+          const { version: subscribersVersion } = await store.subscribers();
+          const [first, second] = [await pollOf(store), await pollOf(store, 'clinic-2')];
+          const answers = await Promise.all([
+            store.recordEvents(first, { events: [anEvent('e1')], subscribersVersion }),
+            store.recordEvents(second, { events: [anEvent('e1', { body })], subscribersVersion }),
+          ]);
+          expect(answers).toMatchObject([
+            { kind: 'recorded', events: 1, deliveries: 1, differing: [] },
+            { kind: 'recorded', events: 1, deliveries: 0, differing },
+          ]);
+          await reopened();
+          expect(await store.eventBody('clinic-1', 'e1')).toBe(anEvent('e1').body);
+          expect(await store.eventBody('clinic-2', 'e1')).toBe(body);
+        });
+      }
+
       test('an event of the past is known, without a body and without deliveries', async () => {
         await furnished(store);
         await record(store, [anEvent('e1', { isPast: true, body: null, subscriberIds: [] })]);

@@ -9,7 +9,8 @@ import type { EventRow } from './facts.ts';
 import { Leases } from './leases.ts';
 import { eventKey, type State, streamKey } from './state.ts';
 
-type KnownBodies = ReadonlyMap<string, { readonly row: EventRow; readonly body: string }>;
+/** By event id: the row of another clinic that holds a body, and that body, or `null` when it is damaged. */
+type KnownBodies = ReadonlyMap<string, { readonly row: EventRow; readonly body: string | null }>;
 
 export function pollPart({ commits, bodies, clock }: Core): PollStore {
   const polls = new Leases(clock);
@@ -20,18 +21,9 @@ export function pollPart({ commits, bodies, clock }: Core): PollStore {
     }
   };
 
-  /** The bodies that events have in another clinic, by event id. One that is damaged there is as good as none. */
   const elsewhere = async (clinicId: string, events: readonly NewEvent[]): Promise<KnownBodies> => {
-    const rows = await commits.read((state) =>
-      events.map(({ id, body }) =>
-        body === null
-          ? undefined
-          : rowsOf(state, id).find(
-              (other) => other.clinicId !== clinicId && other.body !== null && !other.bodyOf,
-            ),
-      ),
-    );
-    const known = new Map<string, { row: EventRow; body: string }>();
+    const rows = await commits.read((state) => events.map((event) => rowElsewhere(state, clinicId, event)));
+    const known = new Map<string, { row: EventRow; body: string | null }>();
     for (const row of rows) {
       if (!row?.body) continue;
       try {
@@ -39,6 +31,7 @@ export function pollPart({ commits, bodies, clock }: Core): PollStore {
         known.set(row.id, { row, body: body.toString() });
       } catch (error) {
         if (!(error instanceof StoreCorrupt)) throw error;
+        known.set(row.id, { row, body: null });
       }
     }
     return known;
@@ -73,41 +66,43 @@ export function pollPart({ commits, bodies, clock }: Core): PollStore {
 
     recordEvents: async (claim, { events, subscribersVersion }) => {
       const { clinicId, category } = claim.stream;
-      const known = await elsewhere(clinicId, events);
-      return commits.commit((decision) => {
-        held(claim);
-        const { state } = decision;
-        if (state.subscribersVersion !== subscribersVersion) return { kind: 'subscribersChanged' };
-        let recorded = 0;
-        let added = 0;
-        let deliveries = 0;
-        for (const event of events) {
-          if (state.events.has(eventKey(clinicId, event.id))) continue;
-          recorded++;
-          if (!event.isPast) added++;
-          deliveries += recordEvent(
-            decision,
-            event,
-            { clinicId, category, now: clock.now() },
-            known.get(event.id),
-          );
-        }
-        const differing = events.filter((event) => {
-          const other = known.get(event.id);
-          return other !== undefined && other.body !== event.body;
+      for (;;) {
+        const known = await elsewhere(clinicId, events);
+        const answer = await commits.commit((decision) => {
+          held(claim);
+          const { state } = decision;
+          if (state.subscribersVersion !== subscribersVersion) return { kind: 'subscribersChanged' } as const;
+          // Another clinic has recorded one of them since: its body is looked at first.
+          if (events.some((event) => rowElsewhere(state, clinicId, event) && !known.has(event.id)))
+            return null;
+          let recorded = 0;
+          let added = 0;
+          let deliveries = 0;
+          for (const event of events) {
+            if (state.events.has(eventKey(clinicId, event.id))) continue;
+            recorded++;
+            if (!event.isPast) added++;
+            const seen = { clinicId, category, now: clock.now() };
+            deliveries += recordEvent(decision, event, seen, known.get(event.id));
+          }
+          const stream = state.streams.get(streamKey(claim.stream));
+          if (stream && added > 0) {
+            decision.record({ t: 'stream', row: { ...stream, recorded: stream.recorded + added } });
+          }
+          resolveSetAsides(decision, claim.stream, events, clock.now());
+          const differing = events.filter((event) => {
+            const body = known.get(event.id)?.body ?? null;
+            return body !== null && event.body !== null && body !== event.body;
+          });
+          return {
+            kind: 'recorded',
+            events: recorded,
+            deliveries,
+            differing: differing.map((event) => event.id),
+          } as const;
         });
-        const stream = state.streams.get(streamKey(claim.stream));
-        if (stream && added > 0) {
-          decision.record({ t: 'stream', row: { ...stream, recorded: stream.recorded + added } });
-        }
-        resolveSetAsides(decision, claim.stream, events, clock.now());
-        return {
-          kind: 'recorded',
-          events: recorded,
-          deliveries,
-          differing: differing.map((event) => event.id),
-        };
-      });
+        if (answer !== null) return answer;
+      }
     },
 
     setAside: (claim, item) =>
@@ -209,6 +204,14 @@ function afterPoll(stream: Stream, end: PollEnd, now: number): Stream {
   }
 }
 
+/** Another clinic's record of the event that holds a body of its own. */
+function rowElsewhere(state: State, clinicId: string, event: NewEvent): EventRow | undefined {
+  if (event.body === null) return undefined;
+  return rowsOf(state, event.id).find(
+    (other) => other.clinicId !== clinicId && other.body !== null && !other.bodyOf,
+  );
+}
+
 /** Every clinic's record of an event. */
 export function rowsOf(state: State, eventId: string): EventRow[] {
   const rows: EventRow[] = [];
@@ -224,7 +227,7 @@ function recordEvent(
   { state, record, keep }: Decision,
   event: NewEvent,
   { clinicId, category, now }: { clinicId: string; category: string; now: number },
-  known: { row: EventRow; body: string } | undefined,
+  known: { row: EventRow; body: string | null } | undefined,
 ): number {
   const { id, type, createdAt, isPast } = event;
   const to = event.subscriberIds
