@@ -82,9 +82,9 @@ export interface Stream extends StreamKey {
   readonly startAt: number;
   /** Every event created before this moment was read by a completed poll: a hint, the ids are the truth. `null`: never read. */
   readonly cursor: number | null;
-  /** When the last poll that went through to the last page began. */
+  /** When the last poll that went through to the last page ended, by the relay's clock; `null`: never. */
   readonly polledAt: number | null;
-  /** When the last completed reading of the whole 30 days began. */
+  /** When the last completed reading of the whole 30 days ended, by the relay's clock; `null`: never. */
   readonly sweptAt: number | null;
   /** When it is to be polled next. */
   readonly nextPollAt: number;
@@ -113,7 +113,7 @@ export interface SetAside extends StreamKey {
   readonly tries: number;
   /** False while it still stops the cursor of its stream. */
   readonly isFinal: boolean;
-  /** It was read after all, or is no longer listed. */
+  /** When it was read after all; `null` until then, also when it is no longer listed. */
   readonly resolvedAt: number | null;
 }
 
