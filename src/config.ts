@@ -5,7 +5,7 @@ import { type AllowEntry, parseAllowEntry } from './domain/allow-entry.ts';
 import { clinicInput, httpUrl } from './domain/clinic-input.ts';
 import { InvalidInput, type Problem } from './domain/errors.ts';
 import { problemsOf } from './domain/problems-of.ts';
-import { subscriberInput } from './domain/subscriber-input.ts';
+import { declaredSubscriberInput } from './domain/subscriber-input.ts';
 
 export type { Keys } from './config/keys.ts';
 
@@ -82,7 +82,7 @@ const definition = z.strictObject({
       error: 'must not be more than pollSecondsMax',
     }),
   clinics: z.array(clinicInput).default([]),
-  subscribers: z.array(subscriberInput.and(z.object({ secret }))).default([]),
+  subscribers: z.array(declaredSubscriberInput).default([]),
   delivery: z
     .strictObject({
       timeoutMs: whole(100, 120_000).default(15_000),

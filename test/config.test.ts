@@ -156,6 +156,11 @@ describe('refused', () => {
       because: 'unsupported',
     },
     {
+      file: { ...whole, subscribers: [{ ...subscriber, eventType: ['order.*'] }] },
+      path: 'subscribers[0].eventType',
+      because: 'a misspelt filter would let everything through',
+    },
+    {
       file: { ...whole, subscribers: [{ ...subscriber, eventTypes: ['(a+)+$'] }] },
       path: 'subscribers[0].eventTypes[0]',
       because: 'it is no pattern',

@@ -53,6 +53,9 @@ const all = fields.extend(unsupported);
 /** A subscriber as a person describes it: the same fields in the file and in the API. */
 export const subscriberInput = all.superRefine(checkTogether);
 
+/** In the file a secret is not made but given: it has to survive a restart. */
+export const declaredSubscriberInput = all.required({ secret: true }).superRefine(checkTogether);
+
 /** What may be changed afterwards; `null` takes a challenge token away. */
 export const subscriberChangeInput = all
   .omit({ challenge: true, secret: true })
