@@ -1,4 +1,4 @@
-import type { Attempt } from '../../src/domain/attempt.ts';
+import type { Attempt, Outcome } from '../../src/domain/attempt.ts';
 import { judge } from '../../src/domain/attempt.ts';
 import type { Delivery } from '../../src/domain/delivery.ts';
 import type { Subscriber } from '../../src/domain/subscriber.ts';
@@ -98,8 +98,21 @@ export function checkCursor(
   }
 }
 
+/** What is on record of an attempt is what its request came to. */
+export function checkFate(
+  key: string,
+  outcome: Outcome,
+  { history, network }: Pick<Evidence, 'history' | 'network'>,
+): void {
+  if (outcome.kind === 'interrupted') return;
+  const fate = network.fates.get(key) ?? 'never sent';
+  const told = 'status' in outcome ? `answered ${outcome.status}` : outcome.kind;
+  if (fate !== told) history.violate('the log tells the truth', `${key}: ${told}, it was ${fate}`);
+}
+
 /** Holds at any moment, and so at the end. */
-export function checkLog(dump: Dump, { history, witness, network }: Evidence): void {
+export function checkLog(dump: Dump, evidence: Evidence): void {
+  const { history, witness, network } = evidence;
   const subscribers = new Map(dump.subscribers.map((subscriber) => [subscriber.id, subscriber]));
   const sequences = new Map<string, number[]>();
   const owed = new Set<string>();
@@ -113,7 +126,7 @@ export function checkLog(dump: Dump, { history, witness, network }: Evidence): v
       delivery.sequence,
     ]);
     if (!subscriber) history.violate('I6 nothing is guessed', `${delivery.id} has no subscriber`);
-    else checkAttempts(delivery, dump.attempts.get(delivery.id) ?? [], subscriber, history, network);
+    else checkAttempts(delivery, dump.attempts.get(delivery.id) ?? [], subscriber, evidence);
   }
   for (const [subscriberId, numbers] of sequences) {
     numbers.sort((a, b) => a - b);
@@ -133,9 +146,9 @@ function checkAttempts(
   delivery: Delivery,
   rows: readonly Attempt[],
   subscriber: Subscriber,
-  history: History,
-  network: Network,
+  evidence: Evidence,
 ): void {
+  const { history } = evidence;
   // What a deletion cut off is on record as late, and counts no more.
   const counted = delivery.state === 'cancelled' ? rows.filter(({ isLate }) => !isLate) : rows;
   const numbers = [...new Set(counted.map(({ number }) => number))].sort((a, b) => a - b);
@@ -145,13 +158,7 @@ function checkAttempts(
       `${delivery.id} has ${delivery.attempts} attempts: ${numbers}`,
     );
   }
-  for (const { number, outcome } of rows) {
-    const fate = network.fates.get(`${delivery.id}#${number}`) ?? 'never sent';
-    const told = 'status' in outcome ? `answered ${outcome.status}` : outcome.kind;
-    if (outcome.kind !== 'interrupted' && fate !== told) {
-      history.violate('the log tells the truth', `${delivery.id}#${number}: ${told}, it was ${fate}`);
-    }
-  }
+  for (const { number, outcome } of rows) checkFate(`${delivery.id}#${number}`, outcome, evidence);
   const steps = subscriber.retrySeconds?.length ?? 0;
   for (let round = 1; round <= delivery.round; round++) {
     const failures = rows.filter(

@@ -21,6 +21,8 @@ export class Life {
   doom: Doom | null;
   isOver = false;
   frozenUntil = 0;
+  /** For how long its next request to a subscriber freezes it, while the answer is on its way. */
+  freezesAtSendMs = 0;
   /** Operations of the disk so far. */
   operations = 0;
 
@@ -51,6 +53,7 @@ export class Life {
   /** Stops the process in the middle of whatever it does, as a suspended machine would. */
   freeze(ms: number): void {
     this.frozenUntil = this.#time.now + ms;
+    this.freezesAtSendMs = 0;
   }
 
   /** Something comes in from outside. After a freeze the timers ring first, as in Node's event loop. */

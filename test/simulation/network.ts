@@ -42,6 +42,7 @@ export class Network {
     const arrivesAnyhow = random.next() < 0.5;
     const travelMs = random.int(0, 40);
     signal?.addEventListener('abort', () => settle({ kind: 'interrupted' }), { once: true });
+    if (life.freezesAtSendMs > 0) life.freeze(life.freezesAtSendMs);
     if (signal?.aborted) settle({ kind: 'interrupted' });
     life.clock.after(timeoutMs, () => settle({ kind: 'timedOut', phase: 'headers', timeoutMs }));
     // The true time, not the process's: bytes that were sent may arrive after it has ended.

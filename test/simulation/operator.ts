@@ -285,8 +285,11 @@ export class Operator {
   }
 
   #freeze(): void {
-    const ms = this.#random.int(1_000, 5 * minuteMs);
-    this.#running?.life.freeze(ms);
+    const { life } = this.#running ?? {};
+    if (!life) return;
+    const ms = this.#random.int(10_000, 5 * minuteMs);
+    if (this.#random.next() < 0.7) life.freezesAtSendMs = ms;
+    else life.freeze(ms);
     this.#world.history.note('freeze', ms);
   }
 
@@ -330,6 +333,7 @@ export class Operator {
 
   #healRelay(running: Running): void {
     running.life.doom = null;
+    running.life.freezesAtSendMs = 0;
     this.#do('heal', async () => {
       const { store } = running.rooms;
       await this.#reconnect(running);
@@ -426,7 +430,7 @@ const shares = [
   ['kill', 2],
   ['powerCut', 3],
   ['stop', 1],
-  ['freeze', 2],
+  ['freeze', 3],
   ['doom', 5],
   ['diskFull', 2],
   ['diskFails', 1],

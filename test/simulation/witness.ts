@@ -1,3 +1,4 @@
+import type { Outcome } from '../../src/domain/attempt.ts';
 import { ClaimLost } from '../../src/domain/errors.ts';
 import type { Subscriber } from '../../src/domain/subscriber.ts';
 import type { FileStore } from '../../src/store/file/file-store.ts';
@@ -16,6 +17,13 @@ export interface KnownSubscriber {
   readonly subscriber: Subscriber;
   readonly added: Span;
   deleted: Span | null;
+}
+
+/** Hears of what was told at the moment when it was told. */
+export interface Ear {
+  polled(stream: { readonly clinicId: string; readonly category: string; readonly cursor: number }): void;
+  /** @param key `<delivery>#<attempt>` */
+  attempted(key: string, outcome: Outcome): void;
 }
 
 export function keyOf(clinicId: string, eventId: string): string {
@@ -43,14 +51,11 @@ export class Witness {
   readonly tokens = new Map<string, { told: string | null; asked: string[] }>();
   readonly setAsides = new Set<string>();
   readonly #history: History;
-  readonly #afterPoll: (stream: { clinicId: string; category: string; cursor: number }) => void;
+  readonly #ear: Ear;
 
-  constructor(
-    history: History,
-    afterPoll: (stream: { clinicId: string; category: string; cursor: number }) => void,
-  ) {
+  constructor(history: History, ear: Ear) {
     this.#history = history;
-    this.#afterPoll = afterPoll;
+    this.#ear = ear;
   }
 
   /** The store as a process sees it. Nothing is remembered of what a process is told after its end. */
@@ -85,7 +90,7 @@ export class Witness {
           if (cursor === null) return;
           this.cursors.set(keyOf(clinicId, category), cursor);
           if (end.kind === 'completed') this.polledAt.set(keyOf(clinicId, category), history.now());
-          this.#afterPoll({ clinicId, category, cursor });
+          this.#ear.polled({ clinicId, category, cursor });
         }),
       setAside: (claim, item) =>
         told(store.setAside(claim, item), ({ clinicId, eventId, reason, isFinal }) => {
@@ -104,6 +109,7 @@ export class Witness {
         return told(recorded, ({ delivery }) => {
           history.note('attempt', delivery.id, claim.attempt, result.outcome.kind, delivery.state);
           this.attempts.set(`${delivery.id}#${claim.attempt}`, result.outcome.kind);
+          this.#ear.attempted(`${delivery.id}#${claim.attempt}`, result.outcome);
           if (delivery.state === 'delivered') this.delivered.add(delivery.id);
         });
       },

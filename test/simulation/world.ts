@@ -2,7 +2,7 @@ import type { ClinicInput } from '../../src/domain/clinic-input.ts';
 import { Fullscript } from '../../src/sandbox/fullscript.ts';
 import { type Random, seededRandom, seedOf } from '../../src/sandbox/random.ts';
 import { type DiskFault, type DiskOperation, SimulatedDisk } from '../world/disk.ts';
-import { checkCursor, type Evidence } from './checks.ts';
+import { checkCursor, checkFate, type Evidence } from './checks.ts';
 import { History } from './history.ts';
 import type { Doom, End } from './life.ts';
 import { Network } from './network.ts';
@@ -89,7 +89,10 @@ export class World implements Evidence {
       clinics: this.plan.clinics,
       limit: { requests: this.plan.requestsPerFiveMinutes, windowMs: 300_000 },
     });
-    this.witness = new Witness(this.history, (stream) => checkCursor(stream, this));
+    this.witness = new Witness(this.history, {
+      polled: (stream) => checkCursor(stream, this),
+      attempted: (key, outcome) => checkFate(key, outcome, this),
+    });
   }
 
   #watched(disk: SimulatedDisk): SimulatedDisk {
