@@ -3,7 +3,7 @@ import { mutants } from './mutants.ts';
 import { simulate } from './simulate.ts';
 
 /** `SIMULATED_SEEDS=<first>-<last>` asks for others. */
-const [first = 1, last = 60] = (process.env.SIMULATED_SEEDS ?? '1-200').split('-').map(Number);
+const [first = 1, last = 60] = (process.env.SIMULATED_SEEDS ?? '1-40').split('-').map(Number);
 
 describe('whatever breaks', () => {
   for (let from = first; from <= last; from += 10) {
