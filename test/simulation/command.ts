@@ -7,7 +7,7 @@ import { simulate } from './simulate.ts';
 const usage = `npm run simulate -- [--seeds N] [--seed S] [--days D] [--jobs J] [--mutant NAME]
 
   --seeds N      how many seeds, one after the other (100; 1 when --seed is given)
-  --seed S       the first of them (1); alone, it replays a bad run and shows all that happened
+  --seed S       the first of them (1); alone, it shows all that happened
   --days D       how long everything goes wrong (each seed decides)
   --jobs J       processes at once (one for each core)
   --mutant NAME  with a bug put in on purpose: ${mutants.map(({ name }) => `"${name}"`).join(', ')}

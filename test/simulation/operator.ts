@@ -19,6 +19,8 @@ export interface Running {
 
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
+/** A poll that began before something was listed has ended by then. */
+const longestPollMs = 5 * minuteMs;
 
 /** Everybody outside: clinics where things happen, subscribers that come, go and fail, and a person at the relay. */
 export class Operator {
@@ -120,7 +122,9 @@ export class Operator {
       const event = fullscript.addEvent({
         clinic,
         type: random.pick(['order.placed', 'order.placed', 'patient.created', 'patient.updated']),
-        ...(random.next() < 0.15 && { listedLateMs: random.int(1_000, 3 * hourMs) }),
+        ...(random.next() < 0.15 && {
+          listedLateMs: random.int(1_000, random.next() < 0.9 ? 20 * minuteMs : 3 * hourMs),
+        }),
       });
       history.note('event', event.clinicId, event.id, event.type);
       const other = fullscript.clinics.find(({ name }) => name !== clinic);
@@ -356,15 +360,14 @@ export class Operator {
     // An answer of the bad days may come late and pause a subscriber; a frozen process hears nobody.
     const isPaused = (await store.clinics()).some((clinic) => clinic.isPaused);
     if (held > 0 || isPaused) this.#healRelay(running);
-    const { polledAt } = this.#world.witness;
-    const isRead = (await store.streams()).every(
-      ({ clinicId, category }) => (polledAt.get(keyOf(clinicId, category)) ?? 0) > this.#healedAt + hourMs,
-    );
-    const isAllListed = this.#world.fullscript
-      .ledger()
-      .every(({ listableAt }) => listableAt < this.#world.time.now - 20 * minuteMs);
+    const { witness, fullscript } = this.#world;
+    const listedAt = Math.max(0, ...fullscript.ledger().map(({ listableAt }) => listableAt));
+    const isRead = (await store.streams()).every(({ clinicId, category }) => {
+      const polledAt = witness.polledAt.get(keyOf(clinicId, category)) ?? 0;
+      return polledAt > Math.max(this.#healedAt, listedAt) + longestPollMs;
+    });
     const isIdle = (await store.jobs()).every(({ state }) => state !== 'running');
-    if (!isRead || !isAllListed || !isIdle || pending + held > 0) return false;
+    if (!isRead || !isIdle || pending + held > 0) return false;
     if (failed === 0) return true;
     this.#phase = 'replaying';
     this.#replay('failed');

@@ -34,15 +34,15 @@ export interface Plan {
 
 function planOf(random: Random, days: number | undefined): Plan {
   const length = random.next();
-  const hours = length < 0.9 ? random.int(1, 3) : length < 0.98 ? random.int(4, 9) : random.int(24, 60);
+  const hours = length < 0.95 ? random.int(1, 3) : length < 0.99 ? random.int(4, 9) : random.int(24, 60);
   const badMs = days === undefined ? hours * hourMs : days * dayMs;
   return {
     badMs,
     clinics: random.next() < 0.6 ? ['Washington'] : ['Washington', 'New York'],
     subscribers: random.int(1, 3),
-    meanPauseMs: Math.round(badMs / random.int(50, 150)),
+    meanPauseMs: Math.round(badMs / random.int(40, 120)),
     requestsPerFiveMinutes: random.pick([60, 100, 400]),
-    pollSecondsMin: random.pick([60, 180, 300]),
+    pollSecondsMin: random.pick([60, 300, 600]),
     pageSizeMax: random.pick([4, 20, 100]),
     syncMsMax: random.pick([0, 0, 30, 3_000]),
     isClockJumping: random.next() < 0.25,
