@@ -2,8 +2,10 @@ import { RelayError, StoreBroken, StoreUnavailable } from '../../src/domain/erro
 import { silentLogger } from '../../src/logger.ts';
 import { seededRandom, seedOf } from '../../src/sandbox/random.ts';
 import { openFileStore } from '../../src/store/file/file-store.ts';
+import { BadDays } from './bad-days.ts';
 import { checkReopened, checkSettled } from './checks.ts';
 import { dumpOf } from './dump.ts';
+import { Healing } from './healing.ts';
 import type { Violation } from './history.ts';
 import { type End, Life } from './life.ts';
 import { mortalDisk } from './mortal-disk.ts';
@@ -42,6 +44,7 @@ class Simulation {
   readonly #options: SimulationOptions;
   readonly #world: World;
   readonly #operator: Operator;
+  readonly #healing: Healing;
   #lives = 0;
   #excused = 0;
   #isOver = false;
@@ -50,19 +53,20 @@ class Simulation {
     this.#options = options;
     this.#world = new World(options.seed, options.days);
     this.#operator = new Operator(this.#world);
+    this.#healing = new Healing(this.#world, this.#operator);
   }
 
   async run(): Promise<SimulationResult> {
     const world = this.#world;
     const { time, history, plan } = world;
     this.#begin();
-    this.#operator.start();
+    new BadDays(world, this.#operator).start();
     await this.#until(async () => false, plan.badMs);
-    this.#operator.heal();
+    this.#healing.begin();
     history.note('healed');
-    const isSettled = await this.#until(() => this.#operator.isSettled(), healingMs);
+    const isSettled = await this.#until(() => this.#healing.isSettled(), healingMs);
     if (!isSettled && !this.#isOver) {
-      const unrest = await time.whileWorking(this.#operator.unrest());
+      const unrest = await time.whileWorking(this.#healing.unrest());
       history.violate('I1 nothing is lost', `it does not come to rest: ${unrest?.value}`);
     }
     if (!this.#isOver) await this.#inspectAtTheEnd();
@@ -171,7 +175,7 @@ class Simulation {
   async #inspectAtTheEnd(): Promise<void> {
     const world = this.#world;
     this.#isOver = true;
-    const stopped = await world.time.whileWorking(this.#operator.stopAndDump());
+    const stopped = await world.time.whileWorking(this.#healing.stopAndDump());
     if (!stopped) return world.history.violate('I5 it recovers by itself', 'it does not stop');
     const before = stopped.value;
     const open = async () => {
