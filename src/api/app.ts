@@ -62,6 +62,8 @@ export function createApp(dependencies: ApiDependencies): Express {
   app.use((_request, response, next) => {
     response.locals.requestId = `req_${randomUUID()}`;
     response.setHeader('x-request-id', response.locals.requestId);
+    // A client tells by it that a relay answered, and nobody else who speaks JSON.
+    response.setHeader('relay-version', dependencies.version);
     response.setHeader('cache-control', 'no-store');
     next();
   });

@@ -5,9 +5,10 @@ import { type Config, loadConfig } from '../config.ts';
 import { InvalidInput } from '../domain/errors.ts';
 import { envFileOf, withEnvFile } from './env-file.ts';
 import { type Printer, printer } from './print.ts';
+import { relayUrlOf } from './relay-url.ts';
 import type { Surroundings } from './surroundings.ts';
 import { readTextFile } from './text-file.ts';
-import { type CommonOptions, defaultConfigPath } from './verb.ts';
+import type { CommonOptions } from './verb.ts';
 
 /** A verb's hold on a running relay, and where it prints. */
 export interface Session {
@@ -24,7 +25,10 @@ const renewBeforeMs = 60_000;
 export function openSession(around: Surroundings, options: CommonOptions): Session {
   const env = envOf(around, options.config);
   return {
-    call: connectApi({ url: urlOf(around, env, options.config), token: tokenSource(around, env) }),
+    call: connectApi({
+      url: relayUrlOf(around.folder, env, options.config),
+      token: tokenSource(around, env),
+    }),
     to: printer(around.stdout, around.stderr, around.env),
     asJson: options.json === true,
     env,
@@ -43,64 +47,6 @@ export function configOf(
   const env = envOf(around, configPath);
   const path = resolve(around.folder, configPath);
   return { config: loadConfig({ path, env, readFile: readTextFile }), env };
-}
-
-/** RELAY_URL, or the address that the configuration has the relay listen on. */
-function urlOf(around: Surroundings, env: Surroundings['env'], configPath: string): string {
-  const url = env.RELAY_URL ?? '';
-  if (url !== '') return checkedUrl(url);
-  const { host, port } = writtenServer(around, configPath);
-  return `http://${reachable(host ?? '127.0.0.1')}:${env.PORT || (port ?? 8080)}`;
-}
-
-/**
- * The `server` of the configuration, as it is written: a client needs none of the keys
- * and variables that the rest of the file asks for.
- */
-function writtenServer(around: Surroundings, configPath: string): { host?: string; port?: number } {
-  const path = resolve(around.folder, configPath);
-  let text: string;
-  try {
-    text = readTextFile(path);
-  } catch (thrown) {
-    const isAbsent = thrown instanceof InvalidInput && thrown.code === 'file_missing';
-    if (isAbsent && configPath === defaultConfigPath) return {};
-    throw thrown;
-  }
-  const { host, port } = serverIn(text);
-  return {
-    ...(typeof host === 'string' && { host }),
-    ...(typeof port === 'number' && { port }),
-  };
-}
-
-function serverIn(text: string): { host?: unknown; port?: unknown } {
-  try {
-    return JSON.parse(text)?.server ?? {};
-  } catch (cause) {
-    throw new InvalidInput('config_invalid', 'The configuration is not JSON.', {
-      hint: 'Correct it (`relay check` says where), or set RELAY_URL.',
-      cause,
-    });
-  }
-}
-
-/** A relay that listens on every address is reached on the loopback one. */
-function reachable(host: string): string {
-  if (host === '0.0.0.0' || host === '') return '127.0.0.1';
-  if (host === '::') return '[::1]';
-  return host.includes(':') ? `[${host}]` : host;
-}
-
-function checkedUrl(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : null;
-  const isBase = url !== null && /^https?:$/.test(url.protocol) && url.search === '' && url.hash === '';
-  if (!isBase || url.username !== '' || url.password !== '') {
-    throw new InvalidInput('relay_url_invalid', 'RELAY_URL is not the base URL of a relay.', {
-      hint: 'Set it to something like http://127.0.0.1:8080, without a user, a query or a fragment.',
-    });
-  }
-  return url.href;
 }
 
 /** RELAY_TOKEN, or a short token for the owner, signed with the relay's own secret and renewed in time. */

@@ -52,6 +52,7 @@ export function connectApi(address: RelayAddress): CallApi {
   const base = address.url.replace(/\/+$/, '');
   return async (call) => {
     const { answer, text } = await exchange(address, base, call);
+    if (!answer.headers.has('relay-version')) throw notARelay(base, answer);
     if (answer.status === 204) return null;
     const isJson = /^application\/([a-z.]+\+)?json\b/i.test(answer.headers.get('content-type') ?? '');
     const body = isJson ? parsed(text) : undefined;
@@ -144,8 +145,10 @@ function notARelay(base: string, answer: Response): RelayUnreachable {
     'not_a_relay',
     location
       ? `${base} answered ${answer.status} and points to ${originOf(location, base)}; redirects are not followed.`
-      : `${base} answered ${answer.status} with ${type}, which is not how a relay answers.`,
-    { hint: 'Set RELAY_URL to the base URL of a relay; something else may be listening on that port.' },
+      : `${base} answered ${answer.status} with ${type}, and is not a relay.`,
+    {
+      hint: 'Set RELAY_URL to the base URL of a relay; something else may be listening on that port, or a proxy before it answers or drops the header `relay-version`.',
+    },
   );
 }
 

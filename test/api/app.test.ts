@@ -11,6 +11,25 @@ beforeEach(async () => {
 
 const url = 'https://ehr.example/hook';
 
+describe('every answer says that a relay gave it', () => {
+  for (const { method, path, status } of [
+    { method: 'GET', path: '/v1/status', status: 200 },
+    { method: 'POST', path: '/v1/tokens/revoke', status: 403 },
+    { method: 'DELETE', path: '/v1/status', status: 405 },
+    { method: 'GET', path: '/nowhere', status: 404 },
+    { method: 'GET', path: '/v1/deliveries/%', status: 400 },
+    { method: 'GET', path: '/healthz', status: 200 },
+  ]) {
+    test(`${method} ${path}: ${status}`, async () => {
+      const answer = await api.ask(method, path);
+      expect({ status: answer.status, version: answer.headers.get('relay-version') }).toEqual({
+        status,
+        version: '0.0.0',
+      });
+    });
+  }
+});
+
 describe('who is not let in (202)', () => {
   for (const { headers, token, because } of [
     { headers: {}, token: null, because: 'there is no token' },

@@ -68,6 +68,27 @@ async function relayRun(
   return { exit, out: around.out(), err: around.err(), asked: relay.seen };
 }
 
+describe('a server that answers everything with {} is no relay, whatever is asked of it', () => {
+  for (const argv of [
+    ['status'],
+    ['subscribers', 'list'],
+    ['clinics', 'list'],
+    ['deliveries', 'list'],
+    ['deliveries', 'explain', 'dlv_1'],
+    ['replay', 'dlv_1'],
+    ['replay', '--failed', '--no-wait'],
+    ['token', 'revoke', 'a'],
+  ]) {
+    test(argv.join(' '), async () => {
+      relay = await standIn(() => ({ status: 200, json: {} }), { isRelay: false });
+      around = await outside({ env: { RELAY_URL: relay.url, RELAY_TOKEN: 't' } });
+      expect(await run(argv, around)).toBe(1);
+      expect(around.out()).toBe('');
+      expect(around.err()).toContain('is not a relay');
+    });
+  }
+});
+
 describe('a list', () => {
   test('is a table that keeps ids whole', async () => {
     const { exit, out } = await relayRun(['subscribers', 'list']);

@@ -92,6 +92,25 @@ describe('what cannot have come from a relay is said to be so', () => {
   }
 });
 
+describe('somebody else who answers in JSON is not taken for a relay', () => {
+  for (const answer of [
+    { status: 200, json: {} },
+    { status: 200, json: { data: [], nextCursor: null } },
+    { status: 204, text: '' },
+    { status: 404, json: { code: 'not_found', detail: 'There is no such thing.' } },
+  ] as Answer[]) {
+    test(JSON.stringify(answer), async () => {
+      relay = await standIn(() => answer, { isRelay: false });
+      const call = connectApi({ url: relay.url, token: () => 't' });
+      await expect(call({ method: 'GET', path: '/v1/status' })).rejects.toMatchObject({
+        code: 'not_a_relay',
+        message: expect.stringContaining('is not a relay'),
+        hint: expect.stringContaining('RELAY_URL'),
+      });
+    });
+  }
+});
+
 test('a redirect is not followed: the token goes to nobody else', async () => {
   const other = await standIn(() => ({ status: 200, json: {} }));
   await failureOf({ status: 307, text: '', headers: { location: other.url } });

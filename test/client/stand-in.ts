@@ -20,12 +20,20 @@ export type Answer =
   | { readonly status: number; readonly text: string; readonly headers?: Record<string, string> }
   | { readonly destroy: true };
 
-/** A server on a free port that answers as `answerTo` says and remembers what it was asked. */
-export async function standIn(answerTo: (request: SeenRequest) => Answer): Promise<StandIn> {
+/**
+ * A server on a free port that answers as `answerTo` says and remembers what it was asked.
+ *
+ * @param isRelay `false`: it does not say that it is one.
+ */
+export async function standIn(
+  answerTo: (request: SeenRequest) => Answer,
+  { isRelay = true }: { readonly isRelay?: boolean } = {},
+): Promise<StandIn> {
   const seen: SeenRequest[] = [];
   const server = createServer(async (request, response) => {
     const asked = await read(request);
     seen.push(asked);
+    if (isRelay) response.setHeader('relay-version', '0.0.0');
     write(response, answerTo(asked));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
