@@ -11,6 +11,7 @@ import { createDeliver } from './delivery/deliver.ts';
 import { Dispatcher } from './delivery/dispatcher.ts';
 import { createHandshake } from './delivery/handshake.ts';
 import { OwedHandshakes } from './delivery/owed-handshakes.ts';
+import type { Listening } from './delivery/own-address.ts';
 import { Replayer } from './delivery/replayer.ts';
 import { createSendTest } from './delivery/send-test.ts';
 import { createWebhookSender } from './delivery/webhook-sender.ts';
@@ -95,6 +96,7 @@ export async function startRelay({
       arePollsMoving: () => polling.poller.idleMs < pollsFrozenMs,
     });
     const server = await startServer(app, { host: config.server.host, port: config.server.port, clock });
+    delivering.listening.push(server.listening);
     delivering.dispatcher.start();
     delivering.handshakes.start();
     await delivering.replayer.resume();
@@ -172,11 +174,12 @@ function vetDeclared({ subscribers }: Config, guard: AddressGuard): void {
 function wayOut(config: Config, { store, clock, random, logger, onFatal }: Shared) {
   const { allow, allowPrivateAddresses, allowHttp, timeoutMs, concurrency, concurrencyPerSubscriber } =
     config.delivery;
+  const listening: Listening[] = [config.server];
   const guard = createAddressGuard({
     allow,
     allowPrivateAddresses,
     allowHttp,
-    ownAddresses: [{ host: config.server.host, port: config.server.port }],
+    listening: () => listening,
   });
   const sender = createWebhookSender({ guard, clock });
   const { post } = sender;
@@ -202,7 +205,7 @@ function wayOut(config: Config, { store, clock, random, logger, onFatal }: Share
     sampleEvent: inventor(clock, random),
   });
   const replayer = new Replayer({ store, clock, logger, onStarted: wake, onFatal });
-  return { guard, sender, shakeHands, sendTest, dispatcher, handshakes, replayer };
+  return { guard, listening, sender, shakeHands, sendTest, dispatcher, handshakes, replayer };
 }
 
 function wayIn(config: Config, shared: Shared & { readonly onRecorded: () => void }) {

@@ -15,6 +15,8 @@ export interface ServerOptions {
 export interface RunningServer {
   /** Where it can be reached, without a slash at its end. */
   readonly url: string;
+  /** The address that it got. */
+  readonly listening: { readonly host: string; readonly port: number };
   /** Takes no more requests, lets those under way end for ten seconds, and cuts the rest off. */
   close(): Promise<void>;
 }
@@ -71,9 +73,10 @@ export async function startServer(app: RequestListener, options: ServerOptions):
   server.maxConnections = limits.connectionsMax;
   server.maxRequestsPerSocket = requestsPerConnectionMax;
   await listen(server, host, port);
-  const { port: taken } = server.address() as AddressInfo;
+  const { address, port: taken } = server.address() as AddressInfo;
   return {
     url: `http://${host.includes(':') ? `[${host}]` : host}:${taken}`,
+    listening: { host: address, port: taken },
     close() {
       closed ??= close(server, clock, limits.closeGraceMs);
       return closed;

@@ -43,7 +43,7 @@ async function findingsOf(config: Config, folder: string): Promise<readonly Find
     allow,
     allowPrivateAddresses,
     allowHttp,
-    ownAddresses: [config.server],
+    listening: () => [config.server],
   });
   return [
     ok('config', 'it is understood, and the keys are there'),

@@ -2,6 +2,7 @@ import { classOfAddress } from '../domain/address-class.ts';
 import { type AllowEntry, allowsAddress, allowsName } from '../domain/allow-entry.ts';
 import { isMetadataName, isPrivateName } from '../domain/host-name.ts';
 import { type IpAddress, parseIpAddress } from '../domain/ip-address.ts';
+import { isOwnAddress, isOwnName, type Listening, type Machine, thisMachine } from './own-address.ts';
 import { createResolve, type Resolve } from './resolve.ts';
 import { hostAndPort, readUrl, type Target } from './url-text.ts';
 
@@ -46,8 +47,10 @@ export interface GuardOptions {
   readonly allowPrivateAddresses: boolean;
   /** For development: plain http. */
   readonly allowHttp: boolean;
-  /** Where the relay itself listens, which no subscriber may be; `0.0.0.0` and `::` stand for every loopback address. */
-  readonly ownAddresses?: readonly { readonly host: string; readonly port: number }[];
+  /** Where the relay itself listens, which no subscriber may be: as configured, and as found once it listens. */
+  readonly listening?: () => readonly Listening[];
+  /** Default: this one. */
+  readonly machine?: Machine;
   /** The ports on which any public host may be reached. Default: 443 and 8443, with `allowHttp` 80 and 8080 too. */
   readonly publicPorts?: readonly number[];
   readonly resolve?: Resolve;
@@ -58,7 +61,7 @@ const httpPorts = [80, 8080];
 const dialledMax = 8;
 
 export function createAddressGuard(options: GuardOptions): AddressGuard {
-  const { allow, allowPrivateAddresses, allowHttp, ownAddresses = [] } = options;
+  const { allow, allowPrivateAddresses, allowHttp, listening = () => [], machine = thisMachine } = options;
   const publicPorts = options.publicPorts ?? (allowHttp ? [...tlsPorts, ...httpPorts] : tlsPorts);
   const isNamed = ({ host, port }: Pick<Target, 'host' | 'port'>) =>
     allow.some((entry) => allowsName(entry, host, port));
@@ -87,13 +90,7 @@ export function createAddressGuard(options: GuardOptions): AddressGuard {
   }
 
   function isOwn(address: IpAddress, port: number): boolean {
-    return ownAddresses.some((own) => {
-      if (own.port !== port) return false;
-      if (own.host === '0.0.0.0' || own.host === '::')
-        return classOfAddress(address).what === 'a loopback address';
-      const parsed = parseIpAddress(own.host);
-      return parsed?.family === address.family && parsed.bits === address.bits;
-    });
+    return listening().some((own) => isOwnAddress(own, address, port, machine));
   }
 
   function vetAddress(target: Target, text: string): Refusal | null {
@@ -102,8 +99,8 @@ export function createAddressGuard(options: GuardOptions): AddressGuard {
     const tell = (what: string) => (isLiteral ? `${text} is ${what}` : `${target.host} resolves to ${what}`);
     if (address === null) return refuse(tell('something that is no IP address'), null);
     const { kind, what } = classOfAddress(address);
-    if (kind === 'never') return refuse(`${tell(what)}, which is never allowed`, null);
     if (isOwn(address, target.port)) return refuse('it is where the relay itself listens', null);
+    if (kind === 'never') return refuse(`${tell(what)}, which is never allowed`, null);
     if (isNamed(target) || isInAllowedRange(address, target.port)) return null;
     const rule = publicRule(target);
     if (rule !== null) return refuse(rule, target);
@@ -112,16 +109,16 @@ export function createAddressGuard(options: GuardOptions): AddressGuard {
   }
 
   function vetTarget(target: Target): Refusal | null {
-    const { host, port } = target;
+    const { host } = target;
     if (parseIpAddress(host) !== null) return vetAddress(target, host);
     if (isMetadataName(host)) return refuse(`${host} is a metadata service, which is never allowed`, null);
-    if (ownAddresses.some((own) => own.host === host && own.port === port)) {
+    if (listening().some((own) => isOwnName(own, target, machine))) {
       return refuse('it is where the relay itself listens', null);
     }
     if (isNamed(target)) return null;
     const rule = publicRule(target);
     // An allowed range may hold it: that is known once the name is resolved.
-    return rule === null || mayBeInAllowedRange(port) ? null : refuse(rule, target);
+    return rule === null || mayBeInAllowedRange(target.port) ? null : refuse(rule, target);
   }
 
   return {

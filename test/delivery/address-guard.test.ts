@@ -475,27 +475,68 @@ describe('the switches for development', () => {
 
 describe('case 148: the relay does not deliver to itself', () => {
   const options = { allowPrivateAddresses: true, allowHttp: true, resolve: async () => ['127.0.0.1'] };
-  for (const { own, url } of [
-    { own: { host: '127.0.0.1', port: 8080 }, url: 'http://127.0.0.1:8080/' },
-    { own: { host: '127.0.0.1', port: 8080 }, url: 'http://localhost:8080/' },
-    { own: { host: '0.0.0.0', port: 8080 }, url: 'http://127.0.0.1:8080/' },
-    { own: { host: '::', port: 8080 }, url: 'http://localhost:8080/' },
-    { own: { host: 'relay.example', port: 443 }, url: 'https://relay.example/' },
+  const machine = { name: 'box', addresses: () => ['127.0.0.1', '10.0.0.5', 'fd00::5'] };
+  const everything = allow('localhost', 'box', 'app', '127.0.0.0/8', '10.0.0.0/8', '::1', 'fd00::/64');
+  const refusal = { kind: 'refused', reason: 'it is where the relay itself listens', allowWith: null };
+
+  for (const { host, port = 8080, url } of [
+    { host: '127.0.0.1', url: 'http://127.0.0.1:8080/' },
+    { host: '127.0.0.1', url: 'http://localhost:8080/' },
+    { host: '127.0.0.1', url: 'http://LOCALHOST.:8080/' },
+    { host: '127.0.0.1', url: 'http://api.localhost:8080/' },
+    { host: '127.0.0.1', url: 'http://0.0.0.0:8080/' },
+    { host: '::1', url: 'http://localhost:8080/' },
+    { host: '::1', url: 'http://[::1]:8080/' },
+    { host: '::1', url: 'http://[::]:8080/' },
+    { host: 'localhost', url: 'http://127.0.0.1:8080/' },
+    { host: 'localhost', url: 'http://[::1]:8080/' },
+    { host: '0.0.0.0', url: 'http://127.0.0.1:8080/' },
+    { host: '0.0.0.0', url: 'http://127.0.0.2:8080/' },
+    { host: '0.0.0.0', url: 'http://localhost:8080/' },
+    { host: '0.0.0.0', url: 'http://10.0.0.5:8080/' },
+    { host: '0.0.0.0', url: 'http://box:8080/' },
+    { host: '::', url: 'http://localhost:8080/' },
+    { host: '::', url: 'http://[fd00::5]:8080/' },
+    { host: 'Relay.example', port: 443, url: 'https://relay.example/' },
   ]) {
-    test(`listening on ${own.host}:${own.port}, ${url} is refused, even if allowed`, async () => {
-      const guarded = guard({ ...options, allow: allow('localhost', '127.0.0.1'), ownAddresses: [own] });
-      const vetted = guarded.vetUrl(url);
-      const found = vetted.kind === 'ok' ? await guarded.addressesOf(vetted.target) : vetted;
-      expect(found).toMatchObject({
-        kind: 'refused',
-        reason: 'it is where the relay itself listens',
-        allowWith: null,
-      });
+    test(`listening on ${host}:${port}, ${url} is refused by its text, even if allowed`, () => {
+      const guarded = guard({ ...options, allow: everything, machine, listening: () => [{ host, port }] });
+      expect(guarded.vetUrl(url)).toMatchObject(refusal);
     });
   }
 
-  test('another port of the same machine is somebody else', () => {
-    const guarded = guard({ ...options, ownAddresses: [{ host: '0.0.0.0', port: 8080 }] });
-    expect(guarded.vetUrl('http://127.0.0.1:8081/').kind).toBe('ok');
+  for (const { host, url, to } of [
+    { host: '127.0.0.1', url: 'http://app:8080/', to: '127.0.0.1' },
+    { host: '0.0.0.0', url: 'http://app:8080/', to: '10.0.0.5' },
+    { host: '10.0.0.5', url: 'http://box:8080/', to: '10.0.0.5' },
+  ]) {
+    test(`listening on ${host}:8080, ${url} is not dialled when it resolves to ${to}`, async () => {
+      const listening = () => [{ host, port: 8080 }];
+      const guarded = guard({ ...options, allow: everything, machine, listening, resolve: async () => [to] });
+      const vetted = guarded.vetUrl(url);
+      expect(vetted.kind).toBe('ok');
+      if (vetted.kind === 'ok') expect(await guarded.addressesOf(vetted.target)).toMatchObject(refusal);
+    });
+  }
+
+  for (const { host, url, because } of [
+    { host: '0.0.0.0', url: 'http://127.0.0.1:8081/', because: 'another port' },
+    { host: '0.0.0.0', url: 'http://10.0.0.6:8080/', because: 'another machine' },
+    { host: '127.0.0.1', url: 'http://[::1]:8080/', because: 'another address of this machine' },
+    { host: '10.0.0.5', url: 'http://localhost:8080/', because: 'the relay does not listen on loopback' },
+    { host: '127.0.0.1', url: 'http://box:8080/', because: 'the machine’s name may mean another address' },
+  ]) {
+    test(`listening on ${host}:8080, ${url} is somebody else: ${because}`, () => {
+      const listening = () => [{ host, port: 8080 }];
+      expect(guard({ ...options, allow: everything, machine, listening }).vetUrl(url).kind).toBe('ok');
+    });
+  }
+
+  test('the port that was found counts when any was asked for', () => {
+    const listening: { host: string; port: number }[] = [{ host: '127.0.0.1', port: 0 }];
+    const guarded = guard({ ...options, allow: everything, machine, listening: () => listening });
+    expect(guarded.vetUrl('http://localhost:4321/').kind).toBe('ok');
+    listening.push({ host: '127.0.0.1', port: 4321 });
+    expect(guarded.vetUrl('http://localhost:4321/')).toMatchObject(refusal);
   });
 });
