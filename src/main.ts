@@ -5,10 +5,12 @@ import type { SigningKeys } from './api/auth.ts';
 import { startServer } from './api/server.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { type Config, type Keys, readStartFrom } from './config.ts';
-import { type AddressGuard, createAddressGuard } from './delivery/address-guard.ts';
+import type { AddressGuard } from './delivery/address-guard.ts';
 import { declareSubscribers } from './delivery/declared-subscribers.ts';
 import { createDeliver } from './delivery/deliver.ts';
 import { Dispatcher } from './delivery/dispatcher.ts';
+import { createGuardedAgents } from './delivery/guarded-agents.ts';
+import { createGuards, type Guards, refusedOf } from './delivery/guards.ts';
 import { createHandshake } from './delivery/handshake.ts';
 import { OwedHandshakes } from './delivery/owed-handshakes.ts';
 import type { Listening } from './delivery/own-address.ts';
@@ -66,16 +68,25 @@ export async function startRelay({
   const failure = failures(logger);
   const store = await openStore(config, { clock, random, logger, onFatal: failure.report });
   try {
-    const delivering = wayOut(config, { store, clock, random, logger, onFatal: failure.report });
+    const listening: Listening[] = [config.server];
+    const guards = createGuards({ ...config.delivery, listening: () => listening }, config);
+    const delivering = wayOut(config, guards.subscribers, {
+      store,
+      clock,
+      random,
+      logger,
+      onFatal: failure.report,
+    });
     const polling = wayIn(config, {
       store,
       clock,
       random,
       logger,
       onFatal: failure.report,
+      tokenUrlGuard: guards.tokenUrls,
       onRecorded: () => delivering.dispatcher.wake(),
     });
-    vetDeclared(config, delivering.guard);
+    vetDeclared(config, guards);
     await declareSubscribers(config.subscribers, { store, clock, logger });
     await declareClinics(store, config.clinics, { clock, logger });
     const app = createApp({
@@ -85,7 +96,8 @@ export async function startRelay({
       keys: signingKeys(config.keys),
       version: packageJson.version,
       trustProxy: config.server.trustProxy,
-      vetUrl: delivering.guard.vetUrl,
+      vetUrl: guards.subscribers.vetUrl,
+      vetTokenUrl: guards.tokenUrls.vetUrl,
       shakeHands: delivering.shakeHands,
       sendTest: delivering.sendTest,
       replayer: delivering.replayer,
@@ -96,7 +108,7 @@ export async function startRelay({
       arePollsMoving: () => polling.poller.idleMs < pollsFrozenMs,
     });
     const server = await startServer(app, { host: config.server.host, port: config.server.port, clock });
-    delivering.listening.push(server.listening);
+    listening.push(server.listening);
     delivering.dispatcher.start();
     delivering.handshakes.start();
     await delivering.replayer.resume();
@@ -155,14 +167,9 @@ async function openStore(config: Config, shared: Omit<Shared, 'store'>): Promise
   return store;
 }
 
-/** A declared address that would never be dialled is a mistake in the file. @throws InvalidInput */
-function vetDeclared({ subscribers }: Config, guard: AddressGuard): void {
-  const problems = subscribers.flatMap(({ url }, index) => {
-    const verdict = guard.vetUrl(url);
-    if (verdict.kind === 'ok') return [];
-    const remedy = verdict.allowWith === null ? '' : `; ${verdict.allowWith} would allow it`;
-    return [{ path: `subscribers[${index}].url`, message: `is refused: ${verdict.reason}${remedy}` }];
-  });
+/** @throws InvalidInput */
+function vetDeclared(config: Config, guards: Guards): void {
+  const problems = refusedOf(config, guards);
   if (problems.length === 0) return;
   const lines = problems.map(({ path, message }) => `  ${path}: ${message}`);
   throw new InvalidInput('config_invalid', `The configuration has mistakes:\n${lines.join('\n')}`, {
@@ -171,16 +178,8 @@ function vetDeclared({ subscribers }: Config, guard: AddressGuard): void {
   });
 }
 
-function wayOut(config: Config, { store, clock, random, logger, onFatal }: Shared) {
-  const { allow, allowPrivateAddresses, allowHttp, timeoutMs, concurrency, concurrencyPerSubscriber } =
-    config.delivery;
-  const listening: Listening[] = [config.server];
-  const guard = createAddressGuard({
-    allow,
-    allowPrivateAddresses,
-    allowHttp,
-    listening: () => listening,
-  });
+function wayOut(config: Config, guard: AddressGuard, { store, clock, random, logger, onFatal }: Shared) {
+  const { timeoutMs, concurrency, concurrencyPerSubscriber } = config.delivery;
   const sender = createWebhookSender({ guard, clock });
   const { post } = sender;
   const deliver = createDeliver({ store, post, clock, random, logger, userAgent, timeoutMs });
@@ -205,15 +204,21 @@ function wayOut(config: Config, { store, clock, random, logger, onFatal }: Share
     sampleEvent: inventor(clock, random),
   });
   const replayer = new Replayer({ store, clock, logger, onStarted: wake, onFatal });
-  return { guard, listening, sender, shakeHands, sendTest, dispatcher, handshakes, replayer };
+  return { sender, shakeHands, sendTest, dispatcher, handshakes, replayer };
 }
 
-function wayIn(config: Config, shared: Shared & { readonly onRecorded: () => void }) {
-  const { store, clock, random, logger, onFatal, onRecorded } = shared;
+interface WayInShared extends Shared {
+  readonly tokenUrlGuard: AddressGuard;
+  readonly onRecorded: () => void;
+}
+
+function wayIn(config: Config, shared: WayInShared) {
+  const { store, clock, random, logger, onFatal, onRecorded, tokenUrlGuard } = shared;
   const { source } = config;
   const http = createVendorHttp({ userAgent, clock });
   const budget = new RequestBudget({ ...source, store, clock, random, logger });
-  const oauth = createOAuth(http, source, clock);
+  const agents = createGuardedAgents(tokenUrlGuard, { keepAlive: false });
+  const oauth = createOAuth(http, source, clock, createVendorHttp({ userAgent, clock, agents }));
   const tokens = new ConnectionTokens({ store, oauth: withinBudget(oauth, budget), clock, logger });
   const api = createEventsApi(http, source.apiUrl, clock);
   const access = new ClinicAccess({ store, api, tokens, budget });

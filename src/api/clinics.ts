@@ -17,7 +17,7 @@ export interface ClinicsDependencies {
   > &
     Pick<PollStore, 'pollSoon'>;
   readonly clock: Pick<Clock, 'now'>;
-  readonly vetUrl: (text: string) => UrlVerdict;
+  readonly vetTokenUrl: (text: string) => UrlVerdict;
   /** Ends both tokens at the vendor, as well as it can. */
   readonly revokeTokens: (tokens: Tokens) => Promise<void>;
   /** A connection is new or has other tokens: its clinic is to be asked for. */
@@ -69,7 +69,7 @@ export function clinicRoutes(dependencies: ClinicsDependencies): readonly Route[
       body: clinicInput,
       answers: { status: 201, schema: clinicView },
       async answer({ body }) {
-        if (body.tokenUrl !== undefined) vettedUrl(dependencies.vetUrl, 'tokenUrl', body.tokenUrl);
+        if (body.tokenUrl !== undefined) vettedUrl(dependencies.vetTokenUrl, 'tokenUrl', body.tokenUrl);
         const reading = await connect(dependencies, body, await readings());
         return { body: viewOfReading(reading) };
       },

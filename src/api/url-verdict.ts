@@ -14,7 +14,7 @@ export type UrlVerdict =
 export function vettedUrl(vetUrl: (text: string) => UrlVerdict, field: string, text: string): string {
   const verdict = vetUrl(text);
   if (verdict.kind === 'ok') return verdict.url;
-  throw new InvalidInput('url_refused', `The relay does not send there: ${verdict.reason}.`, {
+  throw new InvalidInput('url_refused', `The relay does not dial that address: ${verdict.reason}.`, {
     hint:
       verdict.allowWith === null
         ? 'No setting allows this URL; use another one.'

@@ -24,25 +24,21 @@ export async function checkVendor(apiUrl: string): Promise<Finding> {
   }
 }
 
-/** Whether the address guard would let the relay dial a subscriber. Nothing is sent to it. */
-export async function checkSubscriber(
-  { name, url }: { readonly name: string; readonly url: string },
-  guard: AddressGuard,
-): Promise<Finding> {
-  const check = `subscriber ${name}`;
+/** Whether the address guard would let the relay dial a URL. Nothing is sent there. */
+export async function checkAddress(check: string, url: string, guard: AddressGuard): Promise<Finding> {
   const vetted = guard.vetUrl(url);
   if (vetted.kind === 'refused') return refused(check, vetted);
   // An address is judged by the text of the URL; a name also by what it resolves to.
-  if (isIP(vetted.target.host) !== 0) return ok(check, `${vetted.target.host} may be sent to`);
+  if (isIP(vetted.target.host) !== 0) return ok(check, `${vetted.target.host} may be dialled`);
   try {
     const addresses = await guard.addressesOf(vetted.target);
     if ('kind' in addresses) return refused(check, addresses);
-    return ok(check, `${vetted.target.host} may be sent to`);
+    return ok(check, `${vetted.target.host} may be dialled`);
   } catch (thrown) {
     return warning(
       check,
       `${vetted.target.host} cannot be resolved (${reasonOf(thrown)}).`,
-      'Look at the name and at this machine’s DNS; its deliveries wait until it resolves.',
+      'Look at the name and at this machine’s DNS; what is meant for it waits until it resolves.',
     );
   }
 }
@@ -53,7 +49,7 @@ function refused(
 ): Finding {
   return failure(
     check,
-    `it is not sent to: ${reason}.`,
+    `it is not dialled: ${reason}.`,
     allowWith === null ? 'Change its URL: no setting allows that address.' : `Allow it with ${allowWith}`,
   );
 }

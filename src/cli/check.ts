@@ -1,9 +1,9 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { Config } from '../config.ts';
-import { createAddressGuard } from '../delivery/address-guard.ts';
+import { createGuards } from '../delivery/guards.ts';
 import { RelayError } from '../domain/errors.ts';
-import { checkSubscriber, checkVendor } from './check-reach.ts';
+import { checkAddress, checkVendor } from './check-reach.ts';
 import { checkStore } from './check-store.ts';
 import { type Finding, ok, warning } from './finding.ts';
 import { type Colour, inert, printer } from './print.ts';
@@ -38,13 +38,7 @@ export function addCheck(program: Command, around: Surroundings): void {
 }
 
 async function findingsOf(config: Config, folder: string): Promise<readonly Finding[]> {
-  const { allow, allowPrivateAddresses, allowHttp } = config.delivery;
-  const guard = createAddressGuard({
-    allow,
-    allowPrivateAddresses,
-    allowHttp,
-    listening: () => [config.server],
-  });
+  const guards = createGuards({ ...config.delivery, listening: () => [config.server] }, config);
   return [
     ok('config', 'it is understood, and the keys are there'),
     config.clinics.length > 0
@@ -52,6 +46,15 @@ async function findingsOf(config: Config, folder: string): Promise<readonly Find
       : warning('clinics', 'none is declared.', 'Add them to the file, or with `relay clinics add`.'),
     checkStore(resolve(folder, config.store.path)),
     await checkVendor(config.source.apiUrl),
-    ...(await Promise.all(config.subscribers.map((subscriber) => checkSubscriber(subscriber, guard)))),
+    ...(
+      await Promise.all([
+        ...config.subscribers.map(({ name, url }) =>
+          checkAddress(`subscriber ${name}`, url, guards.subscribers),
+        ),
+        ...config.clinics.map(({ name, tokenUrl }) =>
+          tokenUrl === undefined ? [] : checkAddress(`token URL of ${name}`, tokenUrl, guards.tokenUrls),
+        ),
+      ])
+    ).flat(),
   ];
 }

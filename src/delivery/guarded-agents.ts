@@ -9,6 +9,7 @@ import type { Target } from './url-text.ts';
 
 /** What a connection's error is when the guard ended it. */
 export class AddressRefused extends Error {
+  readonly code = 'ADDRESS_REFUSED';
   readonly refusal: Refusal;
 
   constructor(refusal: Refusal) {

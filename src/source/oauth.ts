@@ -47,7 +47,8 @@ export function withinBudget(oauth: OAuth, budget: RequestBudget): OAuth {
   };
 }
 
-export function createOAuth(http: VendorHttp, app: VendorApp, clock: Clock): OAuth {
+/** @param askApp how the operator's own app is asked: its address may have been chosen through the API. */
+export function createOAuth(http: VendorHttp, app: VendorApp, clock: Clock, askApp: VendorHttp): OAuth {
   const { apiUrl, clientId, clientSecret, redirectUri } = app;
   const credentials = { client_id: clientId, client_secret: clientSecret };
 
@@ -78,7 +79,7 @@ export function createOAuth(http: VendorHttp, app: VendorApp, clock: Clock): OAu
     },
 
     async askTokenUrl(url, secret) {
-      const answer = await http({ method: 'GET', url, ...(secret !== null && { accessToken: secret }) });
+      const answer = await askApp({ method: 'GET', url, ...(secret !== null && { accessToken: secret }) });
       const read = readAnswer(answer, clock);
       if (read.kind === 'invalidGrant') return unavailable('the token URL refused');
       if (read.kind !== 'json') return read;

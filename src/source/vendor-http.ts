@@ -1,3 +1,5 @@
+import type http from 'node:http';
+import type https from 'node:https';
 import got, { RequestError } from 'got';
 import type { Clock } from '../clock.ts';
 
@@ -30,6 +32,8 @@ export interface VendorHttpOptions {
   readonly clock: Clock;
   /** Over the whole exchange. */
   readonly timeoutMs?: number;
+  /** Vet each socket's address; without them any is dialled. An error of theirs is told by its `code`. */
+  readonly agents?: { readonly http: http.Agent; readonly https: https.Agent };
 }
 
 /** An event is read whole into memory, so there is an end to its size. */
@@ -43,12 +47,18 @@ const answerBytesMax = 10 * 1024 * 1024;
  *
  * The deadline is our own: got's never ends a `101 Switching Protocols`.
  */
-export function createVendorHttp({ userAgent, clock, timeoutMs = 30_000 }: VendorHttpOptions): VendorHttp {
+export function createVendorHttp({
+  userAgent,
+  clock,
+  timeoutMs = 30_000,
+  agents,
+}: VendorHttpOptions): VendorHttp {
   const client = got.extend({
     retry: { limit: 0 },
     followRedirect: false,
     throwHttpErrors: false,
     http2: false,
+    ...(agents && { agent: agents }),
     headers: { accept: 'application/json', 'user-agent': userAgent },
   });
   return ({ method, url, accessToken, json }) =>

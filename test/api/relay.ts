@@ -92,6 +92,7 @@ export async function apiUnderTest(limits?: RequestLimits): Promise<ApiUnderTest
     trustProxy: false,
     replayer,
     vetUrl,
+    vetTokenUrl: vetUrl,
     shakeHands: async (subscriber: Subscriber) => {
       told.push(`handshake ${subscriber.url}`);
       return endpoint.handshake;

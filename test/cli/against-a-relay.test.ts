@@ -139,7 +139,7 @@ test('what the relay refuses is told with each of its problems', async () => {
     '--url',
     'http://169.254.169.254/',
   ]);
-  expect(refused).toMatch(/^relay: The relay does not send there: .+never allowed/);
+  expect(refused).toMatch(/^relay: The relay does not dial that address: .+never allowed/);
 });
 
 describe('a token', () => {

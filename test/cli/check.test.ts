@@ -88,6 +88,25 @@ describe('relay check', () => {
     expect(out).not.toContain(secret);
   });
 
+  test('tells which token URL would not be asked, and `serve` refuses it before anything is dialled', async () => {
+    change((config) => {
+      config.clinics = [
+        { name: 'Washington', tokenUrl: 'http://127.0.0.1:3000/token' },
+        { name: 'New York', tokenUrl: 'http://169.254.169.254/latest/meta-data' },
+      ];
+    });
+    const { exit, out } = await checked();
+    expect(exit).toBe(1);
+    expect(verdictsOf(out)).toMatchObject({
+      'token URL of Washington': 'ok',
+      'token URL of New York': 'fail',
+    });
+    const served = await checked(['serve']);
+    expect(served.exit).toBe(2);
+    expect(served.err).toMatch(/clinics\[1\]\.tokenUrl: is refused: .*never allowed/);
+    expect(vendor.seen.map(({ path }) => path)).toEqual(['/api']);
+  });
+
   test('names every mistake of the configuration at once, with 2', async () => {
     change((config) => {
       config.sorce = {};

@@ -61,7 +61,7 @@ export async function startRooms(around: Surroundings): Promise<Rooms> {
   const wake = () => dispatcher.wake();
   const replayer = new Replayer({ store, clock, logger, onStarted: wake, onFatal });
   const budget = new RequestBudget({ store, clock, random, logger, requestsPerFiveMinutes });
-  const oauth = createOAuth(http, app, clock);
+  const oauth = createOAuth(http, app, clock, http);
   const tokens = new ConnectionTokens({
     store,
     oauth: withinBudget(oauth, budget),
