@@ -66,10 +66,11 @@ export async function startRelay({
   random = Math.random,
 }: RelayOptions): Promise<RunningRelay> {
   const failure = failures(logger);
+  const listening: Listening[] = [config.server];
+  const guards = createGuards({ ...config.delivery, listening: () => listening }, config);
+  vetDeclared(config, guards);
   const store = await openStore(config, { clock, random, logger, onFatal: failure.report });
   try {
-    const listening: Listening[] = [config.server];
-    const guards = createGuards({ ...config.delivery, listening: () => listening }, config);
     const delivering = wayOut(config, guards.subscribers, {
       store,
       clock,
@@ -86,7 +87,6 @@ export async function startRelay({
       tokenUrlGuard: guards.tokenUrls,
       onRecorded: () => delivering.dispatcher.wake(),
     });
-    vetDeclared(config, guards);
     await declareSubscribers(config.subscribers, { store, clock, logger });
     await declareClinics(store, config.clinics, { clock, logger });
     const app = createApp({
