@@ -8,6 +8,7 @@ import {
   type ReplayJob,
 } from '../delivery/replay.ts';
 import { Conflict, NotFound } from '../domain/errors.ts';
+import type { Subscriber } from '../domain/subscriber.ts';
 import type { JobStore, LogStore, SubscriberStore } from '../store/store.ts';
 import { type Caller, mayDo } from './auth.ts';
 import { given } from './deliveries.ts';
@@ -68,14 +69,14 @@ export function replayRoutes({ store, clock, replayer }: ReplaysDependencies): r
       answers: { status: 202, schema: z.union([replayView, dryRunView]) },
       async answer({ caller, body: { state, subscriberId, dryRun, ...narrowing } }) {
         checkWindow(narrowing);
-        const living = (await visibleSubscribers(store, caller))
-          .filter(({ id, deletedAt }) => deletedAt === null && (subscriberId ?? id) === id)
-          .map(({ id }) => id);
-        const ask: ReplayAsk = { state, subscriberIds: living, ...given(narrowing) };
+        const visible = await visibleSubscribers(store, caller);
+        const living = subscriberId === undefined ? visible.filter(isLiving) : [named(visible, subscriberId)];
+        const subscriberIds = living.map(({ id }) => id);
+        const ask: ReplayAsk = { state, subscriberIds, ...given(narrowing) };
         const now = clock.now();
         if (!dryRun) await checkRunning(store, caller);
         const matched = await countReplay(store, ask, now);
-        if (dryRun) return { status: 200, body: { dryRun, matched } };
+        if (dryRun) return { body: { dryRun, matched } };
         const job = newReplayJob(ask, { owner: caller.subject, matched, now });
         await replayer.start(job);
         return { body: viewOfReplay(job) };
@@ -103,6 +104,20 @@ export function replayRoutes({ store, clock, replayer }: ReplaysDependencies): r
       },
     }),
   ];
+}
+
+function isLiving({ deletedAt }: Subscriber): boolean {
+  return deletedAt === null;
+}
+
+/** @throws NotFound, Conflict `subscriber_deleted` */
+function named(visible: readonly Subscriber[], id: string): Subscriber {
+  const found = visible.find((subscriber) => subscriber.id === id);
+  if (found === undefined) throw new NotFound('subscriber', id);
+  if (isLiving(found)) return found;
+  throw new Conflict('subscriber_deleted', `${found.name} was deleted: nothing is sent to it again.`, {
+    hint: 'Register it anew; what was sent before stays in the log.',
+  });
 }
 
 async function checkRunning(store: Pick<JobStore, 'jobs'>, { subject }: Caller): Promise<void> {

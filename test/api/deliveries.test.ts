@@ -194,7 +194,7 @@ describe('a replay of many', () => {
   test('with dryRun counts and changes nothing', async () => {
     await failed('e1');
     const { status, body } = await asked({ state: 'failed', dryRun: true });
-    expect(status).toBe(200);
+    expect(status).toBe(202);
     expect(body).toEqual({ dryRun: true, matched: 1 });
     expect((await api.ask('GET', '/v1/deliveries?state=failed')).body.data).toHaveLength(1);
     expect(await api.store.jobs()).toEqual([]);
@@ -205,7 +205,6 @@ describe('a replay of many', () => {
     expect((await asked({ state: 'failed', dryRun: true }, stranger)).body.matched).toBe(0);
     expect((await asked({ state: 'failed', dryRun: true }, admin)).body.matched).toBe(1);
     for (const filter of [
-      { subscriberId: 'sub_2' },
       { clinicId: 'clinic-2' },
       { eventType: 'patient.created' },
       { since: '2026-11-22T12:00:01Z' },
@@ -216,6 +215,25 @@ describe('a replay of many', () => {
         JSON.stringify(filter),
       ).toBe(0);
     }
+  });
+
+  test('for a subscriber that is not there, is another’s or was deleted says so, and makes no job', async () => {
+    await failed('e1');
+    for (const dryRun of [true, false]) {
+      const body = { state: 'failed', dryRun };
+      expect((await asked({ ...body, subscriberId: 'sub_none' })).body).toMatchObject({
+        status: 404,
+        code: 'not_found',
+      });
+      expect((await asked({ ...body, subscriberId: 'sub_1' }, stranger)).status).toBe(404);
+    }
+    expect((await asked({ state: 'failed', subscriberId: 'sub_1', dryRun: true })).body.matched).toBe(1);
+    await api.store.deleteSubscriber('sub_1');
+    expect((await asked({ state: 'failed', subscriberId: 'sub_1' })).body).toMatchObject({
+      status: 409,
+      code: 'subscriber_deleted',
+    });
+    expect(await api.store.jobs()).toEqual([]);
   });
 
   test('of somebody else does not exist, and an admin may cancel it', async () => {
