@@ -1,4 +1,4 @@
-import { outcomeLabel } from '../domain/attempt.ts';
+import { type Outcome, outcomeLabel } from '../domain/attempt.ts';
 import type { SetAside, Stream } from '../domain/clinic.ts';
 import { type Delivery, shownState } from '../domain/delivery.ts';
 import type { RecordedEvent } from '../domain/event.ts';
@@ -65,9 +65,11 @@ export function explainDelivery({ delivery, subscriber, lastAttemptAt, now }: De
         `Cancelled at ${instant(delivery.endedAt)}, because its subscriber was deleted; it is never sent again.`,
       );
     case 'failed':
-      return because('failed', `${failureOf(delivery, last)} A replay starts a new round.`);
-    case 'held':
-      return because('held', `${holdOf(subscriber)}${last === null ? '' : ` Last attempt: ${last}.`}`);
+      return because('failed', `${failureOf(delivery, last)} ${remedyOf(delivery)}`);
+    case 'held': {
+      const tried = last === null ? '' : ` Last attempt: ${last}.`;
+      return because('held', `${holdOf(subscriber)}${tried}${askOf(delivery)}`);
+    }
     case 'pending':
       return pending(delivery, last, now);
   }
@@ -79,10 +81,11 @@ function pending(delivery: Delivery, last: string | null, now: number): Explanat
   if (delivery.dueAt === null || delivery.dueAt <= now) {
     return because(
       'due',
-      `Attempt ${next} is due since ${instant(delivery.dueAt)}${after}; it is under way, or waits for a free slot.`,
+      `Attempt ${next} is due since ${instant(delivery.dueAt)}${after}; it is under way, or waits for a free slot.${askOf(delivery)}`,
     );
   }
-  return because('waiting', `Waiting for attempt ${next} at ${instant(delivery.dueAt)}${after}.`);
+  const at = instant(delivery.dueAt);
+  return because('waiting', `Waiting for attempt ${next} at ${at}${after}.${askOf(delivery)}`);
 }
 
 function lastOutcome({ lastOutcome: outcome }: Delivery, at: number | null): string | null {
@@ -102,22 +105,48 @@ function failureOf({ endReason, endedAt, attempts }: Delivery, last: string | nu
   }
 }
 
+/** What can be done about a delivery that failed. */
+function remedyOf({ id, eventId, endReason, lastOutcome }: Delivery): string {
+  if (endReason === 'bodyLost') {
+    return `A replay has nothing to send until the data folder's \`bodies\` are restored from a backup; Fullscript still answers for event ${eventId}, if it is no older than 30 days.`;
+  }
+  const repaired = challengeAsk(lastOutcome);
+  return `${repaired === null ? '' : `${repaired} `}\`relay replay ${id}\` starts a new round.`;
+}
+
+/** What the receiver has to change before another attempt can succeed; empty where only it can tell. */
+function askOf({ lastOutcome }: Delivery): string {
+  const ask = challengeAsk(lastOutcome);
+  return ask === null ? '' : ` ${ask}`;
+}
+
+function challengeAsk(outcome: Outcome | null): string | null {
+  if (outcome?.kind !== 'rejected' || outcome.because !== 'challenge') return null;
+  return 'To acknowledge, the receiver has to answer 200 or 201 with the JSON body {"challenge":"…"} that holds its challenge token.';
+}
+
 const pauses: Readonly<Record<PauseReason, string>> = {
-  person: 'somebody paused it (`resume` lifts it)',
-  gone: 'it answered 410 Gone (`resume` lifts it)',
-  address: 'its address is not one the relay may dial (change its URL or `delivery.allow`, then `resume`)',
-  outage: 'it failed for five days (`resume` lifts it)',
-  handshake: 'its challenge token has not been answered yet (`test` or `resume` asks again)',
-  removed: 'it is no longer in the configuration file (its return lifts it)',
-  restored: 'the store was restored from a backup (`resume` lifts it)',
+  person: 'somebody paused it',
+  gone: 'it answered 410 Gone',
+  address: 'its address is not one the relay may dial (change its URL or `delivery.allow` first)',
+  outage: 'it failed for five days',
+  handshake: 'its challenge token has not been answered yet',
+  removed: 'it is no longer in the configuration file (its return lifts that)',
+  restored: 'the store was restored from a backup',
 };
 
-function holdOf({ name, pauseReasons, pausedAt, health }: Recipient): string {
-  if (pauseReasons.length > 0) {
-    return `Held, because ${name} is paused since ${instant(pausedAt)}: ${pauseReasons.map((reason) => pauses[reason]).join('; ')}.`;
+function holdOf({ id, name, pauseReasons, pausedAt, health }: Recipient): string {
+  const resume = `\`relay subscribers resume ${id}\``;
+  if (pauseReasons.length === 0) {
+    const since = health.firstFailureAt === null ? '' : ` since ${instant(health.firstFailureAt)}`;
+    return `Held, because ${name} has been failing${since}; the first success lifts it, or ${resume}.`;
   }
-  const since = health.firstFailureAt === null ? '' : ` since ${instant(health.firstFailureAt)}`;
-  return `Held, because ${name} has been failing${since}; the first success lifts it, or \`resume\`.`;
+  const why = pauseReasons.map((reason) => pauses[reason]).join('; ');
+  const held = `Held, because ${name} is paused since ${instant(pausedAt)}: ${why}.`;
+  const isOnlyRemoved = pauseReasons.every((reason) => reason === 'removed');
+  if (isOnlyRemoved) return held;
+  const does = pauseReasons.includes('handshake') ? 'asks for it again' : 'lifts it';
+  return `${held} ${resume} ${does}.`;
 }
 
 /** An event as it was seen in one clinic. */

@@ -9,6 +9,9 @@ import { recipient } from '../world/recipient.ts';
 const now = Date.parse('2026-11-22T12:00:00Z');
 const minuteMs = 60_000;
 
+const unchallenged = { kind: 'rejected', status: 200, retryAfterMs: null, because: 'challenge' } as const;
+const answerChallenge =
+  'To acknowledge, the receiver has to answer 200 or 201 with the JSON body {"challenge":"…"} that holds its challenge token.';
 const refused = { kind: 'rejected', status: 503, retryAfterMs: null, because: 'status' } as const;
 
 function aDelivery(changes: Partial<Delivery> = {}): Delivery {
@@ -53,32 +56,58 @@ describe('a delivery explains itself in one line', () => {
         pausedAt: Date.parse('2026-11-22T10:00:00Z'),
       },
       word: 'held',
-      says: 'Held, because ehr is paused since 2026-11-22T10:00:00.000Z: somebody paused it (`resume` lifts it); it answered 410 Gone (`resume` lifts it).',
+      says: 'Held, because ehr is paused since 2026-11-22T10:00:00.000Z: somebody paused it; it answered 410 Gone. `relay subscribers resume sub_1` lifts it.',
       reason: 'every reason of the pause is named, with what lifts it',
+    },
+    {
+      delivery: aDelivery(),
+      subscriber: { pauseReasons: ['handshake'] as PauseReason[], pausedAt: now },
+      word: 'held',
+      says: 'Held, because ehr is paused since 2026-11-22T12:00:00.000Z: its challenge token has not been answered yet. `relay subscribers resume sub_1` asks for it again.',
+      reason: 'an owed handshake names the command that asks again',
+    },
+    {
+      delivery: aDelivery(),
+      subscriber: { pauseReasons: ['removed'] as PauseReason[], pausedAt: now },
+      word: 'held',
+      says: 'Held, because ehr is paused since 2026-11-22T12:00:00.000Z: it is no longer in the configuration file (its return lifts that).',
+      reason: 'no command lifts what the file decides',
+    },
+    {
+      delivery: aDelivery({ attempts: 1, dueAt: now + minuteMs, lastOutcome: unchallenged }),
+      word: 'waiting',
+      says: `Waiting for attempt 2 at 2026-11-22T12:01:00.000Z, after challenge 200 at 2026-11-22T11:59:00.000Z. ${answerChallenge}`,
+      reason: 'a success without the challenge token says what has to be answered',
+    },
+    {
+      delivery: aDelivery({ ...failed, endReason: 'scheduleUsedUp', lastOutcome: unchallenged }),
+      word: 'failed',
+      says: `Failed at 2026-11-22T11:59:00.000Z after 10 attempts; the last one: challenge 200 at 2026-11-22T11:59:00.000Z. ${answerChallenge} \`relay replay ${aDelivery().id}\` starts a new round.`,
+      reason: 'it says so when the schedule is used up, too',
     },
     {
       delivery: aDelivery({ attempts: 1, lastOutcome: refused }),
       subscriber: failing,
       word: 'held',
-      says: 'Held, because ehr has been failing since 2026-11-22T11:00:00.000Z; the first success lifts it, or `resume`. Last attempt: status 503 at 2026-11-22T11:59:00.000Z.',
+      says: 'Held, because ehr has been failing since 2026-11-22T11:00:00.000Z; the first success lifts it, or `relay subscribers resume sub_1`. Last attempt: status 503 at 2026-11-22T11:59:00.000Z.',
       reason: 'its subscriber is failing',
     },
     {
       delivery: aDelivery({ ...failed, endReason: 'scheduleUsedUp' }),
       word: 'failed',
-      says: 'Failed at 2026-11-22T11:59:00.000Z after 10 attempts; the last one: status 503 at 2026-11-22T11:59:00.000Z. A replay starts a new round.',
+      says: `Failed at 2026-11-22T11:59:00.000Z after 10 attempts; the last one: status 503 at 2026-11-22T11:59:00.000Z. \`relay replay ${aDelivery().id}\` starts a new round.`,
       reason: 'its schedule is used up',
     },
     {
       delivery: aDelivery({ ...failed, endReason: 'skipped' }),
       word: 'failed',
-      says: 'Skipped at 2026-11-22T11:59:00.000Z, when its subscriber was resumed without its backlog. A replay starts a new round.',
+      says: `Skipped at 2026-11-22T11:59:00.000Z, when its subscriber was resumed without its backlog. \`relay replay ${aDelivery().id}\` starts a new round.`,
       reason: 'it was skipped',
     },
     {
       delivery: aDelivery({ ...failed, endReason: 'bodyLost' }),
       word: 'failed',
-      says: 'Failed at 2026-11-22T11:59:00.000Z, because the stored event cannot be read any more. A replay starts a new round.',
+      says: "Failed at 2026-11-22T11:59:00.000Z, because the stored event cannot be read any more. A replay has nothing to send until the data folder's `bodies` are restored from a backup; Fullscript still answers for event evt_1, if it is no older than 30 days.",
       reason: 'its body is lost',
     },
     {
