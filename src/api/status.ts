@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import type { SetAside, Stream } from '../domain/clinic.ts';
+import { StoreUnavailable } from '../domain/errors.ts';
 import { stateOfSubscriber } from '../domain/subscriber.ts';
 import type { Store } from '../store/store.ts';
 import { mayDo } from './auth.ts';
@@ -12,7 +13,14 @@ import { type Route, route } from './route.ts';
 export interface StatusDependencies {
   readonly store: Pick<
     Store,
-    'clinics' | 'connections' | 'streams' | 'setAsides' | 'subscribers' | 'deliveryCounts' | 'nextDueAt'
+    | 'clinics'
+    | 'connections'
+    | 'streams'
+    | 'setAsides'
+    | 'subscribers'
+    | 'deliveryCounts'
+    | 'nextDueAt'
+    | 'assertWritable'
   >;
   readonly clock: Pick<Clock, 'now'>;
 }
@@ -51,8 +59,17 @@ const setAsideView = z.object({
   lastTriedAt: z.string(),
 });
 
+/** Why the store takes no writes at the moment, and what to do about it. */
+const troubleView = z.object({
+  code: z.string(),
+  message: z.string(),
+  hint: z.string(),
+  since: z.string().nullable(),
+});
+
 const statusView = z.object({
   at: z.string(),
+  store: z.object({ trouble: troubleView.nullable() }),
   clinics: z.array(z.union([clinicView, namedClinicView])),
   streams: z.array(streamView),
   setAside: z.object({ count: z.number(), items: z.array(setAsideView) }),
@@ -96,6 +113,7 @@ export function statusRoutes({ store, clock }: StatusDependencies): readonly Rou
         const removed = new Set(clinics.filter(({ isRemoved }) => isRemoved).map(({ id }) => id));
         const body: z.infer<typeof statusView> = {
           at: shown(now),
+          store: { trouble: await troubleOf(store) },
           clinics: isAdmin
             ? readings.map(viewOfReading)
             : readings
@@ -125,6 +143,17 @@ export function statusRoutes({ store, clock }: StatusDependencies): readonly Rou
       },
     }),
   ];
+}
+
+async function troubleOf(store: Pick<Store, 'assertWritable'>): Promise<z.infer<typeof troubleView> | null> {
+  try {
+    await store.assertWritable();
+    return null;
+  } catch (error) {
+    if (!(error instanceof StoreUnavailable)) throw error;
+    const { code, message, hint, since } = error;
+    return { code, message, hint, since: shown(since) };
+  }
 }
 
 function viewOfStream(stream: Stream, now: number): z.infer<typeof streamView> {

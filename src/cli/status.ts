@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
 import { showStatus } from '../client/status.ts';
-import type { StatusView, StreamView } from '../client/views.ts';
+import type { SetAsideView, StatusView, StreamView } from '../client/views.ts';
 import { shownInstant } from './instant.ts';
 import { inert, type Printer } from './print.ts';
 import { openSession } from './session.ts';
 import type { Surroundings } from './surroundings.ts';
-import { printTable } from './table.ts';
+import { type Column, printTable } from './table.ts';
 import { type CommonOptions, verb } from './verb.ts';
 
 export function addStatus(program: Command, around: Surroundings): void {
@@ -20,7 +20,7 @@ export function addStatus(program: Command, around: Surroundings): void {
 }
 
 function printStatus(to: Printer, status: StatusView): void {
-  const { clinics, streams, setAside, deliveries, subscribers } = status;
+  const { clinics, streams, setAside, deliveries, subscribers, store } = status;
   const stuck = streams.filter(({ state }) => state === 'failing' || state === 'off');
   const lags = streams.flatMap(({ lagSeconds }) => (lagSeconds === null ? [] : [lagSeconds]));
   const behind = lags.length === 0 ? '' : `; the slowest was last read to its end ${Math.max(...lags)} s ago`;
@@ -30,12 +30,24 @@ function printStatus(to: Printer, status: StatusView): void {
   to.out(`deliveries   ${counts(deliveries.counts)}`);
   to.out(`set aside    ${setAside.count}`);
   const needs = needsOf(status);
-  if (needs.length === 0 && stuck.length === 0) return;
-  to.out('');
+  if (store.trouble !== null || needs.length > 0) to.out('');
+  if (store.trouble !== null) to.out(to.paint('red', inert(troubleLine(store.trouble))));
   for (const need of needs) to.out(to.paint('yellow', inert(need)));
-  if (stuck.length === 0) return;
   const names = new Map(clinics.map(({ id, name }) => [id, name]));
-  printTable(to, columnsOf(names), stuck);
+  printRows(to, streamColumns(names), stuck);
+  printRows(to, setAsideColumns(names), setAside.items);
+  const more = setAside.count - setAside.items.length;
+  if (setAside.items.length > 0 && more > 0) to.note(`${more} more were set aside.`);
+}
+
+function printRows<Row>(to: Printer, columns: readonly Column<Row>[], rows: readonly Row[]): void {
+  if (rows.length === 0) return;
+  to.out('');
+  printTable(to, columns, rows);
+}
+
+function troubleLine({ message, hint, since }: NonNullable<StatusView['store']['trouble']>): string {
+  return `${message}${since === null ? '' : ` So since ${shownInstant(since)}.`} ${hint}`;
 }
 
 /** A delivery that is due waits a moment for its slot; longer than this says that the relay does not keep up. */
@@ -59,13 +71,22 @@ function needsOf({ at, clinics, subscribers, deliveries: { overdueSince } }: Sta
   ];
 }
 
-const columnsOf = (names: ReadonlyMap<string, string>) => [
+const streamColumns = (names: ReadonlyMap<string, string>) => [
   { title: 'CLINIC', text: ({ clinicId }: StreamView) => names.get(clinicId) ?? clinicId },
   { title: 'CATEGORY', text: ({ category }: StreamView) => category },
   { title: 'STATE', text: ({ state }: StreamView) => state },
   { title: 'READ UNTIL', text: ({ readUntil }: StreamView) => shownInstant(readUntil) },
   { title: 'DAYS LEFT', text: ({ daysLeft }: StreamView) => (daysLeft === null ? '-' : String(daysLeft)) },
   { title: 'PROBLEM', text: ({ problem }: StreamView) => problem ?? '' },
+];
+
+const setAsideColumns = (names: ReadonlyMap<string, string>): readonly Column<SetAsideView>[] => [
+  { title: 'SET ASIDE', text: ({ eventId }) => eventId ?? '(no id)', isWhole: true },
+  { title: 'CLINIC', text: ({ clinicId }) => names.get(clinicId) ?? clinicId },
+  { title: 'CATEGORY', text: ({ category }) => category },
+  { title: 'WHY', text: ({ reason, detail }) => `${reason}: ${detail}` },
+  { title: 'TRIES', text: ({ tries }) => String(tries) },
+  { title: 'FINAL', text: ({ isFinal }) => (isFinal ? 'yes' : 'no') },
 ];
 
 function tally(words: readonly string[]): Readonly<Record<string, number>> {

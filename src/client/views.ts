@@ -141,11 +141,32 @@ export interface StreamView {
   readonly daysLeft: number | null;
 }
 
+/** An item of a list that could not be read. */
+export interface SetAsideView {
+  readonly clinicId: string;
+  readonly category: string;
+  readonly eventId: string | null;
+  readonly reason: string;
+  readonly detail: string;
+  readonly tries: number;
+  /** It no longer stops its stream, and is tried again daily. */
+  readonly isFinal: boolean;
+}
+
 export interface StatusView {
   readonly at: string;
+  readonly store: {
+    /** Why no writes are taken at the moment; `null` when they are. */
+    readonly trouble: {
+      readonly message: string;
+      readonly hint: string;
+      readonly since: string | null;
+    } | null;
+  };
   readonly clinics: readonly ClinicView[];
   readonly streams: readonly StreamView[];
-  readonly setAside: { readonly count: number };
+  /** Without the scope `admin` they are only counted; of many, the first are shown. */
+  readonly setAside: { readonly count: number; readonly items: readonly SetAsideView[] };
   readonly deliveries: {
     readonly counts: Readonly<Record<string, number>>;
     /** Since when the oldest delivery that may be sent has waited for its turn; `null` when none does. */

@@ -62,7 +62,19 @@ export class ClaimLost extends RelayError {
 }
 
 /** The store cannot take writes at the moment and will go on by itself: nothing was decided. */
-export class StoreUnavailable extends RelayError {}
+export class StoreUnavailable extends RelayError {
+  /** Since when, in epoch milliseconds; `null` where it concerns one answer only. */
+  readonly since: number | null;
+
+  constructor(
+    code: string,
+    message: string,
+    { since = null, ...options }: { hint: string; cause?: unknown; since?: number | null },
+  ) {
+    super(code, message, options);
+    this.since = since;
+  }
+}
 
 /** The store cannot go on in this process: exit, and let the next start recover. */
 export class StoreBroken extends RelayError {}

@@ -1,4 +1,5 @@
 import { beforeEach, expect, test } from 'vitest';
+import { StoreUnavailable } from '../../src/domain/errors.ts';
 import { anEvent, aSubscriber, furnished, pollOf, record } from '../store/fixtures.ts';
 import { type ApiUnderTest, admin, apiUnderTest, startedAt, stranger, tokenMadeAt } from './relay.ts';
 
@@ -60,6 +61,22 @@ test('counts deliveries and subscribers, names those that are not active, and sa
   expect(held.subscribers).toEqual({
     counts: { active: 0, failing: 0, paused: 1 },
     notActive: [{ id: 'sub_1', name: 'sub_1', state: 'paused', pauseReasons: ['gone'] }],
+  });
+});
+
+test('tells the trouble of the store: since when, and what to do', async () => {
+  const adminStatus = () => api.ask('GET', '/v1/status', { token: admin });
+  expect((await adminStatus()).body.store).toEqual({ trouble: null });
+  api.store.assertWritable = async () => {
+    throw new StoreUnavailable('disk_full', 'The disk is full.', { hint: 'Make room.', since: startedAt });
+  };
+  expect((await adminStatus()).body.store).toEqual({
+    trouble: {
+      code: 'disk_full',
+      message: 'The disk is full.',
+      hint: 'Make room.',
+      since: '2026-11-22T12:00:00.000Z',
+    },
   });
 });
 

@@ -380,7 +380,30 @@ describe('the status', () => {
         daysLeft: 29.5,
       },
     ],
-    setAside: { count: 1 },
+    store: { trouble: null },
+    setAside: {
+      count: 3,
+      items: [
+        {
+          clinicId: 'cl_1',
+          category: 'orders',
+          eventId: 'evt_1',
+          reason: 'retrievalFailed',
+          detail: 'status 500',
+          tries: 3,
+          isFinal: true,
+        },
+        {
+          clinicId: 'cl_1',
+          category: 'orders',
+          eventId: null,
+          reason: 'noId',
+          detail: 'an item without an id',
+          tries: 1,
+          isFinal: false,
+        },
+      ],
+    },
     deliveries: { counts: { pending: 2, held: 0, delivered: 40 }, overdueSince: null },
     subscribers: {
       counts: { active: 1 },
@@ -389,7 +412,7 @@ describe('the status', () => {
   };
 
   test('counts what there is, and names what needs somebody', async () => {
-    const { exit, out } = await relayRun(['status'], {
+    const { exit, out, err } = await relayRun(['status'], {
       'GET /v1/status': () => ({ status: 200, json: status }),
     });
     expect(exit).toBe(0);
@@ -399,6 +422,10 @@ describe('the status', () => {
     expect(out).toContain('New York needs to be connected again: invalid_grant.');
     expect(out).toContain('ehr is paused (gone); what it is owed is held.');
     expect(out).toMatch(/Washington {2}products {2}off {4}- {11}29\.5 {7}answered 403/);
+    expect(out).toMatch(/SET ASIDE {2}CLINIC {6}CATEGORY {2}WHY {26}TRIES {2}FINAL\n/);
+    expect(out).toMatch(/evt_1 {6}Washington {2}orders {4}retrievalFailed: status 500 {2}3 {6}yes\n/);
+    expect(out).toMatch(/\(no id\) {4}Washington {2}orders {4}noId: an item without an id {2}1 {6}no\n/);
+    expect(err).toContain('1 more were set aside.');
   });
 
   for (const { since, says } of [
@@ -414,12 +441,21 @@ describe('the status', () => {
     });
   }
 
+  test('says since when the store takes nothing, and what to do', async () => {
+    const trouble = { message: 'The disk is full.', hint: 'Make room.', since: '2026-11-22T07:00:00.000Z' };
+    const { exit, out } = await relayRun(['status'], {
+      'GET /v1/status': () => ({ status: 200, json: { ...status, store: { trouble } } }),
+    });
+    expect(exit).toBe(0);
+    expect(out).toContain('The disk is full. So since 2026-11-22T07:00:00Z. Make room.\n');
+  });
+
   test('of a relay that just started has nothing to complain of', async () => {
     const fresh = {
       ...status,
       clinics: [],
       streams: [],
-      setAside: { count: 0 },
+      setAside: { count: 0, items: [] },
       deliveries: { counts: { pending: 0 }, overdueSince: null },
       subscribers: { counts: { active: 0 }, notActive: [] },
     };

@@ -213,6 +213,7 @@ export class Commits {
         {
           hint: 'Free some space; the relay goes on by itself.',
           cause: error,
+          since: this.#clock.now(),
         },
       );
       this.#onTrouble(this.#full);
