@@ -160,8 +160,13 @@ async function openStore(config: Config, shared: Omit<Shared, 'store'>): Promise
       else logger.error(trouble.message, { code: trouble.code, hint: trouble.hint });
     },
   });
-  const { cut, events, deliveries, interrupted } = store.recovery;
+  const { cut, events, deliveries, interrupted, isResealed } = store.recovery;
   logger.info('The delivery log is open.', { path: config.store.path, events, deliveries, interrupted });
+  if (isResealed) {
+    logger.info(
+      'The data keys are sealed by the new RELAY_MASTER_KEY: RELAY_MASTER_KEY_PREVIOUS is not needed any more.',
+    );
+  }
   if (cut)
     logger.warn('A torn tail was cut off the journal and kept aside: nothing acknowledged was in it.', cut);
   return store;

@@ -291,6 +291,7 @@ describe('a store over several days', () => {
       events: 3,
       deliveries: 3,
       interrupted: 2,
+      isResealed: false,
     });
   });
 });

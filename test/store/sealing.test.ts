@@ -9,7 +9,7 @@ import { writeLine } from '../../src/store/file/journal-line.ts';
 import { kernelLock } from '../../src/store/file/lock.ts';
 import { keyIdOf, seal, unseal } from '../../src/store/file/sealing.ts';
 import { simulatedClock } from '../world/clock.ts';
-import { folder, SimulatedDisk, storeOn } from '../world/disk.ts';
+import { folder, SimulatedDisk, seededRandom, storeOn } from '../world/disk.ts';
 import { aClinic, accepted, anEvent, aSubscriber, claim, furnished, record, refused } from './fixtures.ts';
 
 const noon = Date.parse('2026-11-22T12:00:00Z');
@@ -189,9 +189,22 @@ describe('the master key', () => {
       );
       return null;
     };
-    await storeOn(disk, clock, { masterKeys });
+    const store = await storeOn(disk, clock, { masterKeys });
+    expect(store.recovery.isResealed).toBe(true);
     for (const each of left) {
       expect(await (await storeOn(each, clock, { masterKeys })).eventBody('clinic-1', 'e1')).toBe(body('e1'));
+    }
+  });
+
+  test('case 27: once a start has re-sealed them, the old one can be dropped at once, whatever the power does', async () => {
+    const disk = new SimulatedDisk();
+    const { body, clock } = await filled(disk);
+    await storeOn(disk, clock, { masterKeys: { current: other, previous: own } });
+    const masterKeys = { current: other, previous: null };
+    for (let seed = 0; seed < 20; seed++) {
+      const store = await storeOn(disk.powerCut(seededRandom(seed)), clock, { masterKeys });
+      expect(store.recovery.isResealed).toBe(false);
+      expect(await store.eventBody('clinic-1', 'e1')).toBe(body('e1'));
     }
   });
 

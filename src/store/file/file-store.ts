@@ -43,6 +43,8 @@ export interface FileStore extends Store {
     readonly deliveries: number;
     /** Attempts that the process before this one left under way. */
     readonly interrupted: number;
+    /** The data keys were sealed anew: the previous master key opens nothing any more. */
+    readonly isResealed: boolean;
   };
 }
 
@@ -139,6 +141,7 @@ async function openLocked(options: FileStoreOptions, opened: (() => unknown)[]):
       events: state.events.size,
       deliveries: state.deliveries.size,
       interrupted,
+      isResealed: keys.neededPrevious,
     },
     assertWritable: async () => commits.assertWritable(),
     close: async () => {

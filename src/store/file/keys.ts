@@ -25,26 +25,48 @@ interface KeyFile {
  * durable before anything is sealed with it.
  */
 export class KeyRing {
+  /** The previous master key was needed to open one of them at least. */
+  readonly neededPrevious: boolean;
   readonly #disk: Disk;
   readonly #path: string;
   readonly #master: DataKey;
   readonly #keys: Map<string, DataKey>;
+  /** Changes of the file, one after the other: each writes all that the one before it left. */
+  #saving: Promise<unknown> = Promise.resolve();
 
-  private constructor(disk: Disk, path: string, master: DataKey, keys: Map<string, DataKey>) {
+  private constructor(
+    disk: Disk,
+    path: string,
+    master: DataKey,
+    opened: { readonly keys: Map<string, DataKey>; readonly neededPrevious: boolean },
+  ) {
     this.#disk = disk;
     this.#path = path;
     this.#master = master;
-    this.#keys = keys;
+    this.#keys = opened.keys;
+    this.neededPrevious = opened.neededPrevious;
   }
 
-  /** @throws RelayError `wrong_master_key`, StoreCorrupt */
+  /**
+   * Opens the keys, and seals them anew when the master key has changed: from then on the
+   * previous one opens nothing.
+   *
+   * @throws RelayError `wrong_master_key`, StoreCorrupt
+   */
   static async open(disk: Disk, folder: string, masterKeys: MasterKeys): Promise<KeyRing> {
+    const ring = await KeyRing.read(disk, folder, masterKeys);
+    if (ring.neededPrevious) await ring.#save(ring.#keys.values());
+    return ring;
+  }
+
+  /** Opens the keys and changes nothing. @throws RelayError `wrong_master_key`, StoreCorrupt */
+  static async read(disk: Disk, folder: string, masterKeys: MasterKeys): Promise<KeyRing> {
     const path = join(folder, 'keys.json');
     const master = masterKey(masterKeys.current);
     const previous = masterKeys.previous && masterKey(masterKeys.previous);
     const text = await disk.read(path);
     const keys = new Map<string, DataKey>();
-    let isResealDue = false;
+    let neededPrevious = false;
     for (const [id, value] of Object.entries(text ? readKeyFile(path, text).keys : {})) {
       const sealed = Buffer.from(value, 'base64');
       const sealedBy = sealerOf(sealed);
@@ -55,16 +77,14 @@ export class KeyRing {
           hint: 'Set RELAY_MASTER_KEY to the key that the store was made with. While changing keys, put the old one into RELAY_MASTER_KEY_PREVIOUS.',
         });
       }
-      isResealDue ||= opener !== master;
+      neededPrevious ||= opener !== master;
       try {
         keys.set(id, { id, bytes: unseal(sealed, opener, { kind: 'key', record: id }) });
       } catch (cause) {
         throw damagedKey(path, id, cause);
       }
     }
-    const ring = new KeyRing(disk, path, master, keys);
-    if (isResealDue) await ring.#save(keys.values());
-    return ring;
+    return new KeyRing(disk, path, master, { keys, neededPrevious });
   }
 
   /** The key of that id, or `null` when it was dropped or never was. */
@@ -73,15 +93,38 @@ export class KeyRing {
   }
 
   /** The key for a purpose and day, made and durable if it is new. */
-  async keyFor(purpose: KeyPurpose, day: string): Promise<DataKey> {
-    const id = `${purpose}-${day}`;
-    const known = this.#keys.get(id);
-    if (known) return known;
-    const key = { id, bytes: randomBytes(32) };
-    await this.#save([...this.#keys.values(), key]);
-    // Known only once it is durable: what a failed try made is never used.
-    this.#keys.set(id, key);
-    return key;
+  keyFor(purpose: KeyPurpose, day: string): Promise<DataKey> {
+    const id = keyIdFor(purpose, day);
+    return this.#inTurn(async () => {
+      const known = this.#keys.get(id);
+      if (known) return known;
+      const key = { id, bytes: randomBytes(32) };
+      await this.#save([...this.#keys.values(), key]);
+      // Known only once it is durable: what a failed try made is never used.
+      this.#keys.set(id, key);
+      return key;
+    });
+  }
+
+  /**
+   * Forgets a day's key, durably: what was sealed with it can be read nowhere any more,
+   * and in no copy that was made without the key. Not for a day that is still written.
+   *
+   * @returns false when there is no such key.
+   */
+  drop(purpose: KeyPurpose, day: string): Promise<boolean> {
+    const id = keyIdFor(purpose, day);
+    return this.#inTurn(async () => {
+      if (!this.#keys.has(id)) return false;
+      await this.#save([...this.#keys.values()].filter((key) => key.id !== id));
+      return this.#keys.delete(id);
+    });
+  }
+
+  #inTurn<Answer>(change: () => Promise<Answer>): Promise<Answer> {
+    const turn = this.#saving.then(change);
+    this.#saving = turn.catch(() => {});
+    return turn;
   }
 
   async #save(all: Iterable<DataKey>): Promise<void> {
@@ -92,6 +135,10 @@ export class KeyRing {
     const file: KeyFile = { format: 1, keys };
     await replaceFile(this.#disk, this.#path, Buffer.from(`${JSON.stringify(file, null, 1)}\n`));
   }
+}
+
+function keyIdFor(purpose: KeyPurpose, day: string): string {
+  return `${purpose}-${day}`;
 }
 
 /**
