@@ -29,7 +29,13 @@ export interface ClinicAccessDependencies {
   readonly budget: RequestBudget;
 }
 
-type Answered = { readonly kind: string };
+type Answer = { readonly kind: string };
+
+/** What was answered, and to which access token; `null` when there was none to ask with. */
+export interface Answered<A extends Answer> {
+  readonly answer: A | Refusal | NoAccess;
+  readonly accessToken: string | null;
+}
 
 /** The vendor's API by clinic: with a token of one of its users, within the budget. */
 export class ClinicAccess {
@@ -70,14 +76,15 @@ export class ClinicAccess {
   }
 
   /** The clinic of a connection's user, as the vendor names it. */
-  async clinicOf(connection: Connection): Promise<VendorClinic | Refusal | NoAccess> {
-    const answer = await this.#asConnection(connection, 'list', (accessToken) =>
+  async clinicOf(connection: Connection): Promise<Answered<VendorClinic>> {
+    const answered = await this.#asConnection(connection, 'list', (accessToken) =>
       this.#dependencies.api.clinic(accessToken),
     );
+    const { answer, accessToken } = answered;
     if (answer.kind === 'unauthorized') {
-      await this.#dependencies.tokens.giveUp(connection.id, 'the vendor refuses a fresh token');
+      await this.#dependencies.tokens.giveUp(connection.id, accessToken, 'the vendor refuses a fresh token');
     }
-    return answer;
+    return answered;
   }
 
   /**
@@ -85,50 +92,54 @@ export class ClinicAccess {
    * vendor does not say which: the token is renewed once; if it is refused again,
    * `GET /clinic` tells the scope (it works) from the rest (it does not).
    */
-  async #asClinic<Answer extends Answered>(
+  async #asClinic<A extends Answer>(
     clinicId: string,
     kind: RequestKind,
-    ask: (accessToken: string) => Promise<Answer | Refusal>,
-  ): Promise<Answer | Refusal | NoAccess> {
+    ask: (accessToken: string) => Promise<A | Refusal>,
+  ): Promise<A | Refusal | NoAccess> {
     const connections = await this.#dependencies.store.connections();
     const connection = connections.find((each) => each.clinicId === clinicId && this.isUsable(each));
     if (!connection) return { kind: 'noAccess', detail: 'no connection of the clinic works' };
-    const answer = await this.#asConnection(connection, kind, ask);
+    const { answer } = await this.#asConnection(connection, kind, ask);
     if (answer.kind !== 'unauthorized') return answer;
-    const clinic = await this.clinicOf(connection);
+    const { answer: clinic } = await this.clinicOf(connection);
     if (clinic.kind === 'clinic') return { kind: 'forbidden' };
     if (clinic.kind === 'unauthorized')
       return { kind: 'noAccess', detail: 'the vendor refuses a fresh token' };
     return clinic;
   }
 
-  async #asConnection<Answer extends Answered>(
+  async #asConnection<A extends Answer>(
     connection: Connection,
     kind: RequestKind,
-    ask: (accessToken: string) => Promise<Answer | Refusal>,
-  ): Promise<Answer | Refusal | NoAccess> {
+    ask: (accessToken: string) => Promise<A | Refusal>,
+  ): Promise<Answered<A>> {
     const { tokens, budget } = this.#dependencies;
-    const run = async (accessToken: string): Promise<Answer | Refusal> => {
+    const run = async (accessToken: string): Promise<A | Refusal> => {
       const answer = await budget.run(kind, () => ask(accessToken));
       if (isLimited(answer)) budget.pause(answer.retryAfterMs);
       else if (answer.kind !== 'unavailable') budget.answered();
       return answer;
     };
-    const first = await tokens.current(connection);
-    if (first.kind !== 'token') return { kind: 'noAccess', detail: first.detail };
-    let answer = await run(first.accessToken);
+    let current = await tokens.current(connection);
+    if (current.kind !== 'token') return noAnswer(current.detail);
+    let answer = await run(current.accessToken);
     if (answer.kind === 'unauthorized') {
-      const renewed = await tokens.renew(connection.id, first.accessToken);
-      if (renewed.kind !== 'token') return { kind: 'noAccess', detail: renewed.detail };
-      answer = await run(renewed.accessToken);
+      current = await tokens.renew(connection.id, current.accessToken);
+      if (current.kind !== 'token') return noAnswer(current.detail);
+      answer = await run(current.accessToken);
     }
     const saysNothing = ['unauthorized', 'unavailable', 'limited'].includes(answer.kind);
     if (!saysNothing) await tokens.worked(connection);
-    return answer;
+    return { answer, accessToken: current.accessToken };
   }
 }
 
-function isLimited(answer: Answered): answer is Extract<Refusal, { kind: 'limited' }> {
+function noAnswer(detail: string): { readonly answer: NoAccess; readonly accessToken: null } {
+  return { answer: { kind: 'noAccess', detail }, accessToken: null };
+}
+
+function isLimited(answer: Answer): answer is Extract<Refusal, { kind: 'limited' }> {
   return answer.kind === 'limited';
 }
 

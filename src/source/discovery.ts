@@ -81,7 +81,7 @@ export class Discovery {
   async #discover(connection: Connection): Promise<void> {
     const { access, tokens, clock, logger } = this.#dependencies;
     const { id, name, clinicId } = connection;
-    const answer = await access.clinicOf(connection);
+    const { answer, accessToken } = await access.clinicOf(connection);
     if (this.#outdated.delete(id)) return;
     if (answer.kind !== 'clinic') {
       const waitMs = this.#retries.get(id)?.waitMs ?? firstRetryMs;
@@ -95,15 +95,16 @@ export class Discovery {
     }
     this.#retries.delete(id);
     if (clinicId !== null && clinicId !== answer.id) {
-      await tokens.giveUp(id, `its token belongs to another clinic now (${answer.id})`);
+      await tokens.giveUp(id, accessToken, `its token belongs to another clinic now (${answer.id})`);
     } else {
-      await this.#connect(id, answer);
+      await this.#connect(id, accessToken, answer);
     }
   }
 
   /** A name never silently changes clinic. */
   async #connect(
     connectionId: string,
+    accessToken: string | null,
     { id, vendorNow }: { readonly id: string; readonly vendorNow: number | null },
   ): Promise<void> {
     const { store, access, clock, logger, tokens } = this.#dependencies;
@@ -113,7 +114,8 @@ export class Discovery {
     if (connection === undefined || connection.state !== 'working') return;
     const { name } = connection;
     if (known && known.name !== name) {
-      await tokens.giveUp(connectionId, `its token belongs to the clinic ${known.name}, not to ${name}`);
+      const reason = `its token belongs to the clinic ${known.name}, not to ${name}`;
+      await tokens.giveUp(connectionId, accessToken, reason);
       return;
     }
     if (!known) {
@@ -122,7 +124,7 @@ export class Discovery {
         await store.saveClinic(clinic);
       } catch (error) {
         if (!(error instanceof Conflict)) throw error;
-        await tokens.giveUp(connectionId, `the name ${name} belongs to another clinic`);
+        await tokens.giveUp(connectionId, accessToken, `the name ${name} belongs to another clinic`);
         return;
       }
     }

@@ -22,8 +22,13 @@ export type TokenAnswer =
 
 /** Where access tokens come from. */
 export interface OAuth {
-  /** A fresh pair for a refresh token; an answer without a new refresh token keeps the old one. */
-  refresh(refreshToken: string): Promise<TokenAnswer>;
+  /**
+   * A fresh pair for a refresh token; an answer without a new refresh token keeps the old one.
+   *
+   * @param startBy on the clock that never steps: later it is not asked any more, for
+   *   whoever asks may have lost the right to.
+   */
+  refresh(refreshToken: string, startBy: number): Promise<TokenAnswer>;
   /** Asks the operator's own app: `{accessToken, expiresAt}`. */
   askTokenUrl(url: string, secret: string | null): Promise<TokenAnswer>;
   /** Ends both tokens at the vendor; whether that worked is of no consequence here. */
@@ -39,8 +44,8 @@ const lifeSecondsMax = 86_400;
 export function withinBudget(oauth: OAuth, budget: RequestBudget): OAuth {
   return {
     ...oauth,
-    async refresh(refreshToken) {
-      const answer = await budget.run('token', () => oauth.refresh(refreshToken));
+    async refresh(refreshToken, startBy) {
+      const answer = await budget.run('token', () => oauth.refresh(refreshToken, startBy));
       if (answer.kind === 'limited') budget.pause(answer.retryAfterMs);
       return answer;
     },
@@ -53,7 +58,9 @@ export function createOAuth(http: VendorHttp, app: VendorApp, clock: Clock, askA
   const credentials = { client_id: clientId, client_secret: clientSecret };
 
   return {
-    async refresh(refreshToken) {
+    async refresh(refreshToken, startBy) {
+      // It may have waited for the vendor's Retry-After, which may be hours.
+      if (clock.monotonic() > startBy) return unavailable('its turn came too late');
       const json = {
         ...credentials,
         grant_type: 'refresh_token',

@@ -32,6 +32,8 @@ const renewEveryMs = 60_000;
 const firstPauseMs = 15_000;
 const lastPauseMs = 5 * 60_000;
 const leaseMs = 120_000;
+/** A refresh begins so long before its lease lapses: see the time-out in vendor-http.ts, and some for the record. */
+const exchangeMsMax = 45_000;
 const saveAgainMs = 1_000;
 
 /**
@@ -77,12 +79,18 @@ export class ConnectionTokens {
     await unlessRemoved(() => this.#dependencies.store.dropSpareTokens(id, tokens.accessToken), undefined);
   }
 
-  /** A fresh token was refused, too, or belongs to another clinic: no renewal will help. */
-  async giveUp(connectionId: string, reason: string): Promise<void> {
+  /**
+   * A fresh token was refused, too, or belongs to another clinic: no renewal will help.
+   *
+   * @param accessToken which one that is: nothing is known against the one that took its place meanwhile.
+   */
+  async giveUp(connectionId: string, accessToken: string | null, reason: string): Promise<void> {
     const { store, logger } = this.#dependencies;
     await unlessRemoved(async () => {
       const claim = await store.claimRefresh(connectionId, leaseMs);
-      if (claim === null || !(await this.#condemn(claim, reason))) return;
+      if (claim === null) return;
+      if (claim.connection.tokens?.accessToken !== accessToken) return store.endRefresh(claim, null);
+      if (!(await this.#condemn(claim, reason))) return;
       logger.error('A connection needs to be authorized again.', { connectionId, reason });
     }, undefined);
   }
@@ -125,6 +133,7 @@ export class ConnectionTokens {
 
   async #renew(connectionId: string, flawed: string | null, flaw: Flaw): Promise<AccessToken> {
     const { store, clock, logger } = this.#dependencies;
+    const startBy = clock.monotonic() + leaseMs - exchangeMsMax;
     const claim = await store.claimRefresh(connectionId, leaseMs);
     if (claim === null) return { kind: 'unavailable', detail: 'it is being renewed elsewhere' };
     const { connection } = claim;
@@ -136,7 +145,7 @@ export class ConnectionTokens {
       await store.endRefresh(claim, null);
       return { kind: 'unavailable', detail: 'it could not be renewed a moment ago' };
     }
-    const answer = await this.#ask(connection);
+    const answer = await this.#ask(connection, startBy);
     switch (answer.kind) {
       case 'tokens':
         if (flaw === 'refused' && answer.tokens.accessToken === flawed) {
@@ -191,7 +200,7 @@ export class ConnectionTokens {
   }
 
   /** The current pair, then the spare one: a crash may have come between the renewal and its first use. */
-  async #ask({ origin, tokens, spareTokens }: Connection): Promise<TokenAnswer> {
+  async #ask({ origin, tokens, spareTokens }: Connection, startBy: number): Promise<TokenAnswer> {
     const { oauth } = this.#dependencies;
     if (origin.kind === 'tokenUrl') return oauth.askTokenUrl(origin.url, origin.secret);
     const refreshTokens = [tokens?.refreshToken, spareTokens?.refreshToken].filter(
@@ -199,7 +208,7 @@ export class ConnectionTokens {
     );
     let answer: TokenAnswer = { kind: 'invalidGrant' };
     for (const refreshToken of new Set(refreshTokens)) {
-      answer = await oauth.refresh(refreshToken);
+      answer = await oauth.refresh(refreshToken, startBy);
       if (answer.kind !== 'invalidGrant') return answer;
     }
     return answer;

@@ -200,6 +200,15 @@ test('a removed connection has no token, and nobody trips over it', async () => 
   await store.deleteConnection('con_1');
   expect(await tokens.current(ending)).toMatchObject({ kind: 'needsReconnect' });
   await tokens.worked({ ...ending, spareTokens: ending.tokens });
-  await tokens.giveUp('con_1', 'refused');
+  await tokens.giveUp('con_1', 'at-1', 'refused');
   expect(await store.connections()).toEqual([]);
+});
+
+test('a token that was refused speaks against no other: the pair that replaced it meanwhile is kept', async () => {
+  const { tokens, store, lines } = await tokensOf([renewedTo('2')]);
+  await tokens.giveUp('con_1', 'at-0', 'the vendor refuses a fresh token');
+  expect(await store.connections()).toMatchObject([{ state: 'working', tokens: ending.tokens }]);
+  expect(lines).toEqual([]);
+  await tokens.giveUp('con_1', 'at-1', 'the vendor refuses a fresh token');
+  expect(await store.connections()).toMatchObject([{ state: 'needsReconnect' }]);
 });

@@ -84,6 +84,32 @@ describe('a renewal', () => {
     expect(await recordedIds(store)).toEqual([event.id]);
   });
 
+  test('whose turn comes after its lease has lapsed is not asked for: somebody else may be at it', async () => {
+    let limitsUntil = 0;
+    const relay = await pollingRelay({
+      http: (wire) => async (request) =>
+        !isRenewal(request) && relay.clock.now() < limitsUntil
+          ? { kind: 'answered', status: 429, body: Buffer.alloc(0), vendorNow: null, retryAfter: '600' }
+          : wire(request),
+    });
+    await relay.clock.advance(minute);
+    const [connection] = await relay.store.connections();
+    if (!connection?.tokens) throw new Error('it was declared');
+    // It is about to be renewed when the vendor asks the whole app for ten minutes of air.
+    const tokens = { ...connection.tokens, expiresAt: relay.clock.now() + 10 * minute + 45 * second };
+    await relay.store.saveConnection({ ...connection, tokens });
+    const { token = 0 } = relay.fullscript.requests().byOperation;
+    limitsUntil = relay.clock.now() + 40 * second;
+    await relay.clock.advance(5 * minute);
+    const other = await relay.store.claimRefresh(connection.id, hour);
+    expect(other).not.toBeNull();
+    await relay.clock.advance(10 * minute);
+    expect(relay.fullscript.requests().byOperation.token ?? 0).toBe(token);
+    if (other) await relay.store.endRefresh(other, null);
+    await relay.clock.advance(5 * minute);
+    expect(relay.fullscript.requests().byOperation.token).toBe(token + 1);
+  });
+
   test('case 190: in the middle of a list goes on from the same page', async () => {
     const pages: (string | null)[] = [];
     let refuses = false;
