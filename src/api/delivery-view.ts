@@ -33,6 +33,7 @@ export const attemptView = z.object({
   /** The answer's status; `null` when no status line was read. */
   status: z.number().nullable(),
   /** It came after its claim was lost and changed nothing. */
+  isProbe: z.boolean(),
   isLate: z.boolean(),
   /** At most 1 KiB of the answer; `null` for accepted ones. */
   excerpt: z.string().nullable(),
@@ -63,7 +64,7 @@ export function viewOfDelivery(delivery: Delivery, subscriber: Subscriber | unde
 }
 
 export function viewOfAttempt(attempt: Attempt): z.infer<typeof attemptView> {
-  const { number, round, startedAt, durationMs, outcome, isLate, excerpt } = attempt;
+  const { number, round, startedAt, durationMs, outcome, isProbe, isLate, excerpt } = attempt;
   return {
     number,
     round,
@@ -71,6 +72,7 @@ export function viewOfAttempt(attempt: Attempt): z.infer<typeof attemptView> {
     durationMs,
     outcome: outcomeLabel(outcome),
     status: statusOf(outcome),
+    isProbe,
     isLate,
     excerpt,
   };

@@ -139,7 +139,9 @@ function holdOf({ id, name, pauseReasons, pausedAt, health }: Recipient): string
   const resume = `\`relay subscribers resume ${id}\``;
   if (pauseReasons.length === 0) {
     const since = health.firstFailureAt === null ? '' : ` since ${instant(health.firstFailureAt)}`;
-    return `Held, because ${name} has been failing${since}; the first success lifts it, or ${resume}.`;
+    const probe =
+      health.nextProbeAt === null ? '' : ` The next probe is due at ${instant(health.nextProbeAt)}.`;
+    return `Held, because ${name} has been failing${since}; the first success lifts it, or ${resume}.${probe}`;
   }
   const why = pauseReasons.map((reason) => pauses[reason]).join('; ');
   const held = `Held, because ${name} is paused since ${instant(pausedAt)}: ${why}.`;

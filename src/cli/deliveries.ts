@@ -138,7 +138,8 @@ const attemptColumns = [
   { title: 'TOOK', text: ({ durationMs }: AttemptView) => `${Math.round(durationMs)} ms` },
   {
     title: 'OUTCOME',
-    text: ({ outcome, isLate }: AttemptView) => (isLate ? `${outcome} (late)` : outcome),
+    text: ({ outcome, isProbe, isLate }: AttemptView) =>
+      `${outcome}${isProbe ? ' (probe)' : ''}${isLate ? ' (late)' : ''}`,
   },
   { title: 'ANSWER', text: ({ excerpt }: AttemptView) => excerpt ?? '-' },
 ];

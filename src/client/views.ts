@@ -90,6 +90,7 @@ export interface AttemptView {
   readonly durationMs: number;
   readonly outcome: string;
   /** It came after its claim was lost and changed nothing. */
+  readonly isProbe: boolean;
   readonly isLate: boolean;
   readonly excerpt: string | null;
 }

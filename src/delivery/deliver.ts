@@ -156,11 +156,21 @@ function logAttempt(
     durationMs: Math.round(durationMs),
     result: delivered.kind === 'recorded' ? delivered.after.delivery.state : delivered.kind,
   });
-  const paused = delivered.kind === 'recorded' ? delivered.after.paused : null;
+  const { paused, turned } = delivered.kind === 'recorded' ? delivered.after : { paused: null, turned: null };
+  const { id: subscriberId, name } = subscriber;
+  if (turned === 'failing') {
+    logger.warn('subscriber failing: its deliveries are held, probes go on', {
+      subscriberId,
+      name,
+      because: outcomeLabel(outcome),
+    });
+  }
+  if (turned === 'recovered')
+    logger.info('subscriber recovered: what was held is sent', { subscriberId, name });
   if (paused !== null) {
     logger.warn('subscriber paused', {
-      subscriberId: subscriber.id,
-      name: subscriber.name,
+      subscriberId,
+      name,
       reason: paused,
       because: outcomeLabel(outcome),
     });

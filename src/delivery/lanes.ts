@@ -13,12 +13,16 @@ export interface Lane {
 }
 
 /**
- * How many attempts a subscriber may have under way: none unless it is active; one while
- * its last attempt failed or was slow, or none succeeded yet.
+ * How many attempts a subscriber may have under way: one while its last attempt failed or
+ * was slow or none succeeded yet, one probe while its breaker is open, a few more with
+ * every success when it has come back, none while it is paused.
  */
 export function slotsOf(subscriber: Subscriber, slotsPerLane: number): number {
-  if (stateOfSubscriber(subscriber) !== 'active') return 0;
-  return subscriber.health.isSlow ? 1 : (subscriber.concurrency ?? slotsPerLane);
+  const { health, concurrency } = subscriber;
+  const state = stateOfSubscriber(subscriber);
+  if (state === 'paused' || state === 'deleted') return 0;
+  if (state === 'failing' || health.isSlow) return 1;
+  return Math.min(concurrency ?? slotsPerLane, health.slowStartSlots ?? Number.POSITIVE_INFINITY);
 }
 
 /**

@@ -33,6 +33,8 @@ export interface Attempt {
   readonly outcome: Outcome;
   /** The subscriber's revision that it was sent under. */
   readonly revision: number;
+  /** The subscriber's breaker was open: a failure consumed no step of the schedule. */
+  readonly isProbe: boolean;
   /** The result came after its claim was lost, so it changed nothing. */
   readonly isLate: boolean;
   /** At most 1 KiB of the answer, as text; `null` for accepted ones and where there was none. */

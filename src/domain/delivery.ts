@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { judge, type Outcome } from './attempt.ts';
 import { waitBeforeNextMs } from './backoff.ts';
-import type { Health, PauseReason, SubscriberState } from './subscriber.ts';
+import type { SubscriberState } from './subscriber.ts';
 
 /**
  * One event owed to one subscriber.
@@ -48,6 +48,8 @@ export interface Delivery {
   readonly dueAt: number | null;
   /** The wait that `dueAt` came from, so that a start after a clock step can clamp it. */
   readonly waitMs: number;
+  /** When it last served as a probe and failed: others take their turn before it does again. */
+  readonly probedAt: number | null;
   /** The first success, kept over replays. */
   readonly deliveredAt: number | null;
   readonly endedAt: number | null;
@@ -86,10 +88,16 @@ export function newDelivery(
     interruptedInRow: 0,
     dueAt: now,
     waitMs: 0,
+    probedAt: null,
     deliveredAt: null,
     endedAt: null,
     lastOutcome: null,
   };
+}
+
+/** Where it stands in its subscriber's row: `null` once ended. A failed probe goes to the end of what is due. */
+export function queuedAt({ dueAt, probedAt }: Pick<Delivery, 'dueAt' | 'probedAt'>): number | null {
+  return dueAt === null ? null : Math.max(dueAt, probedAt ?? 0);
 }
 
 /** After so many interruptions in a row the next one waits the current step: a crash loop is no reason to hammer. */
@@ -98,17 +106,23 @@ const interruptionsAtOnce = 3;
 /**
  * What an attempt makes of a delivery.
  *
- * A refusal that holds the subscriber (410, a refused address) and an interruption
- * consume no step of the schedule. A success counts whatever the state is, except of a
+ * A refusal that holds the subscriber (410, a refused address), an interruption and a
+ * failed probe consume no step of the schedule. A success counts whatever the state is, except of a
  * cancelled one; a failure changes only what is pending.
  *
  * @param waitsMs the subscriber's schedule, see `waitBeforeNextMs`.
  * @param random in [0, 1).
+ * @param isProbe it was claimed while the subscriber's breaker was open.
  */
 export function afterAttempt(
   delivery: Delivery,
   outcome: Outcome,
-  { waitsMs, now, random }: { waitsMs: readonly number[]; now: number; random: number },
+  {
+    waitsMs,
+    now,
+    random,
+    isProbe = false,
+  }: { waitsMs: readonly number[]; now: number; random: number; isProbe?: boolean },
 ): Delivery {
   const tried = { ...delivery, attempts: delivery.attempts + 1, lastOutcome: outcome };
   if (delivery.state === 'cancelled') return tried;
@@ -121,6 +135,7 @@ export function afterAttempt(
       interruptedInRow: 0,
       dueAt: null,
       waitMs: 0,
+      probedAt: null,
       deliveredAt: delivery.deliveredAt ?? now,
       endedAt: now,
     };
@@ -134,6 +149,7 @@ export function afterAttempt(
       interruptedInRow < interruptionsAtOnce ? 0 : (waitBeforeNextMs(waitsMs, step, null, random) ?? 0);
     return { ...tried, interruptedInRow, dueAt: now + waitMs, waitMs };
   }
+  if (isProbe) return { ...tried, interruptedInRow: 0, probedAt: now };
   const failures = delivery.failures + 1;
   const retryAfterMs = outcome.kind === 'rejected' ? outcome.retryAfterMs : null;
   const waitMs = waitBeforeNextMs(waitsMs, failures, retryAfterMs, random);
@@ -171,52 +187,9 @@ export function endUnsent(
 }
 
 function end(delivery: Delivery, state: 'failed' | 'cancelled', endReason: EndReason, now: number): Delivery {
-  return { ...delivery, state, endReason, dueAt: null, waitMs: 0, endedAt: now };
+  return { ...delivery, state, endReason, dueAt: null, waitMs: 0, probedAt: null, endedAt: now };
 }
 
 export function shownState(delivery: Pick<Delivery, 'state'>, subscriber: SubscriberState): ShownState {
   return delivery.state === 'pending' && subscriber !== 'active' ? 'held' : delivery.state;
-}
-
-const slowFromMs = 1_000;
-const failedInRowMax = 5;
-
-/**
- * What a subscriber's health makes of a recorded attempt, and the reason to pause it, if
- * the outcome is one. Interrupted attempts say nothing about the subscriber.
- */
-export function afterAttemptOfSubscriber(
-  health: Health,
-  attempt: { readonly deliveryId: string; readonly outcome: Outcome; readonly durationMs: number },
-  now: number,
-): { readonly health: Health; readonly pause: PauseReason | null } {
-  const { outcome } = attempt;
-  if (outcome.kind === 'interrupted') return { health, pause: null };
-  if (outcome.kind === 'blocked') return { health, pause: 'address' };
-  if (outcome.kind === 'unreachable' && outcome.error === 'local') return { health, pause: null };
-  if (outcome.kind === 'accepted') {
-    return {
-      health: {
-        isFailing: false,
-        failedInRow: [],
-        firstFailureAt: null,
-        lastFailureAt: null,
-        lastSuccessAt: now,
-        isSlow: attempt.durationMs > slowFromMs,
-      },
-      pause: null,
-    };
-  }
-  const isKnown =
-    health.failedInRow.includes(attempt.deliveryId) || health.failedInRow.length >= failedInRowMax;
-  return {
-    health: {
-      ...health,
-      failedInRow: isKnown ? health.failedInRow : [...health.failedInRow, attempt.deliveryId],
-      firstFailureAt: health.firstFailureAt ?? now,
-      lastFailureAt: now,
-      isSlow: true,
-    },
-    pause: outcome.kind === 'rejected' && outcome.status === 410 ? 'gone' : null,
-  };
 }

@@ -48,6 +48,14 @@ export interface Health {
   readonly lastSuccessAt: number | null;
   /** The last attempt failed or took long, or none succeeded yet: it gets one slot. */
   readonly isSlow: boolean;
+  /** Since the breaker opened. */
+  readonly failedProbes: number;
+  /** Not before then is a probe sent; `null` while the breaker is closed. */
+  readonly nextProbeAt: number | null;
+  /** The wait that `nextProbeAt` came from, so that a start after a clock step can clamp it. */
+  readonly probeWaitMs: number;
+  /** It has come back, and gets one slot more with every success; `null` when it has them all. */
+  readonly slowStartSlots: number | null;
 }
 
 export const untriedHealth: Health = {
@@ -57,6 +65,10 @@ export const untriedHealth: Health = {
   lastFailureAt: null,
   lastSuccessAt: null,
   isSlow: true,
+  failedProbes: 0,
+  nextProbeAt: null,
+  probeWaitMs: 0,
+  slowStartSlots: null,
 };
 
 /** Where events are sent, how, and which ones. Its URL is its endpoint. */

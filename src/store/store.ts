@@ -248,7 +248,9 @@ export type SubscriberChange = Partial<
 export interface DeliveryStore {
   /**
    * Claims due deliveries of active subscribers, for free slots only, and numbers the
-   * attempt that each is about to get: first attempts before retries, oldest first.
+   * attempt that each is about to get: first attempts before retries, oldest first. Of a
+   * failing subscriber it claims one at a time as a probe, in rotation, when its next
+   * probe is due.
    * Claims whose lease lapsed become attempts with outcome `interrupted` first.
    *
    * @param ask.slotsBySubscriber free slots; a subscriber that is not named gets none.
@@ -268,7 +270,7 @@ export interface DeliveryStore {
    * @throws ClaimLost after recording the late result.
    */
   recordAttempt(claim: DeliveryClaim, result: AttemptResult): Promise<AfterAttempt>;
-  /** When the next delivery of an active subscriber that nobody has claimed becomes due; `null` when none will. */
+  /** When the next delivery that nobody has claimed may be sent to an active or failing subscriber; `null` when none will. */
   nextDueAt(): Promise<number | null>;
   /**
    * Starts a round for each: see `startRound`. In flight and held ones stay as they are.
@@ -301,6 +303,8 @@ export interface AfterAttempt {
   readonly subscriber: Subscriber;
   /** The attempt paused the subscriber for this reason. */
   readonly paused: PauseReason | null;
+  /** The attempt opened the subscriber's breaker, or closed it. */
+  readonly turned: 'failing' | 'recovered' | null;
 }
 
 export interface RoundStarted {

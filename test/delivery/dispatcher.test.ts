@@ -297,6 +297,41 @@ describe('a lane', () => {
   });
 });
 
+describe('an outage', () => {
+  const hourMs = 3_600_000;
+  for (const { perHour, requestsMax, because } of [
+    { perHour: 1, requestsMax: 230, because: 'of a quiet subscriber' },
+    { perHour: 40, requestsMax: 230, because: 'of a busy subscriber' },
+  ]) {
+    test(`of a weekend, ${because}, ends with everything delivered, and few requests before`, async () => {
+      await subscribed('sub_a', { retrySeconds: null });
+      let isUp = false;
+      let requests = 0;
+      const deliver: Deliver = async (claim) => {
+        requests += 1;
+        const result = isUp ? accepted : refused;
+        return {
+          record: async () => ({ kind: 'recorded', after: await store.recordAttempt(claim, result) }),
+        };
+      };
+      const dispatcher = dispatching({ deliver });
+      for (let hour = 0; hour < 48; hour++) {
+        await recordFor(['sub_a'], perHour);
+        dispatcher.wake();
+        for (let quarter = 0; quarter < 4; quarter++) {
+          await clock.advance(hourMs / 4);
+          await quiet();
+        }
+      }
+      expect(await store.deliveryCounts(null)).toMatchObject({ held: 48 * perHour, failed: 0 });
+      expect(requests).toBeLessThan(requestsMax);
+      isUp = true;
+      await clock.advance(hourMs / 4);
+      await eventually(() => delivered(48 * perHour));
+    });
+  }
+});
+
 describe('between due times', () => {
   test('nothing is asked of the store, and a retry goes out when it is due', async () => {
     const endpoint = await subscribed('sub_a');

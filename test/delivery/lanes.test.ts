@@ -15,7 +15,21 @@ describe('a subscriber’s slots', () => {
     { changes: { concurrency: 3 }, slots: 3, because: 'its own number' },
     { changes: { concurrency: 30 }, slots: 30, because: 'its own number may be larger' },
     { changes: { health: untriedHealth }, slots: 1, because: 'nothing has succeeded yet' },
-    { changes: { health: { ...healthy, isFailing: true } }, slots: 0, because: 'its breaker is open' },
+    {
+      changes: { health: { ...healthy, isFailing: true } },
+      slots: 1,
+      because: 'a probe at a time while its breaker is open',
+    },
+    {
+      changes: { health: { ...healthy, slowStartSlots: 3 } },
+      slots: 3,
+      because: 'it has come back and starts slowly',
+    },
+    {
+      changes: { health: { ...healthy, slowStartSlots: 30 } },
+      slots: 8,
+      because: 'a slow start ends at its own number',
+    },
     { changes: { pauseReasons: ['person' as const] }, slots: 0, because: 'it is paused' },
     { changes: { deletedAt: 1 }, slots: 0, because: 'it is deleted' },
   ]) {

@@ -3,15 +3,14 @@ import { describe, expect, test } from 'vitest';
 import type { Outcome } from '../../src/domain/attempt.ts';
 import {
   afterAttempt,
-  afterAttemptOfSubscriber,
   type Delivery,
   deliveryIdOf,
   endUnsent,
   newDelivery,
+  queuedAt,
   shownState,
   startRound,
 } from '../../src/domain/delivery.ts';
-import { type Health, untriedHealth } from '../../src/domain/subscriber.ts';
 
 const now = 1_000_000;
 const owed = { eventId: 'e1', subscriberId: 'sub_1', clinicId: 'c1', eventType: 'order.placed', sequence: 7 };
@@ -36,6 +35,16 @@ const cancelled = endUnsent(pending, 'subscriberDeleted', 70);
 const triedOnce: Delivery = { ...pending, attempts: 1, failures: 1 };
 const triedTwice: Delivery = { ...pending, attempts: 2, failures: 2 };
 const interruptedTwice: Delivery = { ...triedOnce, attempts: 3, interruptedInRow: 2 };
+
+test('a failed probe consumes no step, and gives the turn to others', () => {
+  const probed = afterAttempt(triedOnce, rejected(503), { waitsMs, now, random: 0, isProbe: true });
+  expect(probed).toMatchObject({ state: 'pending', attempts: 2, failures: 1, dueAt: triedOnce.dueAt });
+  expect(queuedAt(triedOnce)).toBe(triedOnce.dueAt);
+  expect(queuedAt(probed)).toBe(now);
+  expect(afterAttempt(triedOnce, accepted, { waitsMs, now, random: 0, isProbe: true }).state).toBe(
+    'delivered',
+  );
+});
 
 describe('what an attempt makes of a delivery', () => {
   for (const { before, outcome, after, because } of [
@@ -214,114 +223,6 @@ describe('an end without an attempt', () => {
     { before: skipped, reason: 'subscriberDeleted', after: skipped, because: 'what has failed stays failed' },
   ] as const) {
     test(because, () => expect(endUnsent(before, reason, now)).toMatchObject(after));
-  }
-});
-
-describe('what an attempt makes of a subscriber', () => {
-  const tried: Health = {
-    ...untriedHealth,
-    failedInRow: ['d1'],
-    firstFailureAt: 10,
-    lastFailureAt: 20,
-    lastSuccessAt: 5,
-  };
-  const fullRow = { ...tried, failedInRow: ['1', '2', '3', '4', '5'] };
-
-  for (const { before, outcome, deliveryId, durationMs, health, pause, because } of [
-    {
-      before: tried,
-      outcome: accepted,
-      health: {
-        isFailing: false,
-        failedInRow: [],
-        firstFailureAt: null,
-        lastFailureAt: null,
-        lastSuccessAt: now,
-        isSlow: false,
-      },
-      pause: null,
-      because: 'a success clears everything',
-    },
-    {
-      before: tried,
-      outcome: accepted,
-      durationMs: 1_001,
-      health: { isSlow: true },
-      pause: null,
-      because: 'a success that took over a second leaves one slot',
-    },
-    {
-      before: tried,
-      outcome: rejected(500),
-      deliveryId: 'd2',
-      health: { failedInRow: ['d1', 'd2'], firstFailureAt: 10, lastFailureAt: now, isSlow: true },
-      pause: null,
-      because: 'different deliveries that fail are counted',
-    },
-    {
-      before: tried,
-      outcome: rejected(500),
-      deliveryId: 'd1',
-      health: { failedInRow: ['d1'], lastFailureAt: now },
-      pause: null,
-      because: 'a lone bad event counts once',
-    },
-    {
-      before: fullRow,
-      outcome: timedOut,
-      deliveryId: 'd9',
-      health: { failedInRow: fullRow.failedInRow },
-      pause: null,
-      because: 'five are enough to know',
-    },
-    {
-      before: untriedHealth,
-      outcome: unreachable,
-      health: { failedInRow: ['d1'], firstFailureAt: now },
-      pause: null,
-      because: 'the first failure is dated',
-    },
-    {
-      before: tried,
-      outcome: rejected(410),
-      health: { lastFailureAt: now },
-      pause: 'gone',
-      because: 'case 123: 410 pauses it',
-    },
-    {
-      before: tried,
-      outcome: blocked,
-      health: tried,
-      pause: 'address',
-      because: 'a refused address pauses it',
-    },
-    {
-      before: tried,
-      outcome: interrupted,
-      health: tried,
-      pause: null,
-      because: 'an interruption is not its fault',
-    },
-    {
-      before: tried,
-      outcome: { kind: 'unreachable', error: 'local', code: 'EMFILE' },
-      health: tried,
-      pause: null,
-      because: 'case 47: a local fault is not its fault',
-    },
-  ] as readonly {
-    before: Health;
-    outcome: Outcome;
-    deliveryId?: string;
-    durationMs?: number;
-    health: Partial<Health>;
-    pause: string | null;
-    because: string;
-  }[]) {
-    test(because, () => {
-      const attempt = { deliveryId: deliveryId ?? 'd1', outcome, durationMs: durationMs ?? 5 };
-      expect(afterAttemptOfSubscriber(before, attempt, now)).toMatchObject({ health, pause });
-    });
   }
 });
 

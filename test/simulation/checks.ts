@@ -162,7 +162,7 @@ function checkAttempts(
   const steps = subscriber.retrySeconds?.length ?? 0;
   for (let round = 1; round <= delivery.round; round++) {
     const failures = rows.filter(
-      (row) => row.round === round && !row.isLate && judge(row.outcome) === 'retry',
+      (row) => row.round === round && !row.isLate && !row.isProbe && judge(row.outcome) === 'retry',
     );
     if (failures.length > steps + 1) {
       history.violate(

@@ -485,6 +485,115 @@ export function keepsTheContract(name: string, open: () => Promise<StoreUnderTes
         expect(await store.deliveryCounts(null)).toMatchObject({ held: 1, failed: 0 });
       });
 
+      describe('that is failing', () => {
+        const ids = ['e1', 'e2', 'e3', 'e4', 'e5', 'e6'];
+
+        /** Five of six different deliveries failed, so the breaker is open; the sixth was never tried. */
+        const failing = async () => {
+          await furnished(store, aSubscriber('sub_1', { retrySeconds: [60, 60] }));
+          await record(
+            store,
+            ids.map((id) => anEvent(id)),
+          );
+          const turns: (string | null)[] = [];
+          for (let made = 0; made < 5; made++) {
+            turns.push((await store.recordAttempt(only(await claim(store, 1)), refused)).turned);
+          }
+          expect(turns).toEqual([null, null, null, null, 'failing']);
+        };
+        const health = async () => (await store.subscribers()).subscribers[0]?.health;
+
+        test('gets no deliveries but a probe at a time, the first after half a minute', async () => {
+          await failing();
+          expect(await claim(store, 5)).toEqual([]);
+          expect(await store.deliveryCounts(null)).toMatchObject({ held: 6, pending: 0 });
+          expect(await store.nextDueAt()).toBe(under.clock.now() + 30_000);
+          await reopened();
+          await under.clock.advance(30_000);
+          expect(await claim(store, 5)).toMatchObject([{ event: { id: 'e6' } }]);
+          expect(await claim(store, 5)).toEqual([]);
+        });
+
+        test('is probed in rotation, and no step of a schedule is consumed', async () => {
+          await failing();
+          const probed: string[] = [];
+          for (let made = 0; made < 8; made++) {
+            await under.clock.advance(15 * 60_000);
+            const probe = only(await claim(store, 5));
+            probed.push(probe.event.id);
+            const { delivery } = await store.recordAttempt(probe, refused);
+            expect(delivery).toMatchObject({ state: 'pending', dueAt: probe.delivery.dueAt });
+          }
+          expect(probed).toEqual(['e6', 'e1', 'e2', 'e3', 'e4', 'e5', 'e6', 'e1']);
+          await reopened();
+          const { items } = await store.deliveries({ eventId: 'e1' }, { limit: 1, cursor: null });
+          expect(items).toMatchObject([{ failures: 1, attempts: 3 }]);
+          expect((await store.attempts(items[0]?.id ?? '')).map(({ isProbe }) => isProbe)).toEqual([
+            false,
+            true,
+            true,
+          ]);
+        });
+
+        test('is active again with the first success, and what is past due is due', async () => {
+          await failing();
+          await under.clock.advance(60_000);
+          const { turned, subscriber } = await store.recordAttempt(only(await claim(store)), accepted);
+          expect(turned).toBe('recovered');
+          expect(subscriber.health).toMatchObject({ isFailing: false, slowStartSlots: 1 });
+          await reopened();
+          expect(await claim(store)).toHaveLength(5);
+        });
+
+        test('is probed at once when its URL changes', async () => {
+          await failing();
+          await store.changeSubscriber('sub_1', { url: 'https://new.example/hook' });
+          expect(await claim(store, 5)).toHaveLength(1);
+        });
+
+        test('is active again when a person says so', async () => {
+          await failing();
+          await store.resumeSubscriber('sub_1', { lift: [], backlog: 'deliver', closeBreaker: true });
+          await reopened();
+          expect(await health()).toMatchObject({ isFailing: false, slowStartSlots: 1 });
+          expect((await claim(store)).map(({ event }) => event.id)).toEqual(['e6']);
+          await under.clock.advance(60_000);
+          expect(await claim(store)).toHaveLength(6);
+        });
+
+        test('is paused after five days, and holds everything', async () => {
+          await failing();
+          await under.clock.advance(5 * 24 * 3_600_000);
+          const { paused } = await store.recordAttempt(only(await claim(store)), refused);
+          expect(paused).toBe('outage');
+          await reopened();
+          expect(await store.nextDueAt()).toBeNull();
+          expect(await store.deliveryCounts(null)).toMatchObject({ held: 6, failed: 0 });
+          await store.resumeSubscriber('sub_1', { lift: ['outage'], backlog: 'deliver', closeBreaker: true });
+          expect(await claim(store)).toHaveLength(6);
+        });
+
+        test('is probed no later than its wait, although the clock ran far ahead before the start', async () => {
+          await failing();
+          await under.clock.advance(15 * 60_000);
+          await store.recordAttempt(only(await claim(store)), refused);
+          await under.clock.advance(-10 * 24 * 3_600_000);
+          await reopened();
+          expect(await store.nextDueAt()).toBe(under.clock.now() + 60_000);
+          await under.clock.advance(60_000);
+          expect(await claim(store)).toHaveLength(1);
+        });
+
+        test('keeps its breaker open over a probe that a crash cut off', async () => {
+          await failing();
+          await under.clock.advance(30_000);
+          only(await claim(store));
+          await reopened();
+          expect(await health()).toMatchObject({ isFailing: true });
+          expect(only(await claim(store))).toMatchObject({ attempt: 2, delivery: { failures: 0 } });
+        });
+      });
+
       test('a handshake lifts its reason for the revision that was asked, and for no other', async () => {
         await furnished(store, aSubscriber('sub_1', { pauseReasons: ['handshake'] }));
         await store.changeSubscriber('sub_1', { url: 'https://new.example/hook' });

@@ -1,7 +1,7 @@
-import { afterAttempt, type Delivery, startRound } from '../../domain/delivery.ts';
+import { afterAttempt, type Delivery, queuedAt, startRound } from '../../domain/delivery.ts';
 import { ClaimLost, StoreCorrupt, StoreUnavailable } from '../../domain/errors.ts';
-import { type PauseReason, type Subscriber, scheduleOf, stateOfSubscriber } from '../../domain/subscriber.ts';
-import type { AttemptResult, DeliveryClaim, DeliveryStore, RoundStarted } from '../store.ts';
+import { type Subscriber, scheduleOf, stateOfSubscriber } from '../../domain/subscriber.ts';
+import type { AfterAttempt, AttemptResult, DeliveryClaim, DeliveryStore, RoundStarted } from '../store.ts';
 import { bodyUnreadable } from './bodies.ts';
 import type { Decision } from './commits.ts';
 import type { Core } from './core.ts';
@@ -35,12 +35,15 @@ export function deliveryPart({
   const isOpenIn = (state: State) => (entry: { id: string; dueAt: number }) => {
     const delivery = state.deliveries.get(entry.id);
     return (
-      delivery?.dueAt === entry.dueAt && delivery.state === 'pending' && !state.openAttempts.has(entry.id)
+      delivery !== undefined &&
+      queuedAt(delivery) === entry.dueAt &&
+      delivery.state === 'pending' &&
+      !state.openAttempts.has(entry.id)
     );
   };
 
   /** What an attempt's result makes of its delivery and subscriber, put on record. */
-  const recordResult = (decision: Decision, open: OpenAttempt, result: AttemptResult): PauseReason | null => {
+  const recordResult = (decision: Decision, open: OpenAttempt, result: AttemptResult): TurnOfHealth => {
     const { state } = decision;
     const before = state.deliveries.get(open.deliveryId);
     const subscriber = before && subscriberOf(state, before);
@@ -50,11 +53,12 @@ export function deliveryPart({
       waitsMs: scheduleOf(subscriber),
       now,
       random: result.random,
+      isProbe: open.isProbe,
     });
     const isCurrent = open.revision === subscriber.revision;
-    const { health, pause } = isCurrent
-      ? healthChange(subscriber.health, { ...result, deliveryId: before.id }, now)
-      : { health: null, pause: null };
+    const { health, pause, turned } = isCurrent
+      ? healthChange(subscriber.health, { ...result, deliveryId: before.id, isProbe: open.isProbe }, now)
+      : { health: null, pause: null, turned: null };
     const isNewPause =
       pause !== null && subscriber.deletedAt === null && !subscriber.pauseReasons.includes(pause);
     decision.record({
@@ -68,11 +72,12 @@ export function deliveryPart({
         endedAt: after.endedAt,
         ...(after.endReason !== null && { endReason: after.endReason }),
         ...(after.deliveredAt !== null && { deliveredAt: after.deliveredAt }),
+        ...(after.probedAt !== before.probedAt && after.probedAt !== null && { probedAt: after.probedAt }),
       },
       ...(health && { health }),
       ...(isNewPause && { pause }),
     });
-    return isNewPause ? pause : null;
+    return { paused: isNewPause ? pause : null, turned };
   };
 
   const attemptFact = (
@@ -89,6 +94,7 @@ export function deliveryPart({
     ms: Math.round(durationMs),
     outcome,
     revision: open.revision,
+    ...(open.isProbe && { probe: 1 as const }),
     ...(excerpt && outcome.kind !== 'accepted' && { excerpt: keepExcerpt(decision, open, excerpt) }),
   });
 
@@ -120,20 +126,31 @@ export function deliveryPart({
     const claimed: Claimed[] = [];
     for (const [subscriberId, slots] of slotsBySubscriber) {
       const row = state.subscribers.get(subscriberId);
-      if (!row || stateOfSubscriber({ ...row, health: state.healthOf(subscriberId) }) !== 'active') continue;
+      if (!row) continue;
+      const health = state.healthOf(subscriberId);
+      const shown = stateOfSubscriber({ ...row, health });
+      const isProbe = shown === 'failing';
+      if (shown !== 'active' && !isProbe) continue;
+      if (isProbe && (now < (health.nextProbeAt ?? 0) || isProbing(state, subscriberId))) continue;
       const subscriber = codec.subscriber(state, row);
-      for (const deliveryId of state.due.take(subscriberId, slots, now, isOpen)) {
+      const taken = isProbe
+        ? [state.due.takeOldest(subscriberId, now, isOpen)].filter((id) => id !== null)
+        : state.due.take(subscriberId, slots, now, isOpen);
+      for (const deliveryId of taken) {
         const delivery = state.deliveries.get(deliveryId);
         const event = delivery && state.events.get(eventKey(delivery.clinicId, delivery.eventId));
         if (!delivery || !event) continue;
-        const open = { deliveryId, number: delivery.attempts + 1, revision: row.revision, startedAt: now };
+        const number = delivery.attempts + 1;
+        const open = { deliveryId, number, revision: row.revision, startedAt: now, isProbe };
         claimed.push({ open, delivery, event, subscriber });
         // Within the decision, so that a claim queued behind this one does not take it for lapsed.
         leases.give(deliveryId, claimIdOf(open), leaseMs);
       }
     }
     if (claimed.length > 0) {
-      const of = claimed.map(({ open }) => [open.deliveryId, open.number, open.revision] as const);
+      const of = claimed.map(({ open: { deliveryId, number, revision, isProbe } }) =>
+        isProbe ? ([deliveryId, number, revision, 1] as const) : ([deliveryId, number, revision] as const),
+      );
       decision.record({ t: 'claimed', at: now, of });
     }
     return claimed;
@@ -216,13 +233,19 @@ export function deliveryPart({
         if (!before) return null;
         if (open?.number !== claim.attempt) {
           const { delivery, attempt: number, startedAt, subscriber } = claim;
-          const late = { deliveryId: delivery.id, number, startedAt, revision: subscriber.revision };
+          const late = {
+            deliveryId: delivery.id,
+            number,
+            startedAt,
+            revision: subscriber.revision,
+            isProbe: false,
+          };
           decision.record(attemptFact(decision, late, delivery, result));
           return null;
         }
-        const paused = recordResult(decision, open, result);
+        const turn = recordResult(decision, open, result);
         const delivery = state.deliveries.get(before.id) ?? before;
-        return { delivery, subscriber: subscriberOf(state, delivery) ?? claim.subscriber, paused };
+        return { delivery, subscriber: subscriberOf(state, delivery) ?? claim.subscriber, ...turn };
       });
       leases.end(claim.delivery.id, claim.claimId);
       if (!after) throw new ClaimLost(`attempt ${claim.attempt} of delivery ${claim.delivery.id}`);
@@ -234,9 +257,13 @@ export function deliveryPart({
         const isOpen = isOpenIn(state);
         let soonest: number | null = null;
         for (const row of state.subscribers.values()) {
-          if (stateOfSubscriber({ ...row, health: state.healthOf(row.id) }) !== 'active') continue;
+          const health = state.healthOf(row.id);
+          const shown = stateOfSubscriber({ ...row, health });
+          if (shown !== 'active' && shown !== 'failing') continue;
           const dueAt = state.due.nextDueAt(row.id, isOpen);
-          if (dueAt !== null && (soonest === null || dueAt < soonest)) soonest = dueAt;
+          if (dueAt === null) continue;
+          const soonestHere = shown === 'failing' ? Math.max(dueAt, health.nextProbeAt ?? 0) : dueAt;
+          if (soonest === null || soonestHere < soonest) soonest = soonestHere;
         }
         return soonest;
       }),
@@ -266,6 +293,17 @@ export function deliveryPart({
         return started;
       }),
   };
+}
+
+/** What an attempt's result means for its subscriber. */
+type TurnOfHealth = Pick<AfterAttempt, 'paused' | 'turned'>;
+
+/** One probe at a time. */
+function isProbing(state: State, subscriberId: string): boolean {
+  for (const { deliveryId, isProbe } of state.openAttempts.values()) {
+    if (isProbe && state.deliveries.get(deliveryId)?.subscriberId === subscriberId) return true;
+  }
+  return false;
 }
 
 function roundKind(

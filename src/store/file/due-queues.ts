@@ -1,4 +1,4 @@
-import type { Delivery } from '../../domain/delivery.ts';
+import { type Delivery, queuedAt } from '../../domain/delivery.ts';
 
 /**
  * The pending deliveries of each subscriber in the order in which they are to be
@@ -9,14 +9,15 @@ export class DueQueues {
   readonly #queues = new Map<string, { readonly first: DueHeap; readonly again: DueHeap }>();
 
   note(delivery: Delivery): void {
-    if (delivery.state !== 'pending' || delivery.dueAt === null) return;
+    const at = queuedAt(delivery);
+    if (delivery.state !== 'pending' || at === null) return;
     let queues = this.#queues.get(delivery.subscriberId);
     if (!queues) {
       queues = { first: new DueHeap(), again: new DueHeap() };
       this.#queues.set(delivery.subscriberId, queues);
     }
     const queue = delivery.attempts === 0 ? queues.first : queues.again;
-    queue.push({ dueAt: delivery.dueAt, order: delivery.sequence, id: delivery.id });
+    queue.push({ dueAt: at, order: delivery.sequence, id: delivery.id });
   }
 
   /**
@@ -40,6 +41,18 @@ export class DueQueues {
     return taken;
   }
 
+  /** Takes the one that has been due for longest, first attempt or not; `null` when none is. */
+  takeOldest(subscriberId: string, now: number, isOpen: (entry: DueEntry) => boolean): string | null {
+    const queues = this.#queues.get(subscriberId);
+    const first = queues?.first.firstOpen(isOpen);
+    const again = queues?.again.firstOpen(isOpen);
+    const isFirst = first !== undefined && (again === undefined || isBefore(first, again));
+    const oldest = isFirst ? first : again;
+    if (!oldest || oldest.dueAt > now) return null;
+    (isFirst ? queues?.first : queues?.again)?.pop();
+    return oldest.id;
+  }
+
   /** When the subscriber's next delivery becomes due; `null` when it has none open. */
   nextDueAt(subscriberId: string, isOpen: (entry: DueEntry) => boolean): number | null {
     const queues = this.#queues.get(subscriberId);
@@ -52,6 +65,7 @@ export class DueQueues {
 }
 
 export interface DueEntry {
+  /** See `queuedAt`. */
   readonly dueAt: number;
   /** The subscriber's sequence number: among equals, the older delivery goes first. */
   readonly order: number;

@@ -60,7 +60,7 @@ export interface SubscriberFact {
 export interface ClaimedFact {
   readonly t: 'claimed';
   readonly at: number;
-  readonly of: readonly (readonly [deliveryId: string, attempt: number, revision: number])[];
+  readonly of: readonly (readonly [deliveryId: string, attempt: number, revision: number, isProbe?: 1])[];
 }
 
 /** What came of an attempt; without `after`, the result came too late to change anything. */
@@ -74,6 +74,7 @@ export interface AttemptFact {
   readonly ms: number;
   readonly outcome: Outcome;
   readonly revision: number;
+  readonly probe?: 1;
   readonly excerpt?: SealedRef;
   readonly after?: Pick<
     Delivery,
@@ -81,6 +82,7 @@ export interface AttemptFact {
   > & {
     readonly endReason?: EndReason;
     readonly deliveredAt?: number;
+    readonly probedAt?: number;
   };
   /** Left out when nothing but the time of the last success changed. */
   readonly health?: Health;
@@ -123,6 +125,7 @@ export interface AttemptRow {
   readonly durationMs: number;
   readonly outcome: Outcome;
   readonly revision: number;
+  readonly isProbe: boolean;
   readonly isLate: boolean;
   readonly excerpt: SealedRef | null;
 }

@@ -190,13 +190,21 @@ async function readJournal(
 }
 
 /**
- * What a stepped clock left far ahead: a due time is no further away than the wait it
- * came from, and requests taken from the budget in the future count from now.
+ * What a stepped clock left far ahead: a due time or a probe is no further away than the
+ * wait it came from, and requests taken from the budget in the future count from now.
  */
 function clampToNow(state: State, now: number): void {
   for (const delivery of [...state.deliveries.values()]) {
-    if (delivery.dueAt !== null && delivery.dueAt > now + delivery.waitMs) {
-      state.deliveries.put(delivery.id, { ...delivery, dueAt: now + delivery.waitMs });
+    const dueAt = delivery.dueAt && Math.min(delivery.dueAt, now + delivery.waitMs);
+    const probedAt = delivery.probedAt && Math.min(delivery.probedAt, now);
+    if (dueAt !== delivery.dueAt || probedAt !== delivery.probedAt) {
+      state.deliveries.put(delivery.id, { ...delivery, dueAt, probedAt });
+    }
+  }
+  for (const [id, health] of [...state.healths.entries()]) {
+    const latest = now + health.probeWaitMs;
+    if (health.nextProbeAt !== null && health.nextProbeAt > latest) {
+      state.healths.put(id, { ...health, nextProbeAt: latest });
     }
   }
   for (const [key, block] of [...state.budget.entries()]) {

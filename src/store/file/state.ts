@@ -1,11 +1,6 @@
+import { afterAttemptOfSubscriber } from '../../domain/breaker.ts';
 import type { Clinic, SetAside, Stream } from '../../domain/clinic.ts';
-import {
-  afterAttemptOfSubscriber,
-  type Delivery,
-  endUnsent,
-  newDelivery,
-  startRound,
-} from '../../domain/delivery.ts';
+import { type Delivery, endUnsent, newDelivery, startRound } from '../../domain/delivery.ts';
 import { type Health, untriedHealth } from '../../domain/subscriber.ts';
 import type { Job } from '../store.ts';
 import { DueQueues } from './due-queues.ts';
@@ -26,6 +21,8 @@ export interface OpenAttempt {
   readonly number: number;
   readonly revision: number;
   readonly startedAt: number;
+  /** The breaker was open when it was claimed. */
+  readonly isProbe: boolean;
 }
 
 export interface BudgetBlock {
@@ -126,15 +123,16 @@ export class State {
         break;
       case 'subscriber':
         this.#fold(this.subscribers, fact.row.id, fact.row);
-        if (fact.health) this.#fold(this.healths, fact.row.id, fact.health);
+        if (fact.health) this.#fold(this.healths, fact.row.id, { ...untriedHealth, ...fact.health });
         if (fact.bumped) this.#fold(this.counters, 'subscribersVersion', this.subscribersVersion + 1);
         break;
       case 'event':
         this.#applyEvent(fact);
         break;
       case 'claimed':
-        for (const [deliveryId, number, revision] of fact.of) {
-          this.openAttempts.put(deliveryId, { deliveryId, number, revision, startedAt: fact.at });
+        for (const [deliveryId, number, revision, isProbe] of fact.of) {
+          const open = { deliveryId, number, revision, startedAt: fact.at, isProbe: isProbe === 1 };
+          this.openAttempts.put(deliveryId, open);
         }
         break;
       case 'unclaimed':
@@ -180,6 +178,7 @@ export class State {
       durationMs: fact.ms,
       outcome: fact.outcome,
       revision: fact.revision,
+      isProbe: fact.probe === 1,
       isLate: fact.after === undefined,
       excerpt: fact.excerpt ?? null,
     };
@@ -195,6 +194,7 @@ export class State {
         ...after,
         endReason: after.endReason ?? null,
         deliveredAt: after.deliveredAt ?? delivery.deliveredAt,
+        probedAt: after.state === 'pending' ? (after.probedAt ?? delivery.probedAt) : null,
         attempts: fact.n,
         lastOutcome: fact.outcome,
       };
@@ -204,7 +204,7 @@ export class State {
 
   #applyHealth(subscriberId: string, fact: AttemptFact): void {
     const endedAt = fact.at + fact.ms;
-    if (fact.health) this.#fold(this.healths, subscriberId, fact.health);
+    if (fact.health) this.#fold(this.healths, subscriberId, { ...untriedHealth, ...fact.health });
     else if (fact.outcome.kind === 'accepted' && this.healths.has(subscriberId)) {
       this.#fold(this.healths, subscriberId, { ...this.healthOf(subscriberId), lastSuccessAt: endedAt });
     }
@@ -245,11 +245,11 @@ export function healthChange(
   attempt: Parameters<typeof afterAttemptOfSubscriber>[1],
   now: number,
 ) {
-  const { health, pause } = afterAttemptOfSubscriber(before, attempt, now);
+  const { health, ...change } = afterAttemptOfSubscriber(before, attempt, now);
   const isSame =
     JSON.stringify({ ...health, lastSuccessAt: 0 }) === JSON.stringify({ ...before, lastSuccessAt: 0 });
   const isFirstSuccess = before.lastSuccessAt === null && health.lastSuccessAt !== null;
-  return { health: isSame && !isFirstSuccess ? null : health, pause };
+  return { health: isSame && !isFirstSuccess ? null : health, ...change };
 }
 
 /** Ids are opaque and may hold any character, so the length of the first keeps two pairs apart. */

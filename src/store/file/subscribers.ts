@@ -1,11 +1,7 @@
+import { closedBreaker } from '../../domain/breaker.ts';
 import { endUnsent } from '../../domain/delivery.ts';
 import { Conflict, NotFound } from '../../domain/errors.ts';
-import {
-  type Health,
-  type PauseReason,
-  type Subscriber,
-  stateOfSubscriber,
-} from '../../domain/subscriber.ts';
+import { type PauseReason, type Subscriber, stateOfSubscriber } from '../../domain/subscriber.ts';
 import type { SubscriberChange, SubscriberStore } from '../store.ts';
 import type { Decision } from './commits.ts';
 import type { Core } from './core.ts';
@@ -26,7 +22,7 @@ export function subscriberPart({ commits, codec, clock }: Core): SubscriberStore
     const { id, health, pauseReasons } = changed;
     const pausedAt = pauseReasons.length === 0 ? null : (changed.pausedAt ?? clock.now());
     const subscriber = { ...changed, pausedAt };
-    const isNewHealth = health.isFailing !== state.healthOf(id).isFailing;
+    const isNewHealth = state.subscribers.has(id) && health !== state.healthOf(id);
     record({ t: 'subscriber', row: codec.subscriberRow(subscriber), bumped, ...(isNewHealth && { health }) });
     return subscriber;
   };
@@ -75,7 +71,7 @@ export function subscriberPart({ commits, codec, clock }: Core): SubscriberStore
     changeSubscriber: (subscriberId, change) =>
       commits.commit((decision) => {
         const before = living(decision.state, subscriberId);
-        const after = applied(before, typeof change === 'function' ? change(before) : change);
+        const after = applied(before, typeof change === 'function' ? change(before) : change, clock.now());
         assertNameFree(decision.state, after);
         return save(decision, after, true);
       }),
@@ -105,7 +101,7 @@ export function subscriberPart({ commits, codec, clock }: Core): SubscriberStore
           (reason: PauseReason) => !lift.includes(reason) || (reason === 'handshake' && isOutdated),
         );
         const isClosing = closeBreaker === true && before.health.isFailing;
-        const after = { ...before, pauseReasons, ...(isClosing && { health: closed(before.health) }) };
+        const after = { ...before, pauseReasons, ...(isClosing && { health: closedBreaker(before.health) }) };
         const isChanged = isClosing || pauseReasons.length !== before.pauseReasons.length;
         const saved = isChanged ? save(decision, after, false) : before;
         const isBack = stateOfSubscriber(before) !== 'active' && stateOfSubscriber(saved) === 'active';
@@ -132,13 +128,14 @@ export function subscriberPart({ commits, codec, clock }: Core): SubscriberStore
   }
 }
 
-/** A person says that it is well again: the breaker is closed, and counts afresh. */
-function closed(health: Health): Health {
-  return { ...health, isFailing: false, failedInRow: [], firstFailureAt: null };
-}
-
-function applied(before: Subscriber, change: SubscriberChange): Subscriber {
+function applied(before: Subscriber, change: SubscriberChange, now: number): Subscriber {
   const after = { ...before, ...change };
   const isRevised = revising.some((field) => JSON.stringify(after[field]) !== JSON.stringify(before[field]));
-  return isRevised ? { ...after, revision: before.revision + 1 } : after;
+  if (!isRevised) return after;
+  const { health } = before;
+  // What was changed may be the cure: whoever is failing is probed at once.
+  const probedSoon = health.isFailing && {
+    health: { ...health, failedProbes: 0, nextProbeAt: now, probeWaitMs: 0 },
+  };
+  return { ...after, ...probedSoon, revision: before.revision + 1 };
 }
