@@ -105,6 +105,11 @@ export function closedBreaker(health: Health): Health {
   };
 }
 
+/** Somebody asks for a try, or changed what may have been wrong: it is probed at once, and then as if it had just opened. */
+export function probedSoon(health: Health, now: number): Health {
+  return health.isFailing ? { ...health, failedProbes: 0, ...probeIn(0, now) } : health;
+}
+
 function afterSuccess(health: Health, durationMs: number, now: number): AfterAttemptOfSubscriber {
   const slots = health.isFailing ? 1 : health.slowStartSlots && health.slowStartSlots + 1;
   return {

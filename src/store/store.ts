@@ -274,6 +274,7 @@ export interface DeliveryStore {
   nextDueAt(): Promise<number | null>;
   /**
    * Starts a round for each: see `startRound`. In flight and held ones stay as they are.
+   * A failing subscriber is probed at once: somebody believes that it is well again.
    * Unknown ids are left out of the answer.
    */
   startRounds(deliveryIds: readonly string[]): Promise<readonly RoundStarted[]>;

@@ -551,6 +551,14 @@ export function keepsTheContract(name: string, open: () => Promise<StoreUnderTes
           expect(await claim(store, 5)).toHaveLength(1);
         });
 
+        test('is probed at once when somebody asks for a replay', async () => {
+          await failing();
+          const { items } = await store.deliveries({ eventId: 'e1' }, { limit: 1, cursor: null });
+          expect(await store.startRounds([items[0]?.id ?? ''])).toMatchObject([{ kind: 'held' }]);
+          await reopened();
+          expect(await claim(store, 5)).toHaveLength(1);
+        });
+
         test('is active again when a person says so', async () => {
           await failing();
           await store.resumeSubscriber('sub_1', { lift: [], backlog: 'deliver', closeBreaker: true });

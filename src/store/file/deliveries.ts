@@ -1,6 +1,7 @@
+import { probedSoon } from '../../domain/breaker.ts';
 import { afterAttempt, type Delivery, queuedAt, startRound } from '../../domain/delivery.ts';
 import { ClaimLost, StoreCorrupt, StoreUnavailable } from '../../domain/errors.ts';
-import { type Subscriber, scheduleOf, stateOfSubscriber } from '../../domain/subscriber.ts';
+import { type Health, type Subscriber, scheduleOf, stateOfSubscriber } from '../../domain/subscriber.ts';
 import type { AfterAttempt, AttemptResult, DeliveryClaim, DeliveryStore, RoundStarted } from '../store.ts';
 import { bodyUnreadable } from './bodies.ts';
 import type { Decision } from './commits.ts';
@@ -273,6 +274,7 @@ export function deliveryPart({
         const now = clock.now();
         const started: RoundStarted[] = [];
         const changed: string[] = [];
+        const asked = new Map<string, Health>();
         for (const deliveryId of new Set(deliveryIds)) {
           const delivery = state.deliveries.get(deliveryId);
           const subscriber = delivery && state.subscribers.get(delivery.subscriberId);
@@ -284,11 +286,18 @@ export function deliveryPart({
             subscriber.pauseReasons.length > 0,
           );
           started.push({ deliveryId, kind });
+          const health = state.healthOf(subscriber.id);
+          if (health.isFailing && kind !== 'inFlight' && kind !== 'cancelled')
+            asked.set(subscriber.id, health);
           if ((kind === 'newRound' || kind === 'due') && startRound(delivery, now) !== delivery)
             changed.push(deliveryId);
         }
         for (let from = 0; from < changed.length; from += idsPerLine) {
           record({ t: 'round', at: now, of: changed.slice(from, from + idsPerLine) });
+        }
+        for (const [id, health] of asked) {
+          const row = state.subscribers.get(id);
+          if (row) record({ t: 'subscriber', row, bumped: false, health: probedSoon(health, now) });
         }
         return started;
       }),

@@ -1,4 +1,4 @@
-import { closedBreaker } from '../../domain/breaker.ts';
+import { closedBreaker, probedSoon } from '../../domain/breaker.ts';
 import { endUnsent } from '../../domain/delivery.ts';
 import { Conflict, NotFound } from '../../domain/errors.ts';
 import { type PauseReason, type Subscriber, stateOfSubscriber } from '../../domain/subscriber.ts';
@@ -132,10 +132,5 @@ function applied(before: Subscriber, change: SubscriberChange, now: number): Sub
   const after = { ...before, ...change };
   const isRevised = revising.some((field) => JSON.stringify(after[field]) !== JSON.stringify(before[field]));
   if (!isRevised) return after;
-  const { health } = before;
-  // What was changed may be the cure: whoever is failing is probed at once.
-  const probedSoon = health.isFailing && {
-    health: { ...health, failedProbes: 0, nextProbeAt: now, probeWaitMs: 0 },
-  };
-  return { ...after, ...probedSoon, revision: before.revision + 1 };
+  return { ...after, health: probedSoon(before.health, now), revision: before.revision + 1 };
 }
