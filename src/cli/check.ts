@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { Config } from '../config.ts';
 import { createGuards } from '../delivery/guards.ts';
 import { RelayError } from '../domain/errors.ts';
+import { checkLog } from './check-log.ts';
 import { checkAddress, checkVendor } from './check-reach.ts';
 import { checkStore } from './check-store.ts';
 import { type Finding, ok, warning } from './finding.ts';
@@ -14,14 +15,17 @@ import { type CommonOptions, verb } from './verb.ts';
 const colourOf: Readonly<Record<Finding['verdict'], Colour>> = { ok: 'green', warn: 'yellow', fail: 'red' };
 
 export function addCheck(program: Command, around: Surroundings): void {
-  verb(program, 'check', 'look at configuration, keys, store and reachability, without starting').action(
-    async (options: CommonOptions) => {
+  verb(program, 'check', 'look at configuration, keys, store and reachability, without starting')
+    .option('--log', 'verify every line and body of the delivery log instead, also while a relay runs')
+    .action(async (options: CommonOptions & { log?: true }) => {
       const { config } = configOf(around, options.config);
-      const findings = await findingsOf(config, around.folder);
+      const { findings, ...seen } = options.log
+        ? await checkLog(config, around.folder)
+        : { findings: await findingsOf(config, around.folder) };
       const failed = findings.filter(({ verdict }) => verdict === 'fail').length;
       const to = printer(around.stdout, around.stderr, around.env);
       if (options.json) {
-        to.json({ ok: failed === 0, checks: findings });
+        to.json({ ok: failed === 0, checks: findings, ...seen });
       } else {
         for (const { check, verdict, message, todo } of findings) {
           to.out(`${to.paint(colourOf[verdict], verdict.padEnd(4))}  ${inert(`${check}: ${message}`)}`);
@@ -33,8 +37,7 @@ export function addCheck(program: Command, around: Surroundings): void {
           hint: 'Do what stands below each of them, and check again.',
         });
       }
-    },
-  );
+    });
 }
 
 async function findingsOf(config: Config, folder: string): Promise<readonly Finding[]> {

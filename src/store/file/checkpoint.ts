@@ -65,6 +65,12 @@ export async function readCheckpoint(disk: Disk, folder: string): Promise<Checkp
   return low.data;
 }
 
+/** False when the newest one is damaged, so that the one before it counts. */
+export async function isNewestWhole(disk: Disk, folder: string): Promise<boolean> {
+  const bytes = await disk.read(join(folder, 'checkpoint.json'));
+  return bytes === null || parse(bytes) !== null;
+}
+
 /** Durable when it resolves. */
 export async function writeCheckpoint(
   disk: Disk,

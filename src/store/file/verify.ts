@@ -1,0 +1,187 @@
+import { basename, join } from 'node:path';
+import { RelayError, StoreCorrupt } from '../../domain/errors.ts';
+import { Bodies } from './bodies.ts';
+import { isNewestWhole, readCheckpoint } from './checkpoint.ts';
+import { assertReaches, CommitReader, partsInOrder, readParts, type TornTail } from './commit-reader.ts';
+import type { Disk } from './disk.ts';
+import type { Fact, SealedRef } from './facts.ts';
+import { KeyRing, type MasterKeys } from './keys.ts';
+import type { SealedFor } from './sealing.ts';
+import { eventKey } from './state.ts';
+
+/** What was seen of a log that fits together. */
+export interface VerifiedLog {
+  /** `null` when nothing was ever written. */
+  readonly storeId: string | null;
+  readonly parts: number;
+  readonly lines: number;
+  readonly commits: number;
+  /** Sealed bodies and excerpts that facts refer to and that are there, as they were written. */
+  readonly bodies: number;
+  /** Those that are gone for good with the key of their day. */
+  readonly droppedBodies: number;
+  /** Those that should be there and cannot be read, and the first few of them in words. */
+  readonly damagedBodies: { readonly count: number; readonly first: readonly string[] };
+  /** Of the first and the last fact that carries a time, epoch milliseconds; `null` when none does. */
+  readonly from: number | null;
+  readonly until: number | null;
+  /** Of the last whole commit's last line. */
+  readonly sequence: number;
+  /** The sequence that the checkpoint stands at; `null` when there is none. */
+  readonly checkpoint: number | null;
+  /** The newer of the two checkpoints is damaged: the one before it counts. */
+  readonly isCheckpointDamaged: boolean;
+  /** Bytes behind the last whole commit: being written now, or left by a crash for the next start to cut off. */
+  readonly unfinishedBytes: number;
+}
+
+const triesMax = 2;
+const damagedShownMax = 10;
+
+/**
+ * Reads the whole log and changes nothing, while a relay may be writing it: every line,
+ * every commit's authentication code, and every sealed body that a fact refers to. A body
+ * that cannot be read is counted, and the rest goes on.
+ *
+ * Only the holder of the master key can write what passes. What cannot be seen: a log
+ * that was put back as a whole, with its checkpoint, to an earlier state of its own.
+ *
+ * @throws StoreCorrupt naming the first line that does not fit
+ * @throws RelayError `wrong_master_key`, `store_missing`
+ */
+export async function verifyLog(disk: Disk, path: string, masterKeys: MasterKeys): Promise<VerifiedLog> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await verifyOnce(disk, path, masterKeys);
+    } catch (error) {
+      // A relay that runs may have taken files away, or a batch back, while they were read.
+      if (tries === triesMax) throw error;
+    }
+  }
+}
+
+async function verifyOnce(disk: Disk, path: string, masterKeys: MasterKeys): Promise<VerifiedLog> {
+  // In this order what is read later covers what was read before it, however much is written meanwhile.
+  const checkpoint = await readCheckpoint(disk, path);
+  const isCheckpointDamaged = !(await isNewestWhole(disk, path));
+  const parts = await partsInOrder(disk, join(path, 'journal'));
+  const keys = await KeyRing.read(disk, path, masterKeys);
+  if (parts.length === 0 && checkpoint === null) {
+    throw new RelayError('store_missing', `There is no delivery log in ${path}.`, {
+      hint: 'Name the folder of one in store.path; the first `relay serve` makes it.',
+    });
+  }
+  const bodies = new Bodies(disk, join(path, 'bodies'), keys);
+  const seen = new Seen(bodies, keys);
+  const reader = new CommitReader(keys, (facts, sequence) => seen.take(facts, sequence));
+  try {
+    const { torn } = await readParts(disk, parts, reader, () => seen.openBodies());
+    assertReaches(checkpoint?.sequence ?? 0, reader, torn);
+    if (checkpoint && checkpoint.storeId !== reader.storeId) {
+      throw new StoreCorrupt(
+        'checkpoint_corrupt',
+        'The checkpoint belongs to another store than the journal.',
+        {
+          hint: 'Restore the whole data folder from one backup.',
+        },
+      );
+    }
+    const { sequence } = reader.place;
+    return {
+      storeId: reader.storeId,
+      parts: parts.length,
+      lines: sequence - (parts[0]?.firstSequence ?? 1) + 1,
+      commits: seen.commits,
+      bodies: seen.bodies,
+      droppedBodies: seen.droppedBodies,
+      damagedBodies: { count: seen.damagedBodies, first: seen.firstDamaged },
+      from: seen.from,
+      until: seen.until,
+      sequence,
+      checkpoint: checkpoint?.sequence ?? null,
+      isCheckpointDamaged,
+      unfinishedBytes: torn ? await bytesFrom(disk, torn) : 0,
+    };
+  } finally {
+    await bodies.close();
+  }
+}
+
+async function bytesFrom(disk: Disk, torn: TornTail): Promise<number> {
+  const file = await disk.openForReading(torn.part.path);
+  await file.close();
+  return file.length - torn.at;
+}
+
+interface Referred {
+  readonly ref: SealedRef;
+  readonly sealedFor: SealedFor;
+  /** In words. */
+  readonly what: string;
+}
+
+/** Counts what passes, and remembers what a part's facts refer to until it is opened. */
+class Seen {
+  commits = 0;
+  bodies = 0;
+  droppedBodies = 0;
+  damagedBodies = 0;
+  readonly firstDamaged: string[] = [];
+  from: number | null = null;
+  until: number | null = null;
+  readonly #bodies: Bodies;
+  readonly #keys: KeyRing;
+  #referred: (Referred & { readonly commit: number })[] = [];
+
+  constructor(bodies: Bodies, keys: KeyRing) {
+    this.#bodies = bodies;
+    this.#keys = keys;
+  }
+
+  take(facts: readonly Fact[], sequence: number): void {
+    this.commits++;
+    for (const fact of facts) {
+      if ('at' in fact) {
+        this.from ??= fact.at;
+        this.until = fact.at;
+      }
+      const referred = referredBy(fact);
+      if (referred) this.#referred.push({ ...referred, commit: sequence });
+    }
+  }
+
+  async openBodies(): Promise<void> {
+    for (const { ref, sealedFor, what, commit } of this.#referred.splice(0)) {
+      try {
+        await this.#bodies.open(ref, sealedFor);
+        this.bodies++;
+      } catch (error) {
+        if (!(error instanceof StoreCorrupt)) throw error;
+        if (this.#keys.key(`body-${basename(ref.file, '.sealed')}`) === null) {
+          this.droppedBodies++;
+          continue;
+        }
+        this.damagedBodies++;
+        if (this.firstDamaged.length === damagedShownMax) continue;
+        const why = error.cause instanceof Error ? error.cause.message : 'unknown reason';
+        this.firstDamaged.push(
+          `${what}, which the commit that ends with number ${commit} recorded in ${ref.file} at byte ${ref.at}: ${why}`,
+        );
+      }
+    }
+  }
+}
+
+function referredBy(fact: Fact): Referred | null {
+  if (fact.t === 'event' && fact.row.body) {
+    const record = eventKey(fact.row.bodyOf ?? fact.row.clinicId, fact.row.id);
+    const what = `the body of event ${fact.row.id} of clinic ${fact.row.clinicId}`;
+    return { ref: fact.row.body, sealedFor: { kind: 'body', record }, what };
+  }
+  if (fact.t === 'attempt' && fact.excerpt) {
+    const record = `${fact.delivery}#${fact.n}`;
+    const what = `the answer to attempt ${fact.n} of delivery ${fact.delivery}`;
+    return { ref: fact.excerpt, sealedFor: { kind: 'excerpt', record }, what };
+  }
+  return null;
+}
