@@ -1,9 +1,11 @@
+import { join } from 'node:path';
 import { z } from 'zod';
 import { type Keys, keyProblems, keysOf } from './config/keys.ts';
 import { substituted } from './config/substitution.ts';
 import { type AllowEntry, parseAllowEntry } from './domain/allow-entry.ts';
 import { clinicInput, httpUrl } from './domain/clinic-input.ts';
 import { InvalidInput, type Problem } from './domain/errors.ts';
+import { inputWords } from './domain/input-words.ts';
 import { problemsOf } from './domain/problems-of.ts';
 import { declaredSubscriberInput } from './domain/subscriber-input.ts';
 
@@ -140,12 +142,16 @@ export function loadConfig({ path, env, readFile }: LoadConfig): Config {
     readFile,
   });
   const problems = [...missing];
-  const parsed = definition.safeParse(filled);
+  const parsed = definition.safeParse(filled, { error: inputWords });
   if (!parsed.success) {
     const known = new Set(problems.map((problem) => problem.path));
     problems.push(...problemsOf(parsed.error, definition).filter(({ path }) => !known.has(path)));
   }
-  problems.push(...crossProblems(filled), ...keyProblems(env), ...environmentProblems(filled, env));
+  problems.push(
+    ...crossProblems(filled),
+    ...keyProblems(env, madeStoreOf(filled, readFile)),
+    ...environmentProblems(filled, env),
+  );
   if (problems.length > 0 || !parsed.success) throw invalid(path, problems);
   const config = parsed.data;
   const base = (config.server.publicUrl ?? 'http://127.0.0.1:8080').replace(/\/+$/, '');
@@ -200,6 +206,7 @@ function placeOf(error: unknown, text: string): string {
   return position === undefined ? '' : `: line ${text.slice(0, Number(position)).split('\n').length}`;
 }
 
+const noStore = { kind: 'file', path: './data' };
 const noSource = { environment: '', apiUrl: '' };
 
 /** As much as the checks across its parts need to know of a file that may have other mistakes. */
@@ -208,9 +215,9 @@ const outline = z
     source: z.object({ environment: z.string().catch(''), apiUrl: z.string().catch('') }).catch(noSource),
     clinics: z.array(z.object({ name: z.string() }).catch({ name: '' })).catch([]),
     subscribers: z.array(z.object({ name: z.string() }).catch({ name: '' })).catch([]),
-    store: z.object({ kind: z.string().catch('file') }).catch({ kind: 'file' }),
+    store: z.object({ kind: z.string().catch('file'), path: z.string().catch('./data') }).catch(noStore),
   })
-  .catch({ source: noSource, clinics: [], subscribers: [], store: { kind: 'file' } });
+  .catch({ source: noSource, clinics: [], subscribers: [], store: noStore });
 
 function crossProblems(given: unknown): readonly Problem[] {
   const { source, clinics, subscribers } = outline.parse(given);
@@ -240,12 +247,25 @@ function isInClear({ environment, apiUrl }: { environment: string; apiUrl: strin
   return protocol === 'http:' && !/^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname);
 }
 
+/** The folder of a store that was made before, by which master key only its maker knows; `null` when there is none. */
+function madeStoreOf(given: unknown, readFile: LoadConfig['readFile']): string | null {
+  const { path } = outline.parse(given).store;
+  try {
+    readFile(join(path, 'keys.json'));
+    return path;
+  } catch (error) {
+    const isThere = error instanceof InvalidInput && error.code !== 'file_missing';
+    return isThere ? path : null;
+  }
+}
+
 function environmentProblems(given: unknown, env: Env): readonly Problem[] {
   const problems: Problem[] = [];
   if (present(env.DYNO) && outline.parse(given).store.kind === 'file') {
     problems.push({
       path: 'store.kind',
-      message: 'is "file", and the disk of a Heroku dyno is lost at every restart; use the PostgreSQL store',
+      message:
+        'is "file", and the disk of a Heroku dyno is lost at every restart; run the relay where its disk stays (a server, a container with a volume)',
     });
   }
   if (present(env.PORT) && !isPort(env.PORT)) {

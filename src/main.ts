@@ -6,7 +6,7 @@ import { startServer } from './api/server.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { type Config, type Keys, readStartFrom } from './config.ts';
 import type { AddressGuard } from './delivery/address-guard.ts';
-import { declareSubscribers } from './delivery/declared-subscribers.ts';
+import { declareSubscribers, warnOfFilters } from './delivery/declared-subscribers.ts';
 import { createDeliver } from './delivery/deliver.ts';
 import { Dispatcher } from './delivery/dispatcher.ts';
 import { createGuardedAgents } from './delivery/guarded-agents.ts';
@@ -88,6 +88,7 @@ export async function startRelay({
       onRecorded: () => delivering.dispatcher.wake(),
     });
     await declareSubscribers(config.subscribers, { store, clock, logger });
+    warnOfFilters(config.subscribers, [...config.clinics, ...(await store.clinics())], logger);
     await declareClinics(store, config.clinics, { clock, logger });
     const app = createApp({
       store,

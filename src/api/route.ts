@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { InvalidInput } from '../domain/errors.ts';
+import { inputWords } from '../domain/input-words.ts';
 import { problemsOf } from '../domain/problems-of.ts';
 import type { Caller, Scope } from './auth.ts';
 
@@ -86,7 +87,7 @@ function checked<Schema extends z.ZodType>(
   code: string,
   message: string,
 ): z.output<Schema> {
-  const parsed = schema.safeParse(value);
+  const parsed = schema.safeParse(value, { error: inputWords });
   if (parsed.success) return parsed.data;
   throw new InvalidInput(code, message, {
     hint: 'Correct what `problems` names; GET /openapi.json tells what each route takes.',

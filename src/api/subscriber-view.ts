@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Clinic } from '../domain/clinic.ts';
-import { documentedEventTypes, matchesEventType } from '../domain/event.ts';
+import { filterWarnings } from '../domain/filter-warnings.ts';
 import { type Subscriber, stateOfSubscriber } from '../domain/subscriber.ts';
 import { shown } from './query.ts';
 
@@ -75,21 +75,10 @@ export function warningsFor(
   subscriber: Subscriber,
   { others, clinics }: { readonly others: readonly Subscriber[]; readonly clinics: readonly Clinic[] },
 ): readonly string[] {
-  const isKnownType = (pattern: string) =>
-    documentedEventTypes.some((type) => matchesEventType(pattern, type));
-  const isKnownClinic = (idOrName: string) =>
-    clinics.some(({ id, name }) => id === idOrName || name === idOrName);
   const living = others.filter((other) => other.id !== subscriber.id && other.deletedAt === null);
   const secret = subscriber.secrets[0]?.value;
   return [
-    ...subscriber.eventTypes
-      .filter((pattern) => !isKnownType(pattern))
-      .map(
-        (pattern) => `Fullscript documents no event type that ${pattern} stands for; it is kept as it is.`,
-      ),
-    ...subscriber.clinicIds
-      .filter((idOrName) => !isKnownClinic(idOrName))
-      .map((idOrName) => `No clinic has the id or name ${idOrName} yet.`),
+    ...filterWarnings(subscriber, clinics),
     ...living
       .filter(({ url }) => url === subscriber.url)
       .map(({ name }) => `${name} has the same URL: each event that both want comes twice.`),

@@ -1,23 +1,32 @@
 import { spawnSync } from 'node:child_process';
 import { accessSync, closeSync, constants, existsSync, openSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import type { StoreTrial } from '../upkeep.ts';
 import { type Finding, failure, ok, warning } from './finding.ts';
 
 const check = 'store';
 
-/** Looks at the folder of a file store from outside: nothing is written and no lock is kept. */
-export function checkStore(path: string): Finding {
-  if (!existsSync(path)) return checkParent(path);
+/**
+ * Looks at the folder of a file store from outside. No lock is kept.
+ *
+ * @param trial of that folder, asked for only when it is one that may be used.
+ */
+export async function checkStore(
+  path: string,
+  trial: () => Promise<StoreTrial>,
+): Promise<readonly Finding[]> {
+  if (!existsSync(path)) return [checkParent(path)];
   const { mode, isFolder } = aboutFolder(path);
-  if (!isFolder) return failure(check, `${path} is no folder.`, 'Name a folder in store.path.');
+  if (!isFolder) return [failure(check, `${path} is no folder.`, 'Name a folder in store.path.')];
   const { R_OK, W_OK, X_OK } = constants;
-  if (!isAllowed(path, R_OK | W_OK | X_OK)) {
-    return failure(
-      check,
-      `this user may not read and write ${path}.`,
-      'Give the folder to the relay’s user.',
-    );
-  }
+  const refusal = refusalOf(path, R_OK | W_OK | X_OK);
+  if (refusal !== null) return [unwritable(path, refusal)];
+  const { writeRefusal, keys } = await trial();
+  const use = writeRefusal === null ? checkUse(path, mode) : unwritable(path, writeRefusal);
+  return [use, ...checkKeys(keys)];
+}
+
+function checkUse(path: string, mode: number): Finding {
   const holder = lockHolder(join(path, 'lock'));
   if (holder !== null)
     return ok(check, `${path} is in use${holder === '' ? '' : ` by ${holder}`}: a relay runs`);
@@ -31,14 +40,31 @@ export function checkStore(path: string): Finding {
 function checkParent(path: string): Finding {
   let above = dirname(path);
   while (!existsSync(above) && dirname(above) !== above) above = dirname(above);
-  if (isAllowed(above, constants.W_OK | constants.X_OK) && aboutFolder(above).isFolder) {
+  const refusal = refusalOf(above, constants.W_OK | constants.X_OK);
+  if (refusal === null && aboutFolder(above).isFolder) {
     return ok(check, `${path} does not exist yet; the first start makes it`);
   }
-  return failure(
-    check,
-    `${path} cannot be made: ${above} is not writable.`,
-    'Name another folder in store.path.',
-  );
+  const why = refusal === 'EROFS' ? 'on a read-only disk' : 'not writable';
+  return failure(check, `${path} cannot be made: ${above} is ${why}.`, 'Name another folder in store.path.');
+}
+
+function unwritable(path: string, code: string): Finding {
+  switch (code) {
+    case 'EROFS':
+      return failure(check, `${path} is on a read-only disk.`, 'Mount it so that it can be written.');
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return failure(check, `the disk of ${path} is full (${code}).`, 'Free some space.');
+    case 'EACCES':
+    case 'EPERM':
+      return failure(
+        check,
+        `this user may not read and write ${path}.`,
+        'Give the folder to the relay’s user.',
+      );
+    default:
+      return failure(check, `${path} cannot be written (${code}).`, 'Look at that disk.');
+  }
 }
 
 function aboutFolder(path: string): { mode: number; isFolder: boolean } {
@@ -46,18 +72,25 @@ function aboutFolder(path: string): { mode: number; isFolder: boolean } {
   return { mode: stat.mode, isFolder: stat.isDirectory() };
 }
 
-function isAllowed(path: string, mode: number): boolean {
+/** The code of what stands in the way; `null` for nothing. */
+function refusalOf(path: string, mode: number): string | null {
   try {
     accessSync(path, mode);
-    return true;
-  } catch {
-    return false;
+    return null;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? 'unknown error';
   }
+}
+
+function checkKeys(keys: StoreTrial['keys']): readonly Finding[] {
+  if (keys === 'none') return [];
+  if (keys === 'opened') return [ok('master key', 'it opens the keys of the store')];
+  return [failure('master key', keys.message, keys.hint)];
 }
 
 /** Who holds the lock file, as it says itself; `null` when nobody does, or that cannot be known. */
 function lockHolder(path: string): string | null {
-  if (!existsSync(path) || !isAllowed(path, constants.R_OK)) return null;
+  if (!existsSync(path) || refusalOf(path, constants.R_OK) !== null) return null;
   const descriptor = openSync(path, 'r');
   try {
     // A shared lock is refused while somebody holds the exclusive one, and ends with the descriptor.

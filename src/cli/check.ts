@@ -3,6 +3,8 @@ import type { Command } from 'commander';
 import type { Config } from '../config.ts';
 import { createGuards } from '../delivery/guards.ts';
 import { RelayError } from '../domain/errors.ts';
+import { filterWarnings } from '../domain/filter-warnings.ts';
+import { tryStoreOf } from '../upkeep.ts';
 import { checkLog } from './check-log.ts';
 import { checkAddress, checkVendor } from './check-reach.ts';
 import { checkStore } from './check-store.ts';
@@ -42,13 +44,15 @@ export function addCheck(program: Command, around: Surroundings): void {
 
 async function findingsOf(config: Config, folder: string): Promise<readonly Finding[]> {
   const guards = createGuards({ ...config.delivery, listening: () => [config.server] }, config);
+  const path = resolve(folder, config.store.path);
   return [
     ok('config', 'it is understood, and the keys are there'),
     config.clinics.length > 0
       ? ok('clinics', `${config.clinics.length} are declared`)
       : warning('clinics', 'none is declared.', 'Add them to the file, or with `relay clinics add`.'),
-    checkStore(resolve(folder, config.store.path)),
+    ...(await checkStore(path, () => tryStoreOf({ config, folder }))),
     await checkVendor(config.source.apiUrl),
+    ...filterFindings(config),
     ...(
       await Promise.all([
         ...config.subscribers.map(({ name, url }) =>
@@ -60,4 +64,16 @@ async function findingsOf(config: Config, folder: string): Promise<readonly Find
       ])
     ).flat(),
   ];
+}
+
+function filterFindings({ subscribers, clinics }: Config): readonly Finding[] {
+  return subscribers.flatMap((subscriber) =>
+    filterWarnings(subscriber, clinics).map((text) =>
+      warning(
+        `filter of ${subscriber.name}`,
+        text,
+        'Correct it, unless it is new to Fullscript, or a clinic that is not in this file.',
+      ),
+    ),
+  );
 }

@@ -46,7 +46,8 @@ export function configOf(
 ): { config: Config; env: Surroundings['env'] } {
   const env = envOf(around, configPath);
   const path = resolve(around.folder, configPath);
-  return { config: loadConfig({ path, env, readFile: readTextFile }), env };
+  const readFile = (name: string) => readTextFile(resolve(around.folder, name));
+  return { config: loadConfig({ path, env, readFile }), env };
 }
 
 /** RELAY_TOKEN, or a short token for the owner, signed with the relay's own secret and renewed in time. */

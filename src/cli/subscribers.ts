@@ -108,9 +108,13 @@ export function addSubscribers(program: Command, around: Surroundings): void {
       if (asJson) to.json(tested);
       else if (tested.passed) to.out(inert(`${idOrName} took it: ${tested.outcome}.`));
       if (tested.passed) return;
-      throw new RelayError('test_failed', `${idOrName} did not take it: ${tested.outcome}.`, {
-        hint: tested.hint ?? 'Look at its log, repair it, and test it again.',
-      });
+      throw new RelayError(
+        'test_failed',
+        `${idOrName} did not take it: ${tested.outcome.replace(/\.$/, '')}.`,
+        {
+          hint: tested.hint ?? 'Look at its log, repair it, and test it again.',
+        },
+      );
     });
 
   addRotateSecret(group, around);

@@ -15,14 +15,22 @@ type Env = Readonly<Record<string, string | undefined>>;
 const jwtSecretBytesMin = 32;
 const placeholders = /^(change-?me|secret|password|example|your[-_ ].*)$/i;
 
-/** What is wrong with the keys of the environment, and with the switch that would give what they protect to anybody. */
-export function keyProblems(env: Env): readonly Problem[] {
+/**
+ * What is wrong with the keys of the environment, and with the switch that would give what they protect to anybody.
+ *
+ * @param madeStore the folder of a store that was made before, which no fresh key opens; `null` when there is none.
+ */
+export function keyProblems(env: Env, madeStore: string | null): readonly Problem[] {
   const problems: Problem[] = [];
   const init = '`relay init` writes a .env with fresh keys';
+  const master =
+    madeStore === null
+      ? init
+      : `set it to the key that the store in ${madeStore} was made with: no other opens it`;
   if (!env.RELAY_MASTER_KEY) {
-    problems.push({ path: 'RELAY_MASTER_KEY', message: `is not set; ${init}` });
+    problems.push({ path: 'RELAY_MASTER_KEY', message: `is not set; ${master}` });
   } else if (masterKeyOf(env.RELAY_MASTER_KEY) === null) {
-    problems.push({ path: 'RELAY_MASTER_KEY', message: `must be 32 bytes in base64; ${init}` });
+    problems.push({ path: 'RELAY_MASTER_KEY', message: `must be 32 bytes in base64; ${master}` });
   }
   if (env.RELAY_MASTER_KEY_PREVIOUS && masterKeyOf(env.RELAY_MASTER_KEY_PREVIOUS) === null) {
     problems.push({ path: 'RELAY_MASTER_KEY_PREVIOUS', message: 'must be 32 bytes in base64' });

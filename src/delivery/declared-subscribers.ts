@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts';
+import { filterWarnings } from '../domain/filter-warnings.ts';
 import type { PauseReason, SigningSecret, Subscriber } from '../domain/subscriber.ts';
 import {
   declaredSubscriberId,
@@ -91,6 +92,19 @@ export async function declareSubscribers(
     await store.changeSubscriber(known.id, change);
     if (!owesHandshake(wanted)) {
       await store.resumeSubscriber(known.id, { lift: ['handshake'], backlog: 'deliver' });
+    }
+  }
+}
+
+/** Says what in the filters of the file is probably not meant. */
+export function warnOfFilters(
+  declared: readonly DeclaredSubscriber[],
+  clinics: Parameters<typeof filterWarnings>[1],
+  logger: Logger,
+): void {
+  for (const subscriber of declared) {
+    for (const warning of filterWarnings(subscriber, clinics)) {
+      logger.warn(`A declared subscriber’s filter: ${warning}`, { name: subscriber.name });
     }
   }
 }

@@ -5,6 +5,7 @@ import type { Problem } from './errors.ts';
  * What is wrong with an input, mistake by mistake, in words for whoever wrote it. No
  * value is repeated: it may be a secret.
  *
+ * @param error of a `safeParse` that was given `inputWords`.
  * @param schema what the input was held to; an unknown name gets the nearest known one from it.
  */
 export function problemsOf(error: z.ZodError, schema: z.ZodType): readonly Problem[] {
@@ -17,10 +18,7 @@ export function problemsOf(error: z.ZodError, schema: z.ZodType): readonly Probl
         return { path: pathText([...issue.path, key]), message };
       });
     }
-    if (issue.code === 'invalid_type' && issue.message.endsWith('received undefined')) {
-      return [{ path, message: 'is missing' }];
-    }
-    return [{ path, message: issue.message.replace(/^Invalid (input|option): /, '') }];
+    return [{ path, message: issue.message }];
   });
 }
 

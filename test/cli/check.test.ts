@@ -4,6 +4,10 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { checkStore } from '../../src/cli/check-store.ts';
 import { run } from '../../src/cli/program.ts';
+import { RelayError } from '../../src/domain/errors.ts';
+import { realDisk } from '../../src/store/file/disk.ts';
+import { KeyRing } from '../../src/store/file/keys.ts';
+import type { StoreTrial } from '../../src/upkeep.ts';
 import { type StandIn, standIn } from '../client/stand-in.ts';
 import { type Outside, outside } from './outside.ts';
 
@@ -107,6 +111,30 @@ describe('relay check', () => {
     expect(vendor.seen.map(({ path }) => path)).toEqual(['/api']);
   });
 
+  test('warns of filters that let nothing through that anybody knows', async () => {
+    change((config) => {
+      config.clinics = [{ name: 'Washington', accessToken: 'a', refreshToken: 'r' }];
+      const secret = 'a-secret-of-thirty-two-characters';
+      const url = 'http://127.0.0.1:3000/hook';
+      config.subscribers = [
+        {
+          name: 'ehr',
+          url,
+          secret,
+          eventTypes: ['order.*', 'ordr.placed'],
+          clinicIds: ['Washington', 'Wshington'],
+        },
+      ];
+    });
+    const { exit, out } = await checked();
+    expect(exit).toBe(0);
+    const checks = (JSON.parse(out) as { checks: { check: string; message: string }[] }).checks;
+    expect(checks.filter(({ check }) => check === 'filter of ehr').map(({ message }) => message)).toEqual([
+      'Fullscript documents no event type that ordr.placed stands for; it is kept as it is.',
+      'No clinic has the id or name Wshington yet.',
+    ]);
+  });
+
   test('names every mistake of the configuration at once, with 2', async () => {
     change((config) => {
       config.sorce = {};
@@ -126,40 +154,100 @@ describe('relay check', () => {
     expect(exit).toBe(2);
     expect(err).toMatch(/RELAY_MASTER_KEY: .*relay init/);
   });
+
+  test('names a master key that does not open the store, before a start', async () => {
+    change((config) => {
+      config.store = { kind: 'file', path: join(around.folder, 'data') };
+    });
+    const path = aFolder();
+    const ring = await KeyRing.open(realDisk, path, { current: Buffer.alloc(32, 7), previous: null });
+    await ring.keyFor('value', 'store');
+    const { exit, out } = await checked();
+    expect(exit).toBe(1);
+    expect(verdictsOf(out)).toMatchObject({ store: 'ok', 'master key': 'fail' });
+    expect(out).toContain('the key that the store was made with');
+  });
+
+  test('asks for the key that the store was made with when there is a store already, with 2', async () => {
+    change(() => {});
+    writeFileSync(join(aFolder(), 'keys.json'), '{}');
+    writeFileSync(join(around.folder, '.env'), '');
+    const { exit, err } = await checked(['check']);
+    expect(exit).toBe(2);
+    expect(err).toMatch(/RELAY_MASTER_KEY: .*the key that the store in \.\/data was made with/);
+    expect(err).not.toMatch(/RELAY_MASTER_KEY: .*relay init/);
+  });
 });
 
+const storeFindings = (path: string, found: Partial<StoreTrial> = {}) =>
+  checkStore(path, async () => ({ writeRefusal: null, keys: 'none', ...found }));
+
 describe('the store is looked at from outside', () => {
-  test('a folder that is not there yet is made by the first start', () => {
-    expect(checkStore(join(around.folder, 'a', 'b'))).toMatchObject({ verdict: 'ok' });
+  test('a folder that is not there yet is made by the first start', async () => {
+    expect(await storeFindings(join(around.folder, 'a', 'b'))).toMatchObject([{ verdict: 'ok' }]);
   });
 
-  test('a file is no folder', () => {
-    expect(checkStore(join(around.folder, '.env'))).toMatchObject({ verdict: 'fail' });
-    expect(checkStore(join(around.folder, '.env', 'data'))).toMatchObject({ verdict: 'fail' });
+  test('a file is no folder', async () => {
+    expect(await storeFindings(join(around.folder, '.env'))).toMatchObject([{ verdict: 'fail' }]);
+    expect(await storeFindings(join(around.folder, '.env', 'data'))).toMatchObject([{ verdict: 'fail' }]);
   });
 
-  test('a folder that is open to others is warned of', () => {
-    const path = join(around.folder, 'data');
-    mkdirSync(path);
+  test('a folder that is open to others is warned of', async () => {
+    const path = aFolder();
     chmodSync(path, 0o755);
-    expect(checkStore(path)).toMatchObject({ verdict: 'warn', todo: expect.stringContaining('chmod 700') });
+    expect(await storeFindings(path)).toMatchObject([
+      { verdict: 'warn', todo: expect.stringContaining('chmod 700') },
+    ]);
     chmodSync(path, 0o700);
-    expect(checkStore(path)).toMatchObject({ verdict: 'ok' });
+    expect(await storeFindings(path)).toMatchObject([{ verdict: 'ok' }]);
   });
 
   test('who holds the lock is named, and the lock is left alone', async () => {
-    const path = join(around.folder, 'data');
-    mkdirSync(path, { mode: 0o700 });
+    const path = aFolder();
     const lock = join(path, 'lock');
+    const told = async () => (await storeFindings(path))[0]?.message;
     writeFileSync(lock, 'process 12345 on somewhere');
-    expect(checkStore(path).message).toContain('nobody holds its lock');
+    expect(await told()).toContain('nobody holds its lock');
     const holder = spawn('flock', ['-x', lock, 'sh', '-c', 'echo held; cat'], {
       stdio: ['pipe', 'pipe', 'ignore'],
     });
     await new Promise((resolve) => holder.stdout.once('data', resolve));
-    expect(checkStore(path).message).toContain('in use by process 12345 on somewhere');
+    expect(await told()).toContain('in use by process 12345 on somewhere');
     holder.stdin.end();
     await new Promise((resolve) => holder.once('exit', resolve));
-    expect(checkStore(path).message).toContain('nobody holds its lock');
+    expect(await told()).toContain('nobody holds its lock');
+  });
+
+  for (const { code, says, todo } of [
+    { code: 'ENOSPC', says: 'is full', todo: 'Free some space.' },
+    { code: 'EDQUOT', says: 'is full', todo: 'Free some space.' },
+    { code: 'EROFS', says: 'read-only disk', todo: 'Mount it so that it can be written.' },
+    { code: 'EACCES', says: 'this user may not', todo: 'Give the folder to the relay’s user.' },
+    { code: 'EIO', says: '(EIO)', todo: 'Look at that disk.' },
+  ]) {
+    test(`a disk that refuses a write with ${code}: ${says}`, async () => {
+      expect(await storeFindings(aFolder(), { writeRefusal: code })).toEqual([
+        { check: 'store', verdict: 'fail', message: expect.stringContaining(says), todo },
+      ]);
+    });
+  }
+
+  test('a master key that fits is told, and one that does not with its remedy', async () => {
+    const wrong = new RelayError('wrong_master_key', 'It does not open this store.', {
+      hint: 'Take the other.',
+    });
+    expect((await storeFindings(aFolder(), { keys: 'opened' }))[1]).toMatchObject({ verdict: 'ok' });
+    expect((await storeFindings(join(around.folder, 'data'), { keys: wrong }))[1]).toEqual({
+      check: 'master key',
+      verdict: 'fail',
+      message: 'It does not open this store.',
+      todo: 'Take the other.',
+    });
   });
 });
+
+function aFolder(): string {
+  const path = join(around.folder, 'data');
+  mkdirSync(path, { mode: 0o700 });
+  return path;
+}

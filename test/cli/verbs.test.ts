@@ -480,9 +480,9 @@ describe('a test of a subscriber', () => {
       says: 'relay: ehr did not take it: status 500.\n  Look at its log, repair it, and test it again.\n',
     },
     {
-      answer: { passed: false, outcome: 'handshake: no challenge', hint: 'Answer it.' },
+      answer: { passed: false, outcome: 'handshake: The answer 200 came without JSON.', hint: 'Answer it.' },
       exit: 1,
-      says: 'relay: ehr did not take it: handshake: no challenge.\n  Answer it.\n',
+      says: 'relay: ehr did not take it: handshake: The answer 200 came without JSON.\n  Answer it.\n',
     },
   ]) {
     test(`that ends with ${answer.outcome} ends with ${exit}`, async () => {

@@ -1,5 +1,9 @@
 import { expect, test } from 'vitest';
-import { type DeclaredSubscriber, declareSubscribers } from '../../src/delivery/declared-subscribers.ts';
+import {
+  type DeclaredSubscriber,
+  declareSubscribers,
+  warnOfFilters,
+} from '../../src/delivery/declared-subscribers.ts';
 import type { ShakeHands } from '../../src/delivery/handshake.ts';
 import { OwedHandshakes } from '../../src/delivery/owed-handshakes.ts';
 import { StoreUnavailable } from '../../src/domain/errors.ts';
@@ -36,6 +40,24 @@ const withToken = {
   secret: 's'.repeat(40),
   challengeToken: 'the-challenge',
 } as const;
+
+test('filters that let nothing through that anybody knows are warned of, by name', () => {
+  const { logger, lines } = keptLog();
+  const filtered = {
+    ...ehr,
+    eventTypes: ['order.*', 'ordr.placed'],
+    clinicIds: ['Washington', 'c2', 'Nowhere'],
+  };
+  warnOfFilters([ehr, filtered], [{ name: 'Washington' }, { id: 'c2', name: 'Two' }], logger);
+  expect(lines).toMatchObject([
+    {
+      level: 'warn',
+      message: expect.stringContaining('no event type that ordr.placed'),
+      facts: { name: 'ehr' },
+    },
+    { level: 'warn', message: expect.stringContaining('id or name Nowhere yet'), facts: { name: 'ehr' } },
+  ]);
+});
 
 test('the same file at the next start changes nothing', async () => {
   const { declare, store } = await aStage();

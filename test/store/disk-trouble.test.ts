@@ -44,7 +44,7 @@ describe('a full disk', () => {
         });
       await clock.advance(1_000);
       expect(answered).toBe(false);
-      expect(store.troubles).toMatchObject([{ code: 'disk_full' }]);
+      expect(store.troubles).toMatchObject([{ code: 'disk_full', since: noon }]);
       expect(disk.contents(part)).toEqual(before.journal);
       expect(disk.contents(bodies)).toEqual(before.bodies);
       await expect(store.saveClinic(aClinic('c2', 'Two'))).rejects.toThrow(StoreUnavailable);
@@ -214,16 +214,23 @@ describe('a disk that fails', () => {
     });
   }
 
-  test('case 48: a folder that may not be used is named with what it needs', async () => {
-    const disk = new SimulatedDisk();
-    disk.failNext('makeFolder', 'EACCES');
-    const opening = storeOn(disk, simulatedClock(noon));
-    await expect(opening).rejects.toMatchObject({
-      code: 'store_unusable',
-      message: expect.stringMatching(/\/data cannot be opened \(EACCES\)/),
-      hint: expect.stringMatching(/0700/),
+  for (const { operation, code, why, hint } of [
+    { operation: 'makeFolder', code: 'EACCES', why: 'this user may not use it', hint: '0700' },
+    { operation: 'makeFolder', code: 'EROFS', why: 'its disk is read-only', hint: 'Mount the disk' },
+    { operation: 'writeNew', code: 'ENOSPC', why: 'its disk is full', hint: 'Free some space' },
+    { operation: 'writeNew', code: 'EDQUOT', why: 'its disk is full', hint: 'Free some space' },
+  ] as const) {
+    test(`case 48: a folder that cannot be used for ${code} says that ${why}, and nothing else`, async () => {
+      const disk = new SimulatedDisk();
+      disk.failNext(operation, code);
+      const opening = storeOn(disk, simulatedClock(noon));
+      await expect(opening).rejects.toMatchObject({
+        code: 'store_unusable',
+        message: expect.stringMatching(`/data cannot be opened, because ${why}: `),
+        hint: expect.stringContaining(hint),
+      });
     });
-  });
+  }
 
   test('case 45: a journal that cannot be read refuses the start, and its lock is given back', async () => {
     const { disk, clock } = await running();

@@ -9,7 +9,7 @@ import { clinicPart } from './clinics.ts';
 import { Commits } from './commits.ts';
 import type { Core } from './core.ts';
 import { deliveryPart } from './deliveries.ts';
-import { codeOf, type Disk } from './disk.ts';
+import type { Disk } from './disk.ts';
 import { budgetPart, jobPart, revokedTokenPart } from './jobs.ts';
 import { Journal } from './journal.ts';
 import { KeyRing, type MasterKeys } from './keys.ts';
@@ -20,6 +20,7 @@ import { type Recovered, recover } from './recovery.ts';
 import { Codec } from './rows.ts';
 import { State } from './state.ts';
 import { subscriberPart } from './subscribers.ts';
+import { unusable } from './unusable.ts';
 
 export interface FileStoreOptions {
   /** The data folder; made if it is not there. */
@@ -72,14 +73,7 @@ export async function openFileStore(options: FileStoreOptions): Promise<FileStor
   } catch (error) {
     await closeAll(opened);
     if (error instanceof RelayError) throw error;
-    throw new RelayError(
-      'store_unusable',
-      `The delivery log in ${path} cannot be opened${codeOf(error) ? ` (${codeOf(error)})` : ''}: ${error instanceof Error ? error.message : 'unknown error'}`,
-      {
-        hint: 'The folder and its files must belong to the user that the relay runs as (folders 0700, files 0600), on a disk that is neither full nor read-only.',
-        cause: error,
-      },
-    );
+    throw unusable(path, error);
   }
 }
 

@@ -33,7 +33,7 @@ export const kernelLock: TakeLock = (path) => {
       });
     }
     throw new RelayError('no_file_lock', 'The store cannot be locked: the command `flock` did not run.', {
-      hint: 'Install util-linux (Debian, Ubuntu) or busybox (Alpine), or use the PostgreSQL store.',
+      hint: 'Install util-linux (Debian, Ubuntu) or busybox (Alpine).',
       cause: error,
     });
   }
