@@ -145,3 +145,66 @@ test('stopped, it sends nothing more, and whoever waits is told', async () => {
   await clock.advance(1);
   await waiting;
 });
+
+/** A budget over a store that remembers what was taken from it. */
+function aCountedBudget(requestsPerFiveMinutes = 2_500) {
+  const clock = simulatedClock(noon);
+  const { logger } = keptLog();
+  const counts: number[] = [];
+  const store = {
+    reserveRequests: async ({ count }: { count: number }) => {
+      counts.push(count);
+      return { granted: count, useWithinMs: 5_000, retryInMs: 0 };
+    },
+  };
+  const budget = new RequestBudget({ store, clock, random: () => 0, logger, requestsPerFiveMinutes });
+  return { budget, clock, counts };
+}
+
+const answered = async () => 'answered';
+
+test('requests that are made together take one block', async () => {
+  const { budget, counts } = aCountedBudget();
+  await Promise.all(Array.from({ length: 8 }, () => budget.run('retrieve', answered)));
+  expect(counts).toEqual([8]);
+});
+
+for (const { everyMs, limit, blocks, because } of [
+  { everyMs: 100, limit: 2_500, blocks: 40, because: 'requests that follow each other share blocks' },
+  { everyMs: 100, limit: 100, blocks: 250, because: 'of a small budget little is taken ahead' },
+  { everyMs: 3_000, limit: 2_500, blocks: 20, because: 'a quiet relay takes what it needs' },
+]) {
+  test(`one request every ${everyMs} ms, a minute long, takes at most ${blocks} blocks: ${because}`, async () => {
+    const { budget, clock, counts } = aCountedBudget(limit);
+    const requests = Math.floor(minute / everyMs);
+    for (let sent = 0; sent < requests; sent++) {
+      await budget.run('list', answered);
+      await clock.advance(everyMs);
+    }
+    expect(counts.length).toBeLessThanOrEqual(blocks);
+    const taken = counts.reduce((sum, count) => sum + count, 0);
+    expect(taken - requests, 'what was taken ahead and never used').toBeLessThanOrEqual(limit * 0.02);
+  });
+}
+
+test('what is left of a block after five seconds is not used any more', async () => {
+  const { budget, clock, counts } = aCountedBudget();
+  for (let sent = 0; sent < 10; sent++) await budget.run('list', answered);
+  await clock.advance(5_000);
+  const before = counts.length;
+  await budget.run('list', answered);
+  expect(counts.slice(before)).toEqual([1]);
+});
+
+test('many requests that wait out one pause are no leak to Node', async () => {
+  const warnings: Error[] = [];
+  const hear = (warning: Error) => warnings.push(warning);
+  process.on('warning', hear);
+  const { budget, clock } = aCountedBudget();
+  budget.pause(minute);
+  const waiting = Array.from({ length: 40 }, () => budget.run('list', answered));
+  await clock.advance(minute);
+  await Promise.all(waiting);
+  process.off('warning', hear);
+  expect(warnings).toEqual([]);
+});

@@ -279,6 +279,31 @@ describe('a store over several days', () => {
     expect(await store.reserveRequests(ask)).toMatchObject({ granted: 100 });
   });
 
+  test('what was taken from the budget is forgotten when its window is over, over starts and stepped clocks', async () => {
+    const disk = new SimulatedDisk();
+    const ask = { count: 1, limit: 2_500, windowMs: 300_000 };
+    const blocksKept = async () => {
+      const bytes = await disk.read('/data/checkpoint.json');
+      return JSON.parse(bytes?.toString() ?? '').checkpoint.tables.budget.length;
+    };
+    for (const startAt of [noon, noon + 60_000, noon, noon + 300_000, noon + 600_000]) {
+      const clock = simulatedClock(startAt);
+      const store = await storeOn(disk, clock);
+      for (let taken = 0; taken < 20; taken++) {
+        await store.reserveRequests(ask);
+        await clock.advance(1_000);
+      }
+      await store.close();
+    }
+    expect(await blocksKept()).toBe(25);
+    const clock = simulatedClock(noon + 900_000);
+    const store = await storeOn(disk, clock);
+    await clock.advance(60_000);
+    await store.reserveRequests(ask);
+    await store.close();
+    expect(await blocksKept()).toBe(1);
+  });
+
   test('a start counts the attempts that the process before it left under way', async () => {
     const disk = new SimulatedDisk();
     const clock = simulatedClock(noon);

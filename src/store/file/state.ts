@@ -116,10 +116,7 @@ export class State {
         this.#fold(this.revoked, fact.jti, fact.until);
         break;
       case 'budget':
-        for (const [key, block] of [...this.budget.entries()]) {
-          if (block.countsUntil <= fact.at) this.#fold(this.budget, key, undefined);
-        }
-        this.#fold(this.budget, `${fact.at}/${this.budget.size}`, fact);
+        this.#reserve(fact);
         break;
       case 'subscriber':
         this.#fold(this.subscribers, fact.row.id, fact.row);
@@ -214,6 +211,17 @@ export class State {
       const pausedAt = row.pausedAt ?? endedAt;
       this.#fold(this.subscribers, subscriberId, { ...row, pauseReasons, pausedAt });
     }
+  }
+
+  /** Blocks are taken in the order in which they end, but for a clock that was stepped: those end a little late. */
+  #reserve({ at, count, countsUntil }: BudgetBlock): void {
+    for (const [key, block] of this.budget.entries()) {
+      if (block.countsUntil > at) break;
+      this.#fold(this.budget, key, undefined);
+    }
+    const number = (this.counters.get('budgetBlocks') ?? 0) + 1;
+    this.#fold(this.counters, 'budgetBlocks', number);
+    this.#fold(this.budget, `block ${number}`, { at, count, countsUntil });
   }
 
   #endOpenAttempt(deliveryId: string): void {
