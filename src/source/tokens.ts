@@ -89,7 +89,9 @@ export class ConnectionTokens {
     await unlessRemoved(async () => {
       const claim = await store.claimRefresh(connectionId, leaseMs);
       if (claim === null) return;
-      if (claim.connection.tokens?.accessToken !== accessToken) return store.endRefresh(claim, null);
+      const { state, tokens } = claim.connection;
+      // Two requests that were refused together condemn it once.
+      if (state !== 'working' || tokens?.accessToken !== accessToken) return store.endRefresh(claim, null);
       if (!(await this.#condemn(claim, reason))) return;
       logger.error('A connection needs to be authorized again.', { connectionId, reason });
     }, undefined);
