@@ -20,6 +20,10 @@ export const subscriberView = z.object({
   hasChallengeToken: z.boolean(),
   retrySeconds: z.array(z.number()).nullable(),
   concurrency: z.number().nullable(),
+  requestsPerSecond: z.number().nullable(),
+  thin: z.boolean(),
+  /** Without their values, which are mostly passwords. */
+  headerNames: z.array(z.string()),
   owner: z.string().nullable(),
   isDeclared: z.boolean(),
   /** Until when an older secret signs beside the current one. */
@@ -60,6 +64,9 @@ export function viewOfSubscriber(subscriber: Subscriber, now: number): Subscribe
     hasChallengeToken: subscriber.challengeToken !== null,
     retrySeconds: subscriber.retrySeconds === null ? null : [...subscriber.retrySeconds],
     concurrency,
+    requestsPerSecond: subscriber.requestsPerSecond,
+    thin: subscriber.thin,
+    headerNames: Object.keys(subscriber.headers),
     owner,
     isDeclared,
     olderSecretUntil: untils.length === 0 ? null : shown(Math.max(...untils)),

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { SubscriberInput } from '../client/views.ts';
 import { fromEnv } from './ask.ts';
 import type { Surroundings } from './surroundings.ts';
-import { listOption, numberOption, secondsOption } from './verb.ts';
+import { badUsage, listOption, numberOption, rateOption, secondsOption } from './verb.ts';
 
 export interface FieldOptions {
   readonly name?: string;
@@ -15,6 +15,9 @@ export interface FieldOptions {
   readonly handshake?: string;
   readonly retrySeconds?: readonly number[];
   readonly concurrency?: number;
+  readonly requestsPerSecond?: number;
+  readonly thin?: boolean;
+  readonly headersEnv?: readonly string[];
 }
 
 /** The options for the fields that may be set when a subscriber is added and changed afterwards. */
@@ -27,13 +30,22 @@ export function withFields(command: Command): Command {
     .option('--envelope <envelope>', 'event, event_payload or both')
     .option('--handshake <when>', 'onRegistration, perEvent or off')
     .addOption(secondsOption('--retry-seconds <waits>', 'waits after the first, second … failure, 5,300'))
-    .addOption(numberOption('--concurrency <n>', 'requests at once', { min: 1, max: 10_000 }));
+    .addOption(numberOption('--concurrency <n>', 'requests at once', { min: 1, max: 10_000 }))
+    .addOption(rateOption('--requests-per-second <n>', 'at most, 0.01 to 1000'))
+    .option('--thin', 'send ids only, nothing of a patient’s')
+    .option('--no-thin', 'send whole events')
+    .addOption(
+      listOption(
+        '--headers-env <pairs>',
+        'headers on every request, each with the environment variable that holds its value: Authorization=EHR_AUTH; "" for none',
+      ),
+    );
 }
 
 /** The fields that were given, as the API names them. */
 export function fieldsOf(options: FieldOptions, env: Surroundings['env']): SubscriberInput {
-  const { name, url, profile, eventTypes, clinicIds, envelope, handshake, retrySeconds, concurrency } =
-    options;
+  const { name, url, profile, eventTypes, clinicIds, envelope, handshake, retrySeconds } = options;
+  const { concurrency, requestsPerSecond, thin, headersEnv } = options;
   const challengeToken =
     options.challengeTokenEnv === undefined
       ? undefined
@@ -49,5 +61,24 @@ export function fieldsOf(options: FieldOptions, env: Surroundings['env']): Subsc
     handshake,
     retrySeconds,
     concurrency,
+    requestsPerSecond,
+    thin,
+    headers: headersEnv && headersFrom(headersEnv, env),
   };
+}
+
+/** The values come from the environment: an argument is seen by everybody on the machine. */
+function headersFrom(pairs: readonly string[], env: Surroundings['env']): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    pairs.map((pair) => {
+      const [name = '', variable = ''] = pair.split('=');
+      if (name === '' || variable === '') {
+        throw badUsage(
+          `--headers-env: ${pair} is not a header and the variable that holds its value.`,
+          'Write --headers-env Authorization=EHR_AUTH,X-Tenant=EHR_TENANT',
+        );
+      }
+      return [name, fromEnv(env, variable, '--headers-env')] as const;
+    }),
+  );
 }

@@ -85,6 +85,15 @@ export function listOption(flags: string, summary: string): Option {
   });
 }
 
+/** An option that is a number of requests a second, `0.5`. */
+export function rateOption(flags: string, summary: string): Option {
+  return new Option(flags, summary).argParser((text) => {
+    if (!/^\d{1,4}(\.\d{1,3})?$/.test(text))
+      throw new InvalidArgumentError('Write a number such as 5 or 0.5.');
+    return Number(text);
+  });
+}
+
 /** An option that lists seconds, `5,300`. */
 export function secondsOption(flags: string, summary: string): Option {
   return new Option(flags, summary).argParser((text) =>

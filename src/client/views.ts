@@ -62,6 +62,9 @@ export interface SubscriberInput {
   readonly handshake?: string | undefined;
   readonly retrySeconds?: readonly number[] | undefined;
   readonly concurrency?: number | undefined;
+  readonly requestsPerSecond?: number | undefined;
+  readonly thin?: boolean | undefined;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
 export interface DeliveryView {

@@ -80,6 +80,9 @@ export async function declareSubscribers(
       handshake: wanted.handshake,
       retrySeconds: wanted.retrySeconds,
       concurrency: wanted.concurrency,
+      requestsPerSecond: wanted.requestsPerSecond,
+      thin: wanted.thin,
+      headers: wanted.headers,
       secrets: rotated(known, wanted, clock.now()),
     };
     const isChanged = Object.entries(change).some(

@@ -1,13 +1,28 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { isEventTypePattern } from './event.ts';
+import { headerNameProblem, headerValueProblem } from './static-headers.ts';
 import { type Profile, type Subscriber, untriedHealth } from './subscriber.ts';
 
 /** Fields that the contract names and that are not built yet: refused, never ignored. */
-const unsupportedFields = ['thin', 'jwt', 'headers', 'requestsPerSecond', 'order', 'startFrom'] as const;
+const unsupportedFields = ['jwt', 'order', 'startFrom'] as const;
 
 const eventTypePattern = z.string().refine(isEventTypePattern, {
   error: 'is no event type: write `*`, a type such as order.placed, or everything below one, such as order.*',
+});
+
+const headersMax = 20;
+
+const staticHeaders = z.record(z.string(), z.string()).superRefine((headers, context) => {
+  const add = (path: string[], message: string) => context.addIssue({ code: 'custom', path, message });
+  const names = Object.keys(headers);
+  if (names.length > headersMax) add([], `must be ${headersMax} headers at most`);
+  if (new Set(names.map((name) => name.toLowerCase())).size < names.length)
+    add([], 'must name each header once');
+  for (const [name, value] of Object.entries(headers)) {
+    const problem = headerNameProblem(name) ?? headerValueProblem(value);
+    if (problem !== null) add([name], problem);
+  }
 });
 
 const printable = /^[\x21-\x7e]+$/;
@@ -42,6 +57,13 @@ const fields = z.strictObject({
     .max(50, 'must be 50 waits at most')
     .optional(),
   concurrency: z.number().int('must be a whole number').min(1).max(1000).optional(),
+  requestsPerSecond: z
+    .number()
+    .min(0.01, 'must be 0.01 at least: one request in 100 seconds')
+    .max(1000, 'must be 1,000 at most')
+    .optional(),
+  thin: z.boolean('must be true or false').optional(),
+  headers: staticHeaders.optional(),
 });
 
 const unsupported = Object.fromEntries(
@@ -142,6 +164,9 @@ export function newSubscriber(
     handshake: input.handshake ?? (profile === 'fullscript' ? 'onRegistration' : 'off'),
     retrySeconds: input.retrySeconds ?? null,
     concurrency: input.concurrency ?? null,
+    requestsPerSecond: input.requestsPerSecond ?? null,
+    thin: input.thin ?? false,
+    headers: input.headers ?? {},
     pausedAt: null,
     health: untriedHealth,
     revision: 1,

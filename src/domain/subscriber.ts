@@ -91,6 +91,12 @@ export interface Subscriber {
   readonly retrySeconds: readonly number[] | null;
   /** `null` for the configured `concurrencyPerSubscriber`. */
   readonly concurrency: number | null;
+  /** `null` for as many as its slots allow. */
+  readonly requestsPerSecond: number | null;
+  /** It is sent ids only, nothing of a patient's. */
+  readonly thin: boolean;
+  /** On every request to it, by name; mostly what its gateway wants to see. */
+  readonly headers: Readonly<Record<string, string>>;
   /** The subject of the token that created it; `null` for a declared one without an owner, which only an admin sees. */
   readonly owner: string | null;
   /** It stands in the configuration file and is read-only in the API. */

@@ -191,8 +191,8 @@ export interface SubscriberStore {
   /** @throws Conflict `subscriber_name_taken` when its owner has another one of that name. */
   addSubscriber(subscriber: Subscriber): Promise<Subscriber>;
   /**
-   * Changes fields of one that is not deleted. A change of URL, profile, secrets or
-   * challenge token raises its revision.
+   * Changes fields of one that is not deleted. A change of URL, profile, secrets,
+   * challenge token or headers raises its revision.
    * @param change or what computes it from the subscriber as it is at that moment.
    * @throws NotFound, Conflict `subscriber_name_taken`
    */
@@ -239,6 +239,9 @@ export type SubscriberChange = Partial<
     | 'handshake'
     | 'retrySeconds'
     | 'concurrency'
+    | 'requestsPerSecond'
+    | 'thin'
+    | 'headers'
     | 'owner'
   > & { readonly secrets: readonly SigningSecret[] }
 >;

@@ -3,6 +3,7 @@ import type { EventWithBody } from '../domain/event.ts';
 import type { Profile } from '../domain/subscriber.ts';
 import { fullscript } from './fullscript.ts';
 import { standardWebhooks } from './standard-webhooks.ts';
+import { thinned } from './thin.ts';
 import type { HeaderFields, Moment, Recipient, WireFormat } from './wire-format.ts';
 
 const formats: Readonly<Record<Profile, WireFormat>> = { fullscript, standard: standardWebhooks };
@@ -36,9 +37,10 @@ export interface ClaimedAttempt {
 export function composeAttempt(claimed: ClaimedAttempt, moment: Moment, userAgent: string): SignedRequest {
   const { delivery, attempt, event, subscriber } = claimed;
   const format = wireFormatOf(subscriber);
-  const body = Buffer.from(format.wrap(event.body, subscriber));
+  const body = bodyOf(event.body, subscriber);
   return {
     headers: {
+      ...subscriber.headers,
       'content-type': 'application/json',
       'user-agent': userAgent,
       'relay-delivery-id': delivery.id,
@@ -64,9 +66,10 @@ export function composeTest(
   userAgent: string,
 ): SignedRequest {
   const format = wireFormatOf(subscriber);
-  const body = Buffer.from(format.wrap(eventText, subscriber));
+  const body = bodyOf(eventText, subscriber);
   return {
     headers: {
+      ...subscriber.headers,
       'content-type': 'application/json',
       'user-agent': userAgent,
       'relay-test': 'true',
@@ -86,7 +89,15 @@ export function composeHandshake(subscriber: Recipient, moment: Moment, userAgen
   const body = Buffer.alloc(0);
   const id = `hsk_${moment.wall}`;
   return {
-    headers: { 'user-agent': userAgent, ...wireFormatOf(subscriber).sign({ id, body }, subscriber, moment) },
+    headers: {
+      ...subscriber.headers,
+      'user-agent': userAgent,
+      ...wireFormatOf(subscriber).sign({ id, body }, subscriber, moment),
+    },
     body,
   };
+}
+
+function bodyOf(event: string, subscriber: Recipient): Buffer {
+  return Buffer.from(wireFormatOf(subscriber).wrap(subscriber.thin ? thinned(event) : event, subscriber));
 }

@@ -18,7 +18,10 @@ export interface WireFormat {
 }
 
 /** What the wire needs to know of a subscriber. */
-export type Recipient = Pick<Subscriber, 'id' | 'profile' | 'secrets' | 'challengeToken' | 'envelope'>;
+export type Recipient = Pick<
+  Subscriber,
+  'id' | 'profile' | 'secrets' | 'challengeToken' | 'envelope' | 'thin' | 'headers'
+>;
 
 export interface Message {
   /** Stable over all attempts; holds no dot. */

@@ -192,8 +192,14 @@ describe('adding a subscriber', () => {
         '--concurrency',
         '3',
         '--challenge',
+        '--thin',
+        '--requests-per-second',
+        '0.5',
+        '--headers-env',
+        'Authorization=EHR_AUTH',
       ],
       answers,
+      { env: { EHR_AUTH: 'Bearer gateway' } },
     );
     expect(asked.at(-1)?.body).toEqual({
       name: 'ehr',
@@ -202,6 +208,9 @@ describe('adding a subscriber', () => {
       retrySeconds: [1, 2],
       concurrency: 3,
       challenge: true,
+      thin: true,
+      requestsPerSecond: 0.5,
+      headers: { Authorization: 'Bearer gateway' },
     });
   });
 

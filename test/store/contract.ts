@@ -246,6 +246,27 @@ export function keepsTheContract(name: string, open: () => Promise<StoreUnderTes
         });
       });
 
+      test('no more are claimed than the subscriber’s requests a second, and the next due time says when one more may be', async () => {
+        await furnished(store, aSubscriber('sub_1', { requestsPerSecond: 2 }));
+        await record(store, [anEvent('e1'), anEvent('e2'), anEvent('e3')]);
+        expect(await claim(store)).toHaveLength(1);
+        expect(await claim(store)).toHaveLength(0);
+        const dueAt = (await store.nextDueAt()) ?? 0;
+        expect(dueAt).toBeGreaterThan(under.clock.now());
+        await under.clock.advance(dueAt - under.clock.now());
+        expect(await claim(store)).toHaveLength(1);
+        await under.clock.advance(60_000);
+        expect(await claim(store)).toHaveLength(1);
+      });
+
+      test('headers are kept, and lie on the disk sealed', async () => {
+        await furnished(store, aSubscriber('sub_1', { headers: { authorization: 'Bearer gateway' } }));
+        await reopened();
+        expect((await store.subscribers()).subscribers).toMatchObject([
+          { headers: { authorization: 'Bearer gateway' } },
+        ]);
+      });
+
       test('first attempts go before retries', async () => {
         await furnished(store);
         await record(store, [anEvent('e1')]);

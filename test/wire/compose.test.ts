@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { composeAttempt, composeHandshake } from '../../src/wire/compose.ts';
+import { composeAttempt, composeHandshake, composeTest } from '../../src/wire/compose.ts';
 import { fullscriptSignature } from '../../src/wire/fullscript.ts';
 import { recipient } from '../world/recipient.ts';
 
@@ -39,6 +39,49 @@ describe('an attempt', () => {
       expect(again.headers[signature]).not.toBe(first.headers[signature]);
     });
   }
+
+  test('carries the subscriber’s own headers, which never replace the relay’s', () => {
+    const headers = { authorization: 'Bearer gateway', 'user-agent': 'forged' };
+    const subscriber = recipient({ headers });
+    const claimed = {
+      delivery: { id: 'dlv_1', round: 1, sequence: 7 },
+      attempt: 1,
+      event: { body: '{}' },
+      subscriber,
+    };
+    for (const composed of [
+      composeAttempt(claimed, moment, userAgent),
+      composeTest(subscriber, { id: 'test_1', eventText: '{}' }, moment, userAgent),
+      composeHandshake(subscriber, moment, userAgent),
+    ]) {
+      expect(composed.headers).toMatchObject({ authorization: 'Bearer gateway', 'user-agent': userAgent });
+    }
+  });
+
+  test('of a thin subscriber has the ids only, each as the vendor wrote it', () => {
+    const event =
+      '{"id": "e1", "type":"order.placed","data":{"patient":"Zoë"},"created_at":"2026-11-22T10:00:00.10Z","clinic_id":12345678901234567890}';
+    for (const { profile, body } of [
+      {
+        profile: 'standard' as const,
+        body: '{"id":"e1","type":"order.placed","created_at":"2026-11-22T10:00:00.10Z","clinic_id":12345678901234567890}',
+      },
+      {
+        profile: 'fullscript' as const,
+        body: '{"event":{"id":"e1","type":"order.placed","created_at":"2026-11-22T10:00:00.10Z","clinic_id":12345678901234567890}}',
+      },
+    ]) {
+      const secrets = [{ value: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', expiresAt: null }];
+      const subscriber = recipient({ profile, thin: true, secrets });
+      const delivery = { id: 'dlv_1', round: 1, sequence: 7 };
+      const composed = composeAttempt(
+        { delivery, attempt: 1, event: { body: event }, subscriber },
+        moment,
+        userAgent,
+      );
+      expect(composed.body.toString()).toBe(body);
+    }
+  });
 
   test('is signed over exactly the bytes that are sent', () => {
     const claimed = {

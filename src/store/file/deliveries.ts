@@ -8,6 +8,7 @@ import type { Decision } from './commits.ts';
 import type { Core } from './core.ts';
 import { type AttemptFact, type EventRow, idsPerLine } from './facts.ts';
 import { Leases } from './leases.ts';
+import { Rates } from './rates.ts';
 import { eventKey, healthChange, type OpenAttempt, type State } from './state.ts';
 
 interface Claimed {
@@ -26,6 +27,7 @@ export function deliveryPart({
   random,
 }: Core): DeliveryStore & { interruptLapsed(): Promise<void> } {
   const leases = new Leases(clock);
+  const rates = new Rates(clock);
 
   const subscriberOf = (state: State, delivery: Delivery) => {
     const row = state.subscribers.get(delivery.subscriberId);
@@ -134,9 +136,12 @@ export function deliveryPart({
       if (shown !== 'active' && !isProbe) continue;
       if (isProbe && (now < (health.nextProbeAt ?? 0) || isProbing(state, subscriberId))) continue;
       const subscriber = codec.subscriber(state, row);
+      const { requestsPerSecond } = subscriber;
+      const freeByRate = requestsPerSecond === null ? slots : rates.free(subscriberId, requestsPerSecond);
+      if (freeByRate === 0) continue;
       const taken = isProbe
         ? [state.due.takeOldest(subscriberId, now, isOpen)].filter((id) => id !== null)
-        : state.due.take(subscriberId, slots, now, isOpen);
+        : state.due.take(subscriberId, Math.min(slots, freeByRate), now, isOpen);
       for (const deliveryId of taken) {
         const delivery = state.deliveries.get(deliveryId);
         const event = delivery && state.events.get(eventKey(delivery.clinicId, delivery.eventId));
@@ -146,6 +151,7 @@ export function deliveryPart({
         claimed.push({ open, delivery, event, subscriber });
         // Within the decision, so that a claim queued behind this one does not take it for lapsed.
         leases.give(deliveryId, claimIdOf(open), leaseMs);
+        if (requestsPerSecond !== null) rates.take(subscriberId, requestsPerSecond, 1);
       }
     }
     if (claimed.length > 0) {
@@ -263,7 +269,9 @@ export function deliveryPart({
           if (shown !== 'active' && shown !== 'failing') continue;
           const dueAt = state.due.nextDueAt(row.id, isOpen);
           if (dueAt === null) continue;
-          const soonestHere = shown === 'failing' ? Math.max(dueAt, health.nextProbeAt ?? 0) : dueAt;
+          const probeAt = shown === 'failing' ? (health.nextProbeAt ?? 0) : 0;
+          const waitMs = rates.waitMs(row.id);
+          const soonestHere = Math.max(dueAt, probeAt, waitMs === 0 ? 0 : clock.now() + waitMs);
           if (soonest === null || soonestHere < soonest) soonest = soonestHere;
         }
         return soonest;

@@ -107,7 +107,7 @@ export interface EventRow extends RecordedEvent {
 
 /** A subscriber without what changes with every delivery, its secrets sealed. */
 export interface SubscriberRow
-  extends Omit<Subscriber, 'secrets' | 'challengeToken' | 'health' | 'sequence'> {
+  extends Omit<Subscriber, 'secrets' | 'challengeToken' | 'headers' | 'health' | 'sequence'> {
   readonly sealed: string;
 }
 

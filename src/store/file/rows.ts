@@ -10,6 +10,7 @@ import type { State } from './state.ts';
 interface SubscriberSecrets {
   readonly secrets: readonly SigningSecret[];
   readonly challengeToken: string | null;
+  readonly headers: Readonly<Record<string, string>>;
 }
 
 interface ConnectionSecrets {
@@ -17,6 +18,9 @@ interface ConnectionSecrets {
   readonly spareTokens: Tokens | null;
   readonly tokenUrlSecret: string | null;
 }
+
+/** What rows do not hold that were written before these fields were known. */
+const unknownBefore = { requestsPerSecond: null, thin: false, headers: {} };
 
 /** Between what the relay works with and what may lie on a disk: everything secret in it sealed. */
 export class Codec {
@@ -33,10 +37,10 @@ export class Codec {
   }
 
   subscriberRow(subscriber: Subscriber): SubscriberRow {
-    const { secrets, challengeToken, health: _health, sequence: _sequence, ...rest } = subscriber;
+    const { secrets, challengeToken, headers, health: _health, sequence: _sequence, ...rest } = subscriber;
     return {
       ...rest,
-      sealed: this.#seal({ secrets, challengeToken }, { kind: 'subscriber', record: rest.id }),
+      sealed: this.#seal({ secrets, challengeToken, headers }, { kind: 'subscriber', record: rest.id }),
     };
   }
 
@@ -47,7 +51,7 @@ export class Codec {
     if (known?.health === health && known.sequence === sequence) return known;
     const { sealed, ...rest } = row;
     const opened = this.#open<SubscriberSecrets>(row, sealed, { kind: 'subscriber', record: row.id });
-    const subscriber = { ...rest, ...opened, health, sequence };
+    const subscriber = { ...unknownBefore, ...rest, ...opened, health, sequence };
     this.#subscribers.set(row, subscriber);
     return subscriber;
   }

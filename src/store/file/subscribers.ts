@@ -9,7 +9,7 @@ import { idsPerLine } from './facts.ts';
 import type { State } from './state.ts';
 
 /** Changes that the next attempt would notice: results of earlier ones say nothing about the new endpoint. */
-const revising = ['url', 'profile', 'secrets', 'challengeToken'] as const;
+const revising = ['url', 'profile', 'secrets', 'challengeToken', 'headers'] as const;
 
 export function subscriberPart({ commits, codec, clock }: Core): SubscriberStore {
   const living = (state: State, id: string): Subscriber => {
