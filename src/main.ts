@@ -9,9 +9,11 @@ import type { AddressGuard } from './delivery/address-guard.ts';
 import { declareSubscribers, warnOfFilters } from './delivery/declared-subscribers.ts';
 import { createDeliver } from './delivery/deliver.ts';
 import { Dispatcher } from './delivery/dispatcher.ts';
+import { createDoctor, type Examination, type Patient } from './delivery/doctor.ts';
 import { createGuardedAgents } from './delivery/guarded-agents.ts';
 import { createGuards, type Guards, refusedOf } from './delivery/guards.ts';
 import { createHandshake } from './delivery/handshake.ts';
+import { examineOnLoopback } from './delivery/loopback-doctor.ts';
 import { OwedHandshakes } from './delivery/owed-handshakes.ts';
 import type { Listening } from './delivery/own-address.ts';
 import { Replayer } from './delivery/replayer.ts';
@@ -101,6 +103,7 @@ export async function startRelay({
       vetTokenUrl: guards.tokenUrls.vetUrl,
       shakeHands: delivering.shakeHands,
       sendTest: delivering.sendTest,
+      examine: delivering.examine,
       replayer: delivering.replayer,
       revokeTokens: polling.oauth.revoke,
       connectionChanged: (connectionId) => polling.poller.forget(connectionId),
@@ -202,15 +205,11 @@ function wayOut(config: Config, guard: AddressGuard, { store, clock, random, log
   const shakeHands = createHandshake({ post, clock, logger, userAgent });
   const wake = () => dispatcher.wake();
   const handshakes = new OwedHandshakes({ store, shakeHands, clock, logger, onPassed: wake, onFatal });
-  const sendTest = createSendTest({
-    post,
-    clock,
-    userAgent,
-    timeoutMs,
-    sampleEvent: inventor(clock, random),
-  });
+  const sampleEvent = inventor(clock, random);
+  const sendTest = createSendTest({ post, clock, userAgent, timeoutMs, sampleEvent });
+  const examine = createDoctor({ post, shakeHands, clock, logger, userAgent, timeoutMs, sampleEvent });
   const replayer = new Replayer({ store, clock, logger, onStarted: wake, onFatal });
-  return { sender, shakeHands, sendTest, dispatcher, handshakes, replayer };
+  return { sender, shakeHands, sendTest, examine, dispatcher, handshakes, replayer };
 }
 
 interface WayInShared extends Shared {
@@ -253,14 +252,27 @@ function startAtOf(startFrom: string): (vendorNow: number) => number {
 }
 
 /** Sample events come from the sandbox: they look as the vendor's do, odd spellings included. */
-function inventor(clock: Clock, random: () => number): (eventType: string | null) => string {
+function inventor(
+  clock: Clock,
+  random: () => number,
+): (eventType: string | null, createdAt?: number) => string {
   const clinic = 'Sample clinic';
-  return (type) => {
+  return (type, createdAt) => {
     const seed = Math.floor(random() * 2 ** 32);
     const vendor = new Fullscript({ clock, seed, clinics: [clinic] });
-    return vendor.addEvent({ clinic, ...(type !== null && { type }) }).text;
+    const asked = { ...(type !== null && { type }), ...(createdAt !== undefined && { createdAt }) };
+    return vendor.addEvent({ clinic, ...asked }).text;
   };
 }
+
+/** Examines a receiver on this machine; no relay has to run, and none is asked. */
+export function examineHere(patient: Patient, clock: Clock, random = Math.random): Promise<Examination> {
+  const sampleEvent = inventor(clock, random);
+  return examineOnLoopback({ clock, userAgent, timeoutMs: hereTimeoutMs, sampleEvent }, patient);
+}
+
+/** As long as a relay waits that is not told otherwise. */
+const hereTimeoutMs = 15_000;
 
 function signingKeys({ jwtSecret, jwtKeyPair }: Keys): SigningKeys {
   if (jwtKeyPair !== null) return { kind: 'keyPair', ...jwtKeyPair };

@@ -9,6 +9,7 @@ import { callerOf, createAdmission, defaultLimits, type RequestLimits } from './
 import { createTokenCheck, type SigningKeys } from './auth.ts';
 import { type ClinicsDependencies, clinicRoutes } from './clinics.ts';
 import { type DeliveriesDependencies, deliveryRoutes } from './deliveries.ts';
+import { type DoctorDependencies, doctorRoutes } from './doctor.ts';
 import { eventRoutes } from './events.ts';
 import { hasBody, readJsonBody } from './json-body.ts';
 import { openApiOf } from './openapi.ts';
@@ -24,6 +25,7 @@ export interface ApiDependencies
   extends Omit<SubscribersDependencies, 'store' | 'clock'>,
     Omit<DeliveriesDependencies, 'store' | 'clock'>,
     Omit<ClinicsDependencies, 'store' | 'clock'>,
+    Omit<DoctorDependencies, 'store'>,
     Pick<ReplaysDependencies, 'replayer'> {
   readonly store: Store;
   readonly clock: Clock;
@@ -44,6 +46,7 @@ export function createApp(dependencies: ApiDependencies): Express {
   const routes = [
     ...subscriberRoutes(dependencies),
     ...subscriberVerbRoutes(dependencies),
+    ...doctorRoutes(dependencies),
     ...deliveryRoutes(dependencies),
     ...replayRoutes(dependencies),
     ...eventRoutes(dependencies),

@@ -3,6 +3,7 @@ import * as api from '../client/subscribers.ts';
 import type { SubscriberView } from '../client/views.ts';
 import { RelayError } from '../domain/errors.ts';
 import { confirm } from './ask.ts';
+import { addDoctor } from './doctor.ts';
 import { shownInstant } from './instant.ts';
 import { subscriberIdOf } from './named.ts';
 import { type Colour, inert, type Printer, printWarnings } from './print.ts';
@@ -117,6 +118,7 @@ export function addSubscribers(program: Command, around: Surroundings): void {
       );
     });
 
+  addDoctor(group, around);
   addRotateSecret(group, around);
 }
 

@@ -70,3 +70,22 @@ export interface TestView {
   /** What to do about it, where the relay can tell. */
   readonly hint?: string;
 }
+
+/** Has the relay examine a subscriber's receiver; takes 45 seconds at most. */
+export async function examineSubscriber(call: CallApi, id: string): Promise<ExaminationView> {
+  return (await call({
+    method: 'POST',
+    path: pathOf('v1', 'subscribers', id, 'doctor'),
+  })) as ExaminationView;
+}
+
+export interface ExaminationView {
+  readonly passed: boolean;
+  readonly findings: readonly {
+    readonly check: string;
+    readonly grade: 'good' | 'warning' | 'fix' | 'skipped';
+    readonly message: string;
+    /** What to do about it; `null` where nothing is to be done. */
+    readonly hint: string | null;
+  }[];
+}

@@ -121,14 +121,15 @@ function failed(
 }
 
 function judgeSilence(outcome: Unanswered): HandshakeResult {
-  return { kind: 'failed', because: outcome.kind, outcome, ...inWords(outcome) };
+  return { kind: 'failed', because: outcome.kind, outcome, ...inWords(outcome, 'The empty request') };
 }
 
-function inWords(outcome: Unanswered): { message: string; hint: string } {
+/** @param what was sent, as the beginning of a sentence. */
+export function inWords(outcome: Unanswered, what: string): { message: string; hint: string } {
   switch (outcome.kind) {
     case 'timedOut':
       return {
-        message: `The empty request was not answered within ${outcome.timeoutMs} ms; it ended at: ${outcome.phase}.`,
+        message: `${what} was not answered within ${outcome.timeoutMs} ms; it ended at: ${outcome.phase}.`,
         hint: 'Answer at once and do the work afterwards.',
       };
     case 'unreachable':

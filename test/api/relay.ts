@@ -5,6 +5,7 @@ import { type Scope, type SigningKeys, signToken } from '../../src/api/auth.ts';
 import { startServer } from '../../src/api/server.ts';
 import type { HandshakeVerdict } from '../../src/api/subscribers.ts';
 import type { UrlVerdict } from '../../src/api/url-verdict.ts';
+import type { Examination } from '../../src/delivery/doctor.ts';
 import { Replayer } from '../../src/delivery/replayer.ts';
 import type { Outcome } from '../../src/domain/attempt.ts';
 import type { Tokens } from '../../src/domain/clinic.ts';
@@ -45,8 +46,13 @@ export interface ApiUnderTest {
   readonly told: string[];
   /** What happens while the vendor is asked to revoke tokens. */
   readonly vendor: { whileRevoking: () => Promise<void> };
-  /** What the endpoints say to the empty request, and to a test. */
-  readonly endpoint: { handshake: HandshakeVerdict; test: Outcome; isPolling: boolean };
+  /** What the endpoints say to the empty request, to a test and to the doctor. */
+  readonly endpoint: {
+    handshake: HandshakeVerdict;
+    test: Outcome;
+    examination: Examination;
+    isPolling: boolean;
+  };
   ask(method: string, path: string, ask?: Ask): Promise<Answered>;
 }
 
@@ -72,6 +78,7 @@ export async function apiUnderTest(limits?: RequestLimits): Promise<ApiUnderTest
   const endpoint: ApiUnderTest['endpoint'] = {
     handshake: { kind: 'passed' },
     test: { kind: 'accepted', status: 200 },
+    examination: { passed: true, findings: [] },
     isPolling: true,
   };
   const vendor: ApiUnderTest['vendor'] = { whileRevoking: async () => {} };
@@ -100,6 +107,10 @@ export async function apiUnderTest(limits?: RequestLimits): Promise<ApiUnderTest
     sendTest: async (subscriber: Subscriber, type) => {
       told.push(`test ${subscriber.url} ${type}`);
       return endpoint.test;
+    },
+    examine: async ({ url }) => {
+      told.push(`doctor ${url}`);
+      return endpoint.examination;
     },
     wakeDispatcher: tell('dispatcher'),
     wakePoller: tell('poller'),

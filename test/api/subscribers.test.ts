@@ -372,6 +372,59 @@ describe('pause and resume', () => {
   }
 });
 
+describe('a test', () => {
+  test('sends a sample of the type that was asked for, or of any', async () => {
+    const { id } = await registered();
+    for (const body of [{ type: 'patient.created' }, { type: 'visit.booked' }, {}, undefined]) {
+      const { status, body: answer } = await api.ask('POST', `/v1/subscribers/${id}/test`, { body });
+      expect([status, answer]).toEqual([200, { passed: true, outcome: 'accepted 200' }]);
+    }
+    const types = ['patient.created', 'visit.booked', 'null', 'null'];
+    expect(api.told).toEqual(types.map((type) => `test ${url} ${type}`));
+  });
+
+  for (const body of [
+    { type: '' },
+    { type: 'order.*' },
+    { type: '*' },
+    { type: 'Order Placed' },
+    { type: 'a'.repeat(201) },
+    { type: 7 },
+    { type: null },
+    { types: 'order.placed' },
+  ]) {
+    test(`of ${JSON.stringify(body).slice(0, 40)} is refused, and nothing is sent`, async () => {
+      const { id } = await registered();
+      const { status, body: problem } = await api.ask('POST', `/v1/subscribers/${id}/test`, { body });
+      expect([status, problem.code]).toEqual([400, 'invalid_body']);
+      expect(api.told).toEqual([]);
+    });
+  }
+});
+
+describe('the doctor', () => {
+  test('examines a subscriber and tells its findings', async () => {
+    const { id } = await registered();
+    const findings = [
+      { check: 'event', grade: 'fix', message: 'It was refused.', hint: 'Look.' },
+      { check: 'duplicate', grade: 'skipped', message: 'Nothing to say.', hint: null },
+    ] as const;
+    api.endpoint.examination = { passed: false, findings };
+    const { status, body } = await api.ask('POST', `/v1/subscribers/${id}/doctor`);
+    expect([status, body]).toEqual([200, { passed: false, findings }]);
+    expect(api.told).toEqual([`doctor ${url}`]);
+  });
+
+  test('takes no address: only what is registered is examined', async () => {
+    const { id } = await registered();
+    const body = { url: 'https://victim.example/hook' };
+    const asked = await api.ask('POST', `/v1/subscribers/${id}/doctor`, { body });
+    const named = await api.ask('POST', `/v1/subscribers/${encodeURIComponent(url)}/doctor`);
+    expect([asked.status, named.status]).toEqual([400, 404]);
+    expect(api.told).toEqual([]);
+  });
+});
+
 describe('who owns what', () => {
   test('another subject’s subscriber does not exist, whatever is done to it; an admin sees it', async () => {
     const { id } = await registered();
@@ -383,6 +436,7 @@ describe('who owns what', () => {
       ['POST', '/pause'],
       ['POST', '/resume'],
       ['POST', '/test'],
+      ['POST', '/doctor'],
       ['POST', '/rotate-secret'],
     ] as const) {
       const answer = await api.ask(method, `/v1/subscribers/${id}${path}`, {
@@ -405,11 +459,12 @@ describe('who owns what', () => {
       ['DELETE', `/${id}`],
       ['POST', `/${id}/pause`],
       ['POST', `/${id}/test`],
+      ['POST', `/${id}/doctor`],
       ['POST', `/${id}/rotate-secret`],
     ] as const) {
       expect((await api.ask(method, `/v1/subscribers${path}`, { token: ehrReader })).status).toBe(403);
     }
-    expect(api.logged.filter(({ level }) => level === 'warn')).toHaveLength(6);
+    expect(api.logged.filter(({ level }) => level === 'warn')).toHaveLength(7);
   });
 
   test('one that stands in the configuration file is read-only until it was removed there', async () => {

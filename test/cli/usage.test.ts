@@ -4,7 +4,9 @@ import { type Outside, outside } from './outside.ts';
 
 let around: Outside & { discard(): Promise<void> };
 beforeEach(async () => {
-  around = await outside({ env: { RELAY_URL: 'http://127.0.0.1:1', RELAY_TOKEN: 't' } });
+  around = await outside({
+    env: { RELAY_URL: 'http://127.0.0.1:1', RELAY_TOKEN: 't', SHORT: 'short', GOOD: `${'s'.repeat(31)}!` },
+  });
 });
 afterEach(() => around.discard());
 
@@ -39,6 +41,20 @@ describe('bad usage ends with 2, says what is wrong and what to do, and shows no
       argv: ['subscribers', 'add', '--name', 'a', '--url', 'u', '--secret-stdin', '--secret', 'x'],
       says: /more than one way/,
     },
+    { argv: ['subscribers', 'doctor'], says: /missing required argument/i },
+    ...[
+      { rest: ['--secret-env', 'NOT_SET'], says: /NOT_SET/ },
+      { rest: ['--secret-env', 'SHORT'], says: /must be 32 characters/ },
+      { rest: ['--secret-env', 'GOOD', '--profile', 'slack'], says: /no profile slack/ },
+      { rest: ['--secret-env', 'GOOD', '--profile', 'standard'], says: /whsec_/ },
+      { rest: ['--secret-env', 'GOOD', '--challenge-token-env', 'NOT_SET'], says: /NOT_SET/ },
+      { rest: ['--profile', 'standard'], says: /beside a secret only/ },
+      { rest: ['--challenge-token-env', 'A'], says: /beside a secret only/ },
+    ].map(({ rest, says }) => ({ argv: ['subscribers', 'doctor', 'http://127.0.0.1:9/', ...rest], says })),
+    ...['https://ehr.example/', 'http://127.0.0.1.ehr.example/', 'ehr', 'http://10.0.0.1/'].map((named) => ({
+      argv: ['subscribers', 'doctor', named, '--secret-env', 'GOOD'],
+      says: /only a URL on this machine/,
+    })),
     { argv: ['deliveries', 'list', '--limit=abc'], says: /whole number from 1 to 1000/ },
     { argv: ['deliveries', 'list', '--limit=-1'], says: /whole number/ },
     { argv: ['deliveries', 'list', '--limit=1e99'], says: /whole number/ },

@@ -1,5 +1,8 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { run } from '../../src/cli/program.ts';
+import { createReceiver } from '../../src/receiver/receiver.ts';
 import { type Answer, type SeenRequest, type StandIn, standIn } from '../client/stand-in.ts';
 import { simulatedClock } from '../world/clock.ts';
 import { type Outside, outside } from './outside.ts';
@@ -502,6 +505,83 @@ describe('a test of a subscriber', () => {
       expect(tested.out + tested.err).toBe(says);
     });
   }
+});
+
+describe('the doctor', () => {
+  const finding = { check: 'event', grade: 'good', message: 'It was taken.', hint: null };
+  const toFix = { check: 'unsigned', grade: 'fix', message: 'It was taken\u001b[2J.', hint: 'Refuse it.' };
+  const route = 'POST /v1/subscribers/sub_1/doctor';
+
+  for (const named of ['ehr', 'sub_1', 'https://ehr.example/hook', 'HTTPS://EHR.example/hook']) {
+    test(`examines ${named}, and is done when nothing is to be fixed`, async () => {
+      const { exit, out, err } = await relayRun(['subscribers', 'doctor', named], {
+        [route]: () => ({ status: 200, json: { passed: true, findings: [finding] } }),
+      });
+      expect([exit, out, err]).toEqual([0, 'good     event         It was taken.\n', '']);
+    });
+  }
+
+  test('says what to fix, in text that cannot act on the terminal, and ends with 1', async () => {
+    const answers = {
+      [route]: () => ({ status: 200, json: { passed: false, findings: [finding, toFix] } }),
+    };
+    const { exit, out, err } = await relayRun(['subscribers', 'doctor', 'ehr'], answers);
+    expect(exit).toBe(1);
+    expect(out).toBe(
+      [
+        'good     event         It was taken.',
+        'fix      unsigned      It was taken\\u{1b}[2J.',
+        '                       Refuse it.',
+        '',
+      ].join('\n'),
+    );
+    expect(err).toBe('relay: ehr has 1 to fix.\n  Repair what is named, and examine it again.\n');
+  });
+
+  test('prints its findings as JSON, too, and ends with 1', async () => {
+    const json = { passed: false, findings: [finding, toFix] };
+    const { exit, out } = await relayRun(['subscribers', 'doctor', 'ehr', '--json'], {
+      [route]: () => ({ status: 200, json }),
+    });
+    expect([exit, JSON.parse(out)]).toEqual([1, json]);
+  });
+
+  for (const { named, exit, says } of [
+    {
+      named: 'https://other.example/hook',
+      exit: 1,
+      says: 'There is no subscriber at https://other.example/hook',
+    },
+    { named: 'http://127.0.0.1:3000/hook', exit: 2, says: '--secret-env NAME' },
+    { named: 'nobody', exit: 1, says: 'There is no subscriber nobody' },
+  ]) {
+    test(`sends nothing to ${named}, which is no subscriber’s`, async () => {
+      const examined = await relayRun(['subscribers', 'doctor', named]);
+      expect([examined.exit, examined.out]).toEqual([exit, '']);
+      expect(examined.err).toContain(says);
+      expect(examined.asked.filter(({ method }) => method === 'POST')).toEqual([]);
+    });
+  }
+
+  test('a URL that several subscribers have is not guessed', async () => {
+    const { exit, err } = await relayRun(['subscribers', 'doctor', subscriber.url], {
+      'GET /v1/subscribers': () => page(subscriber, { ...subscriber, id: 'sub_2', name: 'copy' }),
+    });
+    expect(exit).toBe(1);
+    expect(err).toContain('sub_1, sub_2');
+  });
+
+  test('examines a receiver on this machine without a relay, given its secret', async () => {
+    const secret = 'relay-test-secret-0123456789abcdef';
+    const receiver = createServer(createReceiver({ secrets: [secret], onEvent: () => {} }));
+    await new Promise<void>((resolve) => receiver.listen(0, '127.0.0.1', resolve));
+    const { port } = receiver.address() as AddressInfo;
+    const argv = ['subscribers', 'doctor', `http://127.0.0.1:${port}/hook`, '--secret-env', 'ITS_SECRET'];
+    const { exit, out, asked } = await relayRun(argv, {}, { env: { ITS_SECRET: secret } });
+    receiver.close();
+    expect([exit, asked]).toEqual([0, []]);
+    expect(out.match(/^good /gm)).toHaveLength(8);
+  });
 });
 
 describe('where the relay is and how to be let in', () => {

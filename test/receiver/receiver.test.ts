@@ -267,6 +267,12 @@ describe('in an Express app', () => {
     });
   }
 
+  test('what a parser kept is held to the limit, too', async () => {
+    const receiver = createReceiver({ secrets: [fullscriptSecret], onEvent: () => {}, bodyBytesMax: 100 });
+    const { post } = await served(express().post('/hook', express.raw({ type: '*/*' }), receiver));
+    expect((await post(signed())).status).toBe(413);
+  });
+
   test('after a parser that took the body, it says what to do', async () => {
     const { post, errors } = await inApp((app, receiver) => app.use(express.json()).post('/hook', receiver));
     expect((await post(signed())).status).toBe(500);

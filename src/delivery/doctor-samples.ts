@@ -1,0 +1,97 @@
+import { randomUUID } from 'node:crypto';
+import type { Clock } from '../clock.ts';
+import { documentedEventTypes, matchesEventType } from '../domain/event.ts';
+import type { Subscriber } from '../domain/subscriber.ts';
+import { makeSecret } from '../domain/subscriber-input.ts';
+import { composeTest, type SignedRequest } from '../wire/compose.ts';
+import type { Recipient } from '../wire/wire-format.ts';
+
+/** The text of an invented event. */
+export type SampleEvent = (eventType: string, createdAt: number) => string;
+
+export interface Sample {
+  readonly id: string;
+  readonly eventText: string;
+}
+
+const minuteMs = 60_000;
+const hourMs = 60 * minuteMs;
+
+/** More than the limit that common body parsers begin with, which is 100 kB. */
+const largeBodyBytes = 256 * 1024;
+
+/** What the doctor sends: each request signed as any other, except where its point is that it is not. */
+export class Samples {
+  readonly #recipient: Recipient;
+  readonly #clock: Clock;
+  readonly #userAgent: string;
+  readonly #sampleEvent: SampleEvent;
+  readonly #type: string;
+
+  constructor(
+    subscriber: Recipient & Pick<Subscriber, 'eventTypes'>,
+    { clock, userAgent, sampleEvent }: { clock: Clock; userAgent: string; sampleEvent: SampleEvent },
+  ) {
+    this.#recipient = subscriber;
+    this.#clock = clock;
+    this.#userAgent = userAgent;
+    this.#sampleEvent = sampleEvent;
+    this.#type = wantedType(subscriber.eventTypes);
+  }
+
+  event(type = this.#type, ageMs = 0): Sample {
+    return { id: `test_${randomUUID()}`, eventText: this.#sampleEvent(type, this.#clock.now() - ageMs) };
+  }
+
+  /** The newer one first. */
+  reordered(): readonly [Sample, Sample] {
+    return [this.event(), this.event(this.#type, minuteMs)];
+  }
+
+  large(): Sample {
+    const { id, eventText } = this.event();
+    return { id, eventText: `${eventText.slice(0, -1)},"padding":"${'x'.repeat(largeBodyBytes)}"}` };
+  }
+
+  request(sample: Sample): SignedRequest {
+    return this.#composed(sample, this.#recipient, 0);
+  }
+
+  unsigned(): SignedRequest {
+    const { headers, body } = this.request(this.event());
+    const kept = Object.entries(headers).filter(([name]) => !name.endsWith('signature'));
+    return { headers: Object.fromEntries(kept), body };
+  }
+
+  /** Right in everything but the secret. */
+  forged(): SignedRequest {
+    const secrets = [{ value: makeSecret(this.#recipient.profile), expiresAt: null }];
+    return this.#composed(this.event(), { ...this.#recipient, secrets }, 0);
+  }
+
+  /** Genuine, as somebody who recorded it could send it an hour later. */
+  old(): SignedRequest {
+    return this.#composed(this.event(), this.#recipient, hourMs);
+  }
+
+  #composed(sample: Sample, recipient: Recipient, ageMs: number): SignedRequest {
+    const moment = { now: this.#clock.now(), wall: this.#clock.wall() - ageMs };
+    return composeTest(recipient, sample, moment, this.#userAgent);
+  }
+}
+
+/** A type that the subscriber asked for; a documented one where that can be. */
+function wantedType(patterns: readonly string[]): string {
+  const [first = '*'] = patterns;
+  const documented = documentedEventTypes.find(
+    (type) => patterns.length === 0 || patterns.some((pattern) => matchesEventType(pattern, type)),
+  );
+  return documented ?? first.replace('*', 'sample');
+}
+
+/** A type that nobody knows and that may come all the same; `null` where the subscriber's filter lets none through. */
+export function unknownType(patterns: readonly string[]): string | null {
+  if (patterns.length === 0 || patterns.includes('*')) return 'relay_doctor.invented';
+  const open = patterns.find((pattern) => pattern.endsWith('.*'));
+  return open === undefined ? null : open.replace('*', 'relay_doctor_invented');
+}
