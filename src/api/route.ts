@@ -90,7 +90,7 @@ function checked<Schema extends z.ZodType>(
   const parsed = schema.safeParse(value, { error: inputWords });
   if (parsed.success) return parsed.data;
   throw new InvalidInput(code, message, {
-    hint: 'Correct what `problems` names; GET /openapi.json tells what each route takes.',
+    hint: 'Correct what is named; GET /openapi.json tells what each route takes.',
     problems: problemsOf(parsed.error, schema),
   });
 }

@@ -31,13 +31,21 @@ export function addInit(program: Command, around: Surroundings): void {
     (options: CommonOptions) => {
       const configPath = resolve(around.folder, options.config);
       const envPath = envFileOf(around.folder, options.config);
-      const files = asFiles(() => [writeConfig(configPath), writeEnv(envPath, around.env)]);
+      const files = asFiles(() => [
+        writeConfig(configPath),
+        writeEnv(envPath, around.env, wantedEnv(configPath, around.folder)),
+      ]);
       const to = printer(around.stdout, around.stderr, around.env);
       if (options.json) {
         to.json({ files, next: 'relay sandbox, relay serve' });
         return;
       }
       for (const file of files) to.out(sentenceOf(file, around.folder));
+      if (!(around.env.RELAY_MASTER_KEY || readEnvFile(envPath).RELAY_MASTER_KEY)) {
+        to.out(
+          'RELAY_MASTER_KEY is left to you: the store that is there opens only with the key it was made with.',
+        );
+      }
       to.out('');
       to.out('Next, each in a terminal of its own:');
       to.out('  relay sandbox    an offline Fullscript, which this configuration reads');
@@ -60,12 +68,26 @@ function writeConfig(path: string): Written {
   return { path, kind: createFile(path, text, 0o644) ? 'created' : 'kept', added: [] };
 }
 
-function writeEnv(path: string, env: Surroundings['env']): Written {
-  const wanted = {
-    RELAY_MASTER_KEY: randomBytes(32).toString('base64'),
+/** A store that is there already opens with its own master key only, so none is made beside it. */
+function wantedEnv(configPath: string, folder: string): Readonly<Record<string, string>> {
+  return {
+    ...(hasStore(configPath, folder) ? {} : { RELAY_MASTER_KEY: randomBytes(32).toString('base64') }),
     RELAY_JWT_SECRET: randomBytes(48).toString('base64'),
     ...sandboxEnv,
   };
+}
+
+function hasStore(configPath: string, folder: string): boolean {
+  let path: unknown;
+  try {
+    path = JSON.parse(readFileSync(configPath, 'utf8'))?.store?.path;
+  } catch {
+    // Whatever is wrong with a file that was kept, `relay check` says it.
+  }
+  return existsSync(resolve(folder, typeof path === 'string' ? path : './data', 'keys.json'));
+}
+
+function writeEnv(path: string, env: Surroundings['env'], wanted: Readonly<Record<string, string>>): Written {
   if (createFile(path, linesOf(Object.entries(wanted)), 0o600)) {
     return { path, kind: 'created', added: Object.keys(wanted) };
   }

@@ -30,7 +30,7 @@ export function withFields(command: Command): Command {
     .option('--envelope <envelope>', 'event, event_payload or both')
     .option('--handshake <when>', 'onRegistration, perEvent or off')
     .addOption(secondsOption('--retry-seconds <waits>', 'waits after the first, second … failure, 5,300'))
-    .addOption(numberOption('--concurrency <n>', 'requests at once', { min: 1, max: 10_000 }))
+    .addOption(numberOption('--concurrency <n>', 'requests at once', { min: 1, max: 1000 }))
     .addOption(rateOption('--requests-per-second <n>', 'at most, 0.01 to 1000'))
     .option('--thin', 'send ids only, nothing of a patient’s')
     .option('--no-thin', 'send whole events')

@@ -144,7 +144,8 @@ function stateLine(subscriber: SubscriberView): string {
 }
 
 function printFields(to: Printer, subscriber: SubscriberView): void {
-  const { id, name, url, profile, eventTypes, clinicIds, isDeclared, createdAt } = subscriber;
+  const { id, name, url, profile, eventTypes, clinicIds, isDeclared, createdAt, retrySeconds, concurrency } =
+    subscriber;
   const lines: readonly (readonly [string, string])[] = [
     ['id', id],
     ['name', isDeclared ? `${name} (declared in the configuration)` : name],
@@ -153,6 +154,8 @@ function printFields(to: Printer, subscriber: SubscriberView): void {
     ['state', stateOf(subscriber)],
     ['events', eventTypes.join(', ') || 'all types'],
     ['clinics', clinicIds.join(', ') || 'all clinics'],
+    ['retries', retrySeconds === null ? 'as its profile has them' : `after ${retrySeconds.join(', ')} s`],
+    ['at once', concurrency === null ? 'as configured' : String(concurrency)],
     ['token', subscriber.hasChallengeToken ? 'it is asked for a challenge token' : 'none'],
     ['success', shownInstant(subscriber.lastSuccessAt)],
     ['failure', shownInstant(subscriber.lastFailureAt)],

@@ -97,7 +97,7 @@ export function rateOption(flags: string, summary: string): Option {
 /** An option that lists seconds, `5,300`. */
 export function secondsOption(flags: string, summary: string): Option {
   return new Option(flags, summary).argParser((text) =>
-    text.split(',').map((word) => wholeNumber(word.trim(), { min: 0, max: 999_999_999 })),
+    text.split(',').map((word) => wholeNumber(word.trim(), { min: 0, max: 604_800 })),
   );
 }
 

@@ -21,6 +21,10 @@ export interface SubscriberView {
   readonly eventTypes: readonly string[];
   readonly clinicIds: readonly string[];
   readonly isDeclared: boolean;
+  /** The waits of a round; `null` for those of its profile. */
+  readonly retrySeconds: readonly number[] | null;
+  /** Requests at once; `null` for what the configuration says. */
+  readonly concurrency: number | null;
   readonly hasChallengeToken: boolean;
   readonly lastSuccessAt: string | null;
   readonly lastFailureAt: string | null;

@@ -1,4 +1,4 @@
-import { readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -51,6 +51,15 @@ describe('relay init', () => {
     await run(['init'], other);
     expect(readFileSync(join(other.folder, '.env'), 'utf8')).not.toBe(readFileSync(envPath, 'utf8'));
     await other.discard();
+  });
+
+  test('makes no master key beside a store, which opens only with its own', async () => {
+    mkdirSync(join(around.folder, 'data'));
+    writeFileSync(join(around.folder, 'data', 'keys.json'), '{}');
+    expect(await run(['init'], around)).toBe(0);
+    expect(envOf().RELAY_MASTER_KEY).toBeUndefined();
+    expect(envOf().RELAY_JWT_SECRET).toBeTruthy();
+    expect(around.out()).toContain('RELAY_MASTER_KEY is left to you');
   });
 
   test('overwrites nothing, and says so', async () => {

@@ -24,6 +24,8 @@ const subscriber = {
   eventTypes: ['order.*'],
   clinicIds: [],
   isDeclared: false,
+  retrySeconds: [5, 300],
+  concurrency: null,
   hasChallengeToken: false,
   lastSuccessAt: null,
   lastFailureAt: null,
@@ -90,6 +92,13 @@ describe('a server that answers everything with {} is no relay, whatever is aske
       expect(around.err()).toContain('is not a relay');
     });
   }
+});
+
+test('a subscriber is shown with its waits and its slots', async () => {
+  const { exit, out } = await relayRun(['subscribers', 'show', 'ehr']);
+  expect(exit).toBe(0);
+  expect(out).toContain('retries  after 5, 300 s\n');
+  expect(out).toContain('at once  as configured\n');
 });
 
 describe('a list', () => {
