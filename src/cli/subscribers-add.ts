@@ -58,6 +58,7 @@ function printNew(to: Printer, added: NewSubscriberView): void {
   to.out('');
   to.out('Keep the secret: it is not shown again. To verify a request:');
   to.out(howToVerify[profile]);
+  to.out('  In Node, `createReceiver` of fullscript-relay/receiver does that and the rest.');
   if (state === 'paused') {
     to.out(`It is paused until it answers the challenge token: \`relay subscribers test ${inert(name)}\`.`);
   }

@@ -317,7 +317,12 @@ test('the log names the subscriber and what is to be fixed, and nothing of the r
 
 test('without a relay nothing but this machine is dialled', async () => {
   const dependencies = { clock, userAgent, timeoutMs: 500, sampleEvent };
-  for (const url of ['https://192.0.2.1/hook', 'http://10.0.0.1:3000/hook', 'http://169.254.169.254/']) {
+  for (const url of [
+    'https://8.8.8.8/hook',
+    'https://192.0.2.1/hook',
+    'http://10.0.0.1:3000/hook',
+    'http://169.254.169.254/',
+  ]) {
     const { findings } = await examineOnLoopback(dependencies, recipient({ url }));
     expect(findings[1]).toMatchObject({ grade: 'fix', message: expect.stringContaining('does not dial') });
   }
