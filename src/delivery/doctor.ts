@@ -114,7 +114,10 @@ async function examine(
       if (type === null) return skipped('unknownType', 'Its eventTypes let no other type through.');
       return honest('unknownType', samples.event(type));
     },
-    largeBody: () => honest('largeBody', samples.large()),
+    largeBody: async () => {
+      if (patient.thin) return skipped('largeBody', 'It gets thin events, which are never large.');
+      return honest('largeBody', samples.large());
+    },
     unsigned: () => forged('unsigned', samples.unsigned()),
     badSignature: () => forged('badSignature', samples.forged()),
     oldTimestamp: () => forged('oldTimestamp', samples.old()),

@@ -264,6 +264,14 @@ for (const { eventTypes, sent, unknown } of [
   });
 }
 
+test('a receiver of thin events gets no large one', async () => {
+  const { examination, requests } = await examined(recipient({ thin: true }), (_request, verdict) =>
+    properly(verdict),
+  );
+  expect(grades(examination)).toEqual({ ...allGood, handshake: 'skipped', largeBody: 'skipped' });
+  for (const { body } of requests) expect(body.length).toBeLessThan(1_000);
+});
+
 test('it takes 45 seconds at most: what a slow receiver leaves no time for is skipped', async () => {
   const time = simulatedClock(0);
   const slow: Post = async ({ timeoutMs }) => {
