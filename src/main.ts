@@ -22,6 +22,7 @@ import { createWebhookSender } from './delivery/webhook-sender.ts';
 import { InvalidInput, RelayError, StoreBroken } from './domain/errors.ts';
 import type { Logger } from './logger.ts';
 import { Fullscript } from './sandbox/fullscript.ts';
+import { Auditor } from './source/auditor.ts';
 import { RequestBudget } from './source/budget.ts';
 import { ClinicAccess } from './source/clinic-access.ts';
 import { declareClinics } from './source/declared-clinics.ts';
@@ -105,6 +106,7 @@ export async function startRelay({
       sendTest: delivering.sendTest,
       examine: delivering.examine,
       replayer: delivering.replayer,
+      auditor: polling.auditor,
       revokeTokens: polling.oauth.revoke,
       connectionChanged: (connectionId) => polling.poller.forget(connectionId),
       wakeDispatcher: () => delivering.dispatcher.wake(),
@@ -117,6 +119,7 @@ export async function startRelay({
     delivering.handshakes.start();
     await delivering.replayer.resume();
     polling.poller.start();
+    await polling.auditor.start();
     return {
       url: server.url,
       store,
@@ -124,6 +127,7 @@ export async function startRelay({
       async stop() {
         await server.close();
         await Promise.all([
+          polling.auditor.stop(),
           polling.poller.stop(stopGraceMs),
           delivering.handshakes.stop(),
           delivering.replayer.stop(),
@@ -242,7 +246,18 @@ function wayIn(config: Config, shared: WayInShared) {
     onRecorded,
     onFatal,
   });
-  return { poller, oauth };
+  const auditor = new Auditor({
+    store,
+    access,
+    list: access.listSparingly,
+    pollAgain: (stream, how) => poller.pollAgain(stream, how),
+    categories: source.categories,
+    clock,
+    random,
+    logger,
+    onFatal,
+  });
+  return { poller, auditor, oauth };
 }
 
 function startAtOf(startFrom: string): (vendorNow: number) => number {

@@ -6,6 +6,7 @@ import { RelayError } from '../domain/errors.ts';
 import type { Logger } from '../logger.ts';
 import type { Store } from '../store/store.ts';
 import { callerOf, createAdmission, defaultLimits, type RequestLimits } from './admission.ts';
+import { type AuditsDependencies, auditRoutes } from './audits.ts';
 import { createTokenCheck, type SigningKeys } from './auth.ts';
 import { type ClinicsDependencies, clinicRoutes } from './clinics.ts';
 import { type DeliveriesDependencies, deliveryRoutes } from './deliveries.ts';
@@ -26,7 +27,8 @@ export interface ApiDependencies
     Omit<DeliveriesDependencies, 'store' | 'clock'>,
     Omit<ClinicsDependencies, 'store' | 'clock'>,
     Omit<DoctorDependencies, 'store'>,
-    Pick<ReplaysDependencies, 'replayer'> {
+    Pick<ReplaysDependencies, 'replayer'>,
+    Pick<AuditsDependencies, 'auditor'> {
   readonly store: Store;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -49,6 +51,7 @@ export function createApp(dependencies: ApiDependencies): Express {
     ...doctorRoutes(dependencies),
     ...deliveryRoutes(dependencies),
     ...replayRoutes(dependencies),
+    ...auditRoutes(dependencies),
     ...eventRoutes(dependencies),
     ...clinicRoutes(dependencies),
     ...statusRoutes(dependencies),

@@ -4,6 +4,7 @@ import type { SetAside, Stream } from '../domain/clinic.ts';
 import { StoreUnavailable } from '../domain/errors.ts';
 import { stateOfSubscriber } from '../domain/subscriber.ts';
 import type { Store } from '../store/store.ts';
+import { auditsOf, auditsView } from './audits.ts';
 import { mayDo } from './auth.ts';
 import { clinicView, namedClinicView, readingsOf, viewOfReading } from './clinic-view.ts';
 import { visibleSubscribers } from './ownership.ts';
@@ -20,6 +21,7 @@ export interface StatusDependencies {
     | 'subscribers'
     | 'deliveryCounts'
     | 'nextDueAt'
+    | 'jobs'
     | 'assertWritable'
   >;
   readonly clock: Pick<Clock, 'now'>;
@@ -73,6 +75,8 @@ const statusView = z.object({
   clinics: z.array(z.union([clinicView, namedClinicView])),
   streams: z.array(streamView),
   setAside: z.object({ count: z.number(), items: z.array(setAsideView) }),
+  /** `null` for callers without `admin`. */
+  audits: auditsView.nullable(),
   deliveries: z.object({
     counts: z.record(z.string(), z.number()),
     /** Of the whole relay; `null` when nothing waits for its turn, or for callers without `admin`. */
@@ -126,6 +130,7 @@ export function statusRoutes({ store, clock }: StatusDependencies): readonly Rou
             count: setAsides.length,
             items: isAdmin ? setAsides.slice(0, setAsideShownMax).map(viewOfSetAside) : [],
           },
+          audits: isAdmin ? await auditsOf(store) : null,
           deliveries: { counts, overdueSince: shown(overdueAt) },
           subscribers: {
             counts: countsOf(subscribers.map(stateOfSubscriber)),

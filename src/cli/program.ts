@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { InvalidInput } from '../domain/errors.ts';
+import { addAudit } from './audit.ts';
 import { addCheck } from './check.ts';
 import { addClinics } from './clinics.ts';
 import { addDeliveries } from './deliveries.ts';
@@ -63,6 +64,7 @@ function programOf(around: Surroundings): Command {
     addSubscribers,
     addDeliveries,
     addReplay,
+    addAudit,
     addToken,
   ]) {
     add(program, around);

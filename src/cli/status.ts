@@ -29,6 +29,7 @@ function printStatus(to: Printer, status: StatusView): void {
   to.out(`subscribers  ${counts(subscribers.counts)}`);
   to.out(`deliveries   ${counts(deliveries.counts)}`);
   to.out(`set aside    ${setAside.count}`);
+  if (status.audits !== null) to.out(`audit        ${inert(auditLine(status.audits))}`);
   const needs = needsOf(status);
   if (store.trouble !== null || needs.length > 0) to.out('');
   if (store.trouble !== null) to.out(to.paint('red', inert(troubleLine(store.trouble))));
@@ -50,10 +51,33 @@ function troubleLine({ message, hint, since }: NonNullable<StatusView['store']['
   return `${message}${since === null ? '' : ` So since ${shownInstant(since)}.`} ${hint}`;
 }
 
+function auditLine({ last, running }: NonNullable<StatusView['audits']>): string {
+  const before =
+    last === null
+      ? 'none yet'
+      : `${last.balanced ? 'balanced' : 'not balanced'}, ${last.listed} listed, at ${shownInstant(last.endedAt)}`;
+  return running === null ? before : `${before}; one is at ${running.done} of ${running.streams} streams`;
+}
+
+/** What the last audit found and somebody has to look at. */
+function auditNeeds(audits: StatusView['audits']): readonly string[] {
+  if (!audits?.last) return [];
+  const { id, missing, repaired, unlistedInNeed } = audits.last;
+  const found = `The last audit found ${missing} listed events missing and took in ${repaired}: relay audit ${id}`;
+  const left = `The last audit could not list ${unlistedInNeed} streams: relay audit ${id}`;
+  return [...(missing > 0 ? [found] : []), ...(unlistedInNeed > 0 ? [left] : [])];
+}
+
 /** A delivery that is due waits a moment for its slot; longer than this says that the relay does not keep up. */
 const overdueFromMs = 60_000;
 
-function needsOf({ at, clinics, subscribers, deliveries: { overdueSince } }: StatusView): readonly string[] {
+function needsOf({
+  at,
+  clinics,
+  subscribers,
+  audits,
+  deliveries: { overdueSince },
+}: StatusView): readonly string[] {
   const overdueMs = overdueSince === null ? 0 : Date.parse(at) - Date.parse(overdueSince);
   return [
     ...clinics
@@ -68,6 +92,7 @@ function needsOf({ at, clinics, subscribers, deliveries: { overdueSince } }: Sta
     ...(overdueMs < overdueFromMs
       ? []
       : [`Deliveries wait for their turn since ${shownInstant(overdueSince)}.`]),
+    ...auditNeeds(audits),
   ];
 }
 

@@ -127,6 +127,54 @@ export interface ReplayStartedView {
   readonly kind: 'newRound' | 'due' | 'inFlight' | 'held';
 }
 
+/** How many events were listed, and what became of them: each stands in one bucket. */
+export interface AuditCounts {
+  readonly listed: number;
+  readonly missing: number;
+  readonly setAside: number;
+  readonly failed: number;
+  readonly held: number;
+  readonly pending: number;
+  readonly cancelled: number;
+  readonly delivered: number;
+  readonly filtered: number;
+}
+
+export interface AuditedStreamView extends AuditCounts {
+  readonly clinicId: string;
+  readonly category: string;
+  readonly balanced: boolean;
+  readonly withoutId: number;
+  readonly repaired: number;
+  readonly missingIds: readonly string[];
+  readonly problem: string | null;
+}
+
+export interface AuditView extends AuditCounts {
+  readonly id: string;
+  readonly state: 'running' | 'done' | 'cancelled';
+  readonly repair: boolean;
+  readonly progress: { readonly streams: number; readonly done: number };
+  /** `null` until it is done. */
+  readonly balanced: boolean | null;
+  /** Listed without an id that can be used. */
+  readonly withoutId: number;
+  readonly repaired: number;
+  /** The first 1,000. */
+  readonly missingIds: readonly string[];
+  /** Empty while it is running, as `streams` is. */
+  readonly unlisted: readonly UnlistedStreamView[];
+  readonly streams: readonly AuditedStreamView[];
+}
+
+/** A stream of which the audit says nothing; `off` and `paused` were decided by the vendor or a person. */
+export interface UnlistedStreamView {
+  readonly clinicId: string;
+  readonly category: string;
+  readonly reason: 'off' | 'paused' | 'noAccess' | 'failed' | 'outOfTime';
+  readonly detail: string;
+}
+
 /** Without the scope `admin` only the id and the name are shown. */
 export interface ClinicView {
   /** The vendor's, or the connection's while its tokens were not used yet. */
@@ -180,6 +228,19 @@ export interface StatusView {
     /** Since when the oldest delivery that may be sent has waited for its turn; `null` when none does. */
     readonly overdueSince: string | null;
   };
+  /** `null` without the scope `admin`. */
+  readonly audits: {
+    readonly last: {
+      readonly id: string;
+      readonly endedAt: string;
+      readonly balanced: boolean;
+      readonly listed: number;
+      readonly missing: number;
+      readonly repaired: number;
+      readonly unlistedInNeed: number;
+    } | null;
+    readonly running: { readonly id: string; readonly streams: number; readonly done: number } | null;
+  } | null;
   readonly subscribers: {
     readonly counts: Readonly<Record<string, number>>;
     readonly notActive: readonly {

@@ -4,10 +4,10 @@ import { RelayError, StoreUnavailable } from '../domain/errors.ts';
 import type { Logger } from '../logger.ts';
 import type { BudgetStore } from '../store/store.ts';
 
-/** Who goes first when requests wait: what is half done before what is new. */
-export type RequestKind = 'token' | 'retrieve' | 'list';
+/** Who goes first when requests wait: what is half done before what is new; `spare` is what the others leave over. */
+export type RequestKind = 'token' | 'retrieve' | 'list' | 'spare';
 
-const priority: Readonly<Record<RequestKind, number>> = { token: 2, retrieve: 1, list: 0 };
+const priority: Readonly<Record<Exclude<RequestKind, 'spare'>, number>> = { token: 2, retrieve: 1, list: 0 };
 
 export interface BudgetDependencies {
   readonly store: BudgetStore;
@@ -30,6 +30,10 @@ const aheadShare = 0.02;
 const storeAgainMs = 1_000;
 const firstBackoffMs = 30_000;
 const lastBackoffMs = 10 * 60_000;
+/** Of the limit, in any window: so much do spare requests take at most … */
+const spareShare = 0.1;
+/** … and only while no more than this is taken by all together, so that a burst of the others finds room. */
+const spareUntilShare = 0.8;
 
 /**
  * The app's request budget: never more than the limit in any five minutes, over all
@@ -51,6 +55,8 @@ export class RequestBudget {
   #pausedUntil = 0;
   #backoffMs = firstBackoffMs;
   readonly #stop = new AbortController();
+  /** When the last spare requests were taken, the oldest first, on the clock that never steps. */
+  readonly #spareTakenAt: number[] = [];
 
   constructor(dependencies: BudgetDependencies) {
     this.#dependencies = dependencies;
@@ -58,6 +64,10 @@ export class RequestBudget {
 
   /** Runs one request when there is room for it. @throws RelayError `stopped` after `stop` */
   async run<Answer>(kind: RequestKind, request: () => Promise<Answer>): Promise<Answer> {
+    if (kind === 'spare') {
+      await this.#takeSpare();
+      return request();
+    }
     const answer = await this.#queue.add(
       async () => {
         await this.#takeOne();
@@ -111,9 +121,7 @@ export class RequestBudget {
   }
 
   #tryToTake(): boolean {
-    if (this.#stop.signal.aborted) {
-      throw new RelayError('stopped', 'The relay is stopping.', { hint: 'Start it again.' });
-    }
+    this.#assertRunning();
     const { clock } = this.#dependencies;
     const now = clock.monotonic();
     if (clock.now() < this.#pausedUntil || this.#block.left === 0 || this.#block.untilMs <= now) return false;
@@ -135,6 +143,46 @@ export class RequestBudget {
       this.#reserving = null;
     });
     return this.#reserving;
+  }
+
+  /** Waits outside of the queue: its places are for requests that have to be made. */
+  async #takeSpare(): Promise<void> {
+    const { store, clock, requestsPerFiveMinutes } = this.#dependencies;
+    const limit = Math.max(1, Math.floor(requestsPerFiveMinutes * spareUntilShare));
+    for (;;) {
+      this.#assertRunning();
+      const waitMs = this.#spareWaitMs();
+      if (waitMs > 0 || clock.now() < this.#pausedUntil) {
+        await (waitMs > 0 ? wait(clock, waitMs, this.#stop.signal) : this.#untilPauseEnds());
+        continue;
+      }
+      try {
+        const { granted, retryInMs } = await store.reserveRequests({ count: 1, limit, windowMs });
+        // A pause may have begun meanwhile: the request is wasted, then.
+        if (granted > 0 && clock.now() >= this.#pausedUntil) {
+          this.#spareTakenAt.push(clock.monotonic());
+          return;
+        }
+        await wait(clock, retryInMs, this.#stop.signal);
+      } catch (error) {
+        if (!(error instanceof StoreUnavailable)) throw error;
+        await wait(clock, storeAgainMs, this.#stop.signal);
+      }
+    }
+  }
+
+  /** Until spare requests have not used up their share any more. */
+  #spareWaitMs(): number {
+    const { clock, requestsPerFiveMinutes } = this.#dependencies;
+    const taken = this.#spareTakenAt;
+    while (taken[0] !== undefined && taken[0] + windowMs <= clock.monotonic()) taken.shift();
+    const most = Math.max(1, Math.floor(requestsPerFiveMinutes * spareShare));
+    return taken.length < most ? 0 : (taken[0] ?? 0) + windowMs - clock.monotonic();
+  }
+
+  #assertRunning(): void {
+    if (!this.#stop.signal.aborted) return;
+    throw new RelayError('stopped', 'The relay is stopping.', { hint: 'Start it again.' });
   }
 
   async #reserve(): Promise<void> {

@@ -50,6 +50,10 @@ export class ClinicAccess {
   readonly list: ListEvents = ({ clinicId, ...ask }) =>
     this.#asClinic(clinicId, 'list', (accessToken) => this.#dependencies.api.list(accessToken, ask));
 
+  /** The same with requests that nobody else needs: it may wait long. */
+  readonly listSparingly: ListEvents = ({ clinicId, ...ask }) =>
+    this.#asClinic(clinicId, 'spare', (accessToken) => this.#dependencies.api.list(accessToken, ask));
+
   readonly retrieve: RetrieveEvent = ({ clinicId, eventId }) =>
     this.#asClinic(clinicId, 'retrieve', (accessToken) =>
       this.#dependencies.api.retrieve(accessToken, eventId),

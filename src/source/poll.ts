@@ -19,6 +19,8 @@ export interface PollDependencies extends IntakeDependencies {
   /** When to poll again, see `Schedule`. */
   readonly nextPollAt: (stream: Stream) => number;
   readonly retryAt: (stream: Stream) => number;
+  /** Read the whole 30 days, though no sweep is due. */
+  readonly isSweepWanted: boolean;
 }
 
 const dayMs = 86_400_000;
@@ -26,7 +28,8 @@ const hourMs = 3_600_000;
 const listedDays = 30;
 /** Whether the day that a list begins with is among those listed, the vendor does not say. */
 const historyDays = listedDays + 1;
-const pagesMax = 1_000;
+/** Of one list; the vendor's days are not that long. */
+export const pagesMax = 1_000;
 const leaseMs = 120_000;
 const offRetryMs = hourMs;
 
@@ -68,6 +71,19 @@ function keepLease(claim: PollClaim, { store, clock, logger }: PollDependencies)
   return () => cancel();
 }
 
+/** The day before the first one that the vendor still lists, as a list's lower bound. */
+export function dayBeforeHistory(stream: Stream, now: number): string {
+  return dayBefore(stream, now, historyDays);
+}
+
+/**
+ * The day before the first one that is wanted, counted back from the cursor, or from the
+ * start before there is one: this machine's clock may be far ahead, and would hide events.
+ */
+function dayBefore({ cursor, startAt }: Stream, now: number, days: number): string {
+  return new Date(Math.min(cursor ?? startAt, now) - days * dayMs).toISOString().slice(0, 10);
+}
+
 class Reading {
   readonly #claim: PollClaim;
   readonly #with: PollDependencies;
@@ -82,7 +98,7 @@ class Reading {
     const { cursor, sweptAt } = claim.stream;
     // A sweep in the future was made while the clock was ahead, and says nothing.
     const isSweepDue = sweptAt === null || Math.abs(this.#now - sweptAt) >= dependencies.sweepHours * hourMs;
-    this.#isSweep = cursor === null || isSweepDue;
+    this.#isSweep = cursor === null || isSweepDue || dependencies.isSweepWanted;
   }
 
   async run(): Promise<PollEnd> {
@@ -125,15 +141,9 @@ class Reading {
     }
   }
 
-  /**
-   * The day before the first one that is wanted, counted back from the cursor, or from the
-   * start before there is one: this machine's clock may be far ahead, and would hide events.
-   */
   #afterDay(): string {
-    const { cursor, startAt } = this.#claim.stream;
     const days = this.#isSweep ? historyDays : Math.min(this.#with.overlapDays + 1, historyDays);
-    const from = Math.min(cursor ?? startAt, this.#now) - days * dayMs;
-    return new Date(from).toISOString().slice(0, 10);
+    return dayBefore(this.#claim.stream, this.#now, days);
   }
 
   /** Longer away than the vendor remembers: what happened in between can be read nowhere. */

@@ -1,6 +1,7 @@
 import type { Stream, StreamKey } from '../domain/clinic.ts';
 import { ClaimLost, StoreBroken, StoreUnavailable } from '../domain/errors.ts';
 import type { ClinicStore, PollClaim, PollStore, SubscriberStore } from '../store/store.ts';
+import { type AskedPollEnd, AskedPolls, endOf } from './asked-polls.ts';
 import { Discovery, type DiscoveryDependencies } from './discovery.ts';
 import { poll } from './poll.ts';
 import type { Schedule } from './schedule.ts';
@@ -33,6 +34,7 @@ const keepAliveMs = 60_000;
 export class Poller {
   readonly #dependencies: PollerDependencies;
   readonly #discovery: Discovery;
+  readonly #asked: AskedPolls;
   /** By stream. */
   readonly #polling = new Map<string, { readonly clinicId: string; readonly ended: Promise<void> }>();
   #isRunning = false;
@@ -46,6 +48,7 @@ export class Poller {
   constructor(dependencies: PollerDependencies) {
     this.#dependencies = dependencies;
     this.#discovery = new Discovery(dependencies);
+    this.#asked = new AskedPolls(dependencies.clock);
   }
 
   start(): void {
@@ -70,6 +73,20 @@ export class Poller {
   forget(connectionId: string): void {
     this.#discovery.suspect(connectionId);
     this.wake();
+  }
+
+  /**
+   * Polls a stream when its turn comes, which is soon, and tells how that poll ended.
+   *
+   * @param how.isSweep reads the whole 30 days.
+   */
+  async pollAgain(
+    stream: StreamKey,
+    how: { readonly isSweep: boolean; readonly signal: AbortSignal },
+  ): Promise<AskedPollEnd> {
+    const ended = this.#asked.ask(stream, how);
+    await this.#soon(stream);
+    return ended;
   }
 
   /** Claims nothing more; resolves when what is under way has ended, or after `graceMs`. */
@@ -149,6 +166,21 @@ export class Poller {
     this.#polling.set(key, { clinicId: claim.stream.clinicId, ended });
   }
 
+  /** Whoever asked while it was polled waits for the poll after, which is not to be long in coming. */
+  async #pollOne(claim: PollClaim, streams: number): Promise<void> {
+    const asked = this.#asked.take(claim.stream);
+    asked.tell(await this.#pollAs(claim, { streams, isSweepWanted: asked.isSweep }));
+    if (this.#isRunning && this.#asked.isAskedFor(claim.stream)) await this.#soon(claim.stream);
+  }
+
+  /** Without a store that takes it, a stream is polled when it would have been anyway. */
+  async #soon({ clinicId, category }: StreamKey): Promise<void> {
+    await this.#dependencies.store.pollSoon(clinicId, category).catch((error: unknown) => {
+      if (!passes(error)) this.#fail(error);
+    });
+    this.wake();
+  }
+
   /** Streams of clinics that are not paused and that some connection can read. */
   async #polled(): Promise<readonly Stream[]> {
     const { store, access, categories } = this.#dependencies;
@@ -162,11 +194,14 @@ export class Poller {
     return streams.filter(({ clinicId, category }) => polled.has(clinicId) && categories.includes(category));
   }
 
-  async #pollOne(claim: PollClaim, streams: number): Promise<void> {
+  async #pollAs(
+    claim: PollClaim,
+    { streams, isSweepWanted }: { readonly streams: number; readonly isSweepWanted: boolean },
+  ): Promise<AskedPollEnd> {
     const { store, access, schedule, clock, logger, overlapDays, sweepHours, onRecorded } =
       this.#dependencies;
     try {
-      await poll(claim, {
+      const stream = await poll(claim, {
         store,
         list: access.list,
         retrieve: access.retrieve,
@@ -174,12 +209,15 @@ export class Poller {
         logger,
         overlapDays,
         sweepHours,
+        isSweepWanted,
         nextPollAt: (stream) => schedule.nextPollAt(stream, { now: clock.now(), streams }),
         retryAt: (stream) => schedule.retryAt(stream, clock.now()),
         onRecorded,
       });
+      return endOf(stream);
     } catch (error) {
       await this.#pollBroke(claim, error);
+      return { kind: 'failed', problem: 'it was broken off' };
     }
   }
 

@@ -396,6 +396,8 @@ export interface JobStore {
   saveJob(job: Job): Promise<void>;
   job(jobId: string): Promise<Job | null>;
   jobs(): Promise<readonly Job[]>;
+  /** Takes it off the record; nothing happens when there is none. */
+  deleteJob(jobId: string): Promise<void>;
 }
 
 export interface BudgetStore {

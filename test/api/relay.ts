@@ -10,6 +10,8 @@ import { Replayer } from '../../src/delivery/replayer.ts';
 import type { Outcome } from '../../src/domain/attempt.ts';
 import type { Tokens } from '../../src/domain/clinic.ts';
 import type { Subscriber } from '../../src/domain/subscriber.ts';
+import { Auditor } from '../../src/source/auditor.ts';
+import type { ListPage } from '../../src/source/events-api.ts';
 import type { Store } from '../../src/store/store.ts';
 import { type SimulatedClock, simulatedClock } from '../world/clock.ts';
 import { keptLog, type LogLine } from '../world/log.ts';
@@ -42,10 +44,11 @@ export interface ApiUnderTest {
   readonly clock: SimulatedClock;
   readonly logged: readonly LogLine[];
   readonly replayer: Replayer;
+  readonly auditor: Auditor;
   /** What the API told the other rooms, in order. */
   readonly told: string[];
-  /** What happens while the vendor is asked to revoke tokens. */
-  readonly vendor: { whileRevoking: () => Promise<void> };
+  /** What happens while the vendor is asked to revoke tokens, and what it lists. */
+  readonly vendor: { whileRevoking: () => Promise<void>; list: () => Promise<ListPage> };
   /** What the endpoints say to the empty request, to a test and to the doctor. */
   readonly endpoint: {
     handshake: HandshakeVerdict;
@@ -81,13 +84,27 @@ export async function apiUnderTest(limits?: RequestLimits): Promise<ApiUnderTest
     examination: { passed: true, findings: [] },
     isPolling: true,
   };
-  const vendor: ApiUnderTest['vendor'] = { whileRevoking: async () => {} };
+  const vendor: ApiUnderTest['vendor'] = {
+    whileRevoking: async () => {},
+    list: async () => ({ kind: 'page', items: [], nextPage: null, vendorNow: null }),
+  };
   const tell = (what: string) => () => void told.push(what);
   const replayer = new Replayer({
     store,
     clock,
     logger,
     onStarted: tell('dispatcher'),
+    onFatal: tell('fatal'),
+  });
+  const auditor = new Auditor({
+    store,
+    access: { isUsable: () => true },
+    list: () => vendor.list(),
+    pollAgain: async () => ({ kind: 'completed' }),
+    categories: ['orders', 'patients'],
+    clock,
+    random: () => 0,
+    logger,
     onFatal: tell('fatal'),
   });
   const app = createApp({
@@ -98,6 +115,7 @@ export async function apiUnderTest(limits?: RequestLimits): Promise<ApiUnderTest
     version: '0.0.0',
     trustProxy: false,
     replayer,
+    auditor,
     vetUrl,
     vetTokenUrl: vetUrl,
     shakeHands: async (subscriber: Subscriber) => {
@@ -126,6 +144,7 @@ export async function apiUnderTest(limits?: RequestLimits): Promise<ApiUnderTest
   onTestFinished(async () => {
     await server.close();
     await replayer.stop();
+    await auditor.stop();
     await discard();
   });
   return {
@@ -134,6 +153,7 @@ export async function apiUnderTest(limits?: RequestLimits): Promise<ApiUnderTest
     clock,
     logged: lines,
     replayer,
+    auditor,
     told,
     vendor,
     endpoint,

@@ -82,6 +82,7 @@ describe('a server that answers everything with {} is no relay, whatever is aske
     ['deliveries', 'explain', 'dlv_1'],
     ['replay', 'dlv_1'],
     ['replay', '--failed', '--no-wait'],
+    ['audit'],
     ['token', 'revoke', 'a'],
   ]) {
     test(argv.join(' '), async () => {
@@ -402,6 +403,18 @@ describe('the status', () => {
       },
     ],
     store: { trouble: null },
+    audits: {
+      last: {
+        id: 'aud_1',
+        endedAt: '2026-11-22T07:30:00.000Z',
+        balanced: false,
+        listed: 42,
+        missing: 2,
+        repaired: 1,
+        unlistedInNeed: 3,
+      },
+      running: { id: 'aud_2', streams: 18, done: 4 },
+    },
     setAside: {
       count: 3,
       items: [
@@ -440,6 +453,12 @@ describe('the status', () => {
     expect(out).toContain('clinics      1 active, 1 needsReconnect');
     expect(out).toContain('streams      1 reading, 1 off; the slowest was last read to its end 90 s ago');
     expect(out).toContain('deliveries   2 pending, 40 delivered\n');
+    expect(out).toContain(
+      'audit        not balanced, 42 listed, at 2026-11-22T07:30:00Z; one is at 4 of 18 streams\n',
+    );
+    expect(out).toContain(
+      'The last audit found 2 listed events missing and took in 1: relay audit aud_1\nThe last audit could not list 3 streams: relay audit aud_1\n',
+    );
     expect(out).toContain('New York needs to be connected again: invalid_grant.');
     expect(out).toContain('ehr is paused (gone); what it is owed is held.');
     expect(out).toMatch(/Washington {2}products {2}off {4}- {11}29\.5 {7}answered 403/);
@@ -477,6 +496,7 @@ describe('the status', () => {
       clinics: [],
       streams: [],
       setAside: { count: 0, items: [] },
+      audits: { last: null, running: null },
       deliveries: { counts: { pending: 0 }, overdueSince: null },
       subscribers: { counts: { active: 0 }, notActive: [] },
     };
@@ -487,9 +507,141 @@ describe('the status', () => {
       'subscribers  none',
       'deliveries   none',
       'set aside    0',
+      'audit        none yet',
       '',
     ]);
   });
+});
+
+describe('an audit', () => {
+  const none = { missing: 0, setAside: 0, failed: 0, held: 0, pending: 0, cancelled: 0, filtered: 0 };
+  const stream = {
+    clinicId: 'cl_1',
+    category: 'orders',
+    balanced: true,
+    ...none,
+    listed: 5,
+    delivered: 5,
+    withoutId: 0,
+    repaired: 0,
+    missingIds: [],
+    problem: null,
+  };
+  const audit = {
+    id: 'aud_1',
+    state: 'done',
+    repair: false,
+    progress: { streams: 1, done: 1 },
+    balanced: true,
+    ...none,
+    listed: 5,
+    delivered: 5,
+    withoutId: 0,
+    repaired: 0,
+    missingIds: [],
+    unlisted: [],
+    streams: [stream],
+  };
+  const unlisted = (reason: string) => [
+    { clinicId: 'cl_1', category: 'products', reason, detail: 'status 403' },
+  ];
+  const shows = (ended: object) => ({ 'GET /v1/audits/aud_1': (): Answer => ({ status: 200, json: ended }) });
+  const missing = { balanced: false, missing: 2, delivered: 3, missingIds: ['evt_1'] };
+
+  test('is asked for, waited for, and shown by stream', async () => {
+    let looked = 0;
+    const { exit, out, err, asked } = await relayRun(['audit', '--clinic', 'Washington', '--repair'], {
+      'POST /v1/audits': () => ({ status: 202, json: { ...audit, state: 'running', balanced: null } }),
+      'GET /v1/audits/aud_1': () => {
+        looked += 1;
+        const running = { ...audit, state: 'running', balanced: null, progress: { streams: 1, done: 0 } };
+        return { status: 200, json: looked < 2 ? running : audit };
+      },
+    });
+    expect(exit).toBe(0);
+    expect(asked[1]).toMatchObject({ method: 'POST', body: { clinicId: 'cl_1', repair: true } });
+    expect(out).toBe(
+      'CLINIC      CATEGORY  LISTED  MISSING  DELIVERED\nWashington  orders    5       0        5\n\nBalanced: 5 events listed, none is missing.\n',
+    );
+    expect(err).toContain('Audit aud_1 of 1 stream; it goes on without this command.');
+  });
+
+  test('that need not be waited for leaves its id', async () => {
+    const { exit, out } = await relayRun(['audit', '--no-wait'], {
+      'POST /v1/audits': () => ({ status: 202, json: { ...audit, state: 'running', balanced: null } }),
+    });
+    expect({ exit, out }).toEqual({ exit: 0, out: 'Audit aud_1 is running.\n' });
+  });
+
+  for (const { what, ended, exit, says } of [
+    {
+      what: 'events that were missing: 1',
+      ended: { ...audit, ...missing, streams: [{ ...stream, ...missing }] },
+      exit: 1,
+      says: 'missing:\n  evt_1\n  and 1 more\nNot balanced: 5 events listed, 2 missing.\nrelay: 2 events that Fullscript lists were missing in the log.\n  Run it with --repair',
+    },
+    {
+      what: 'events that were missing and are taken in: 1',
+      ended: { ...audit, ...missing, repair: true, repaired: 2 },
+      exit: 1,
+      says: 'Not balanced: 5 events listed, 2 missing, 2 of them taken in now.\nrelay: 2 events that Fullscript lists were missing in the log.\n  They were taken in',
+    },
+    {
+      what: 'a category that is off: 0, and it says so',
+      ended: { ...audit, unlisted: unlisted('off') },
+      exit: 0,
+      says: 'NOT LISTED  CATEGORY  WHY  DETAIL\nWashington  products  off  status 403\n\nBalanced: 5 events listed, none is missing; it says nothing about 1 stream.\n',
+    },
+    {
+      what: 'a stream that could not be listed: 1',
+      ended: { ...audit, unlisted: unlisted('failed') },
+      exit: 1,
+      says: 'relay: 1 stream could not be listed.\n',
+    },
+    {
+      what: 'an audit that somebody cancelled: 1',
+      ended: { ...audit, state: 'cancelled', balanced: null },
+      exit: 1,
+      says: 'Cancelled after 5 events.\nrelay: Somebody cancelled the audit before its end.\n',
+    },
+  ]) {
+    test(`exits for ${what}`, async () => {
+      const told = await relayRun(['audit', 'aud_1'], shows(ended));
+      expect(told.exit).toBe(exit);
+      expect(told.out + told.err).toContain(says);
+    });
+  }
+
+  test('with --json is the whole of it on stdout, also when something was missing', async () => {
+    const ended = { ...audit, ...missing };
+    const { exit, out, err } = await relayRun(['audit', 'aud_1', '--json'], shows(ended));
+    expect(exit).toBe(1);
+    expect(JSON.parse(out)).toEqual(ended);
+    expect(JSON.parse(err)).toMatchObject({ error: { code: 'audit_missing' } });
+  });
+
+  test('is cancelled by its id', async () => {
+    const { exit, out } = await relayRun(['audit', 'aud_1', '--cancel'], {
+      'DELETE /v1/audits/aud_1': () => ({
+        status: 200,
+        json: { ...audit, state: 'cancelled', balanced: null },
+      }),
+    });
+    expect(exit).toBe(0);
+    expect(out).toContain('Cancelled after 5 events.\n');
+  });
+
+  for (const argv of [
+    ['--cancel'],
+    ['aud_1', '--repair'],
+    ['aud_1', '--clinic', 'Washington'],
+    ['aud_1', 'aud_2'],
+  ]) {
+    test(`is not asked for by ${argv.join(' ')}`, async () => {
+      const { exit, asked } = await relayRun(['audit', ...argv]);
+      expect({ exit, asked }).toEqual({ exit: 2, asked: [] });
+    });
+  }
 });
 
 describe('a test of a subscriber', () => {

@@ -1,4 +1,5 @@
 import { Fullscript } from '../../src/sandbox/fullscript.ts';
+import { Auditor } from '../../src/source/auditor.ts';
 import { RequestBudget } from '../../src/source/budget.ts';
 import { ClinicAccess } from '../../src/source/clinic-access.ts';
 import { declareClinics } from '../../src/source/declared-clinics.ts';
@@ -51,6 +52,8 @@ export interface PollingRelay {
   readonly store: Store;
   readonly disk: SimulatedDisk;
   readonly poller: Poller;
+  /** Not started: whoever wants its nights starts it. */
+  readonly auditor: Auditor;
   readonly lines: ReturnType<typeof keptLog>['lines'];
   readonly fatal: unknown[];
   /** Starts the poller again on what the store holds, as a new process would. */
@@ -91,7 +94,7 @@ export async function pollingRelay(changes: Changes = {}): Promise<PollingRelay>
     })),
     { clock, logger },
   );
-  const build = (): Poller => {
+  const build = (): { poller: Poller; auditor: Auditor } => {
     const wire = httpOf(fullscript);
     const http = changes.http?.(wire) ?? wire;
     const requestsPerFiveMinutes = changes.requestsPerFiveMinutes ?? 2_500;
@@ -100,23 +103,38 @@ export async function pollingRelay(changes: Changes = {}): Promise<PollingRelay>
     const tokens = new ConnectionTokens({ store, oauth, clock, logger });
     const api = createEventsApi(http, app.apiUrl, clock);
     const pollSecondsMin = changes.pollSecondsMin ?? 30;
-    return new Poller({
+    const access = new ClinicAccess({ store, api, tokens, budget });
+    const categories = changes.categories ?? ['orders', 'patients'];
+    const onFatal = (error: unknown) => fatal.push(error);
+    const poller = new Poller({
       store,
       tokens,
       clock,
       logger,
-      access: new ClinicAccess({ store, api, tokens, budget }),
+      access,
       schedule: fairSchedule({ requestsPerFiveMinutes, pollSecondsMin, pollSecondsMax: 900, random }),
-      categories: changes.categories ?? ['orders', 'patients'],
+      categories,
       overlapDays: 2,
       sweepHours: 24,
       startAt: (vendorNow) => vendorNow - (changes.startFromMs ?? 0),
       stopRequests: () => budget.stop(),
       onRecorded: () => {},
-      onFatal: (error) => fatal.push(error),
+      onFatal,
     });
+    const auditor = new Auditor({
+      store,
+      access,
+      list: access.listSparingly,
+      pollAgain: (stream, how) => poller.pollAgain(stream, how),
+      categories,
+      clock,
+      random,
+      logger,
+      onFatal,
+    });
+    return { poller, auditor };
   };
-  const relay = { poller: build() };
+  let relay = build();
   relay.poller.start();
   return {
     clock,
@@ -128,11 +146,14 @@ export async function pollingRelay(changes: Changes = {}): Promise<PollingRelay>
     get poller() {
       return relay.poller;
     },
+    get auditor() {
+      return relay.auditor;
+    },
     async restart() {
-      const stopped = relay.poller.stop(1_000);
+      const stopped = Promise.all([relay.poller.stop(1_000), relay.auditor.stop()]);
       await clock.advance(2_000);
       await stopped;
-      relay.poller = build();
+      relay = build();
       relay.poller.start();
     },
   };

@@ -827,6 +827,26 @@ export function keepsTheContract(name: string, open: () => Promise<StoreUnderTes
     });
 
     describe('jobs, budget, revoked tokens', () => {
+      test('a job is kept until it is taken off the record', async () => {
+        const job = {
+          id: 'aud_1',
+          kind: 'audit',
+          state: 'running',
+          owner: 'operator',
+          createdAt: 1,
+          endedAt: null,
+          ask: {},
+          progress: { done: 1 },
+        } as const;
+        await store.saveJob(job);
+        await store.saveJob({ ...job, id: 'aud_2' });
+        await store.deleteJob('aud_1');
+        await store.deleteJob('aud_unknown');
+        await reopened();
+        expect(await store.jobs()).toEqual([{ ...job, id: 'aud_2' }]);
+        expect(await store.job('aud_1')).toBeNull();
+      });
+
       test('what was revoked and how far a job was survives a crash', async () => {
         await store.revokeToken('jti-1', 10);
         await store.saveJob({

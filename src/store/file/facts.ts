@@ -32,6 +32,7 @@ export type Fact =
       readonly of: readonly string[];
     }
   | { readonly t: 'job'; readonly row: Job }
+  | { readonly t: 'jobGone'; readonly id: string }
   | { readonly t: 'revoked'; readonly jti: string; readonly until: number }
   /** Requests taken out of the vendor's budget. */
   | { readonly t: 'budget'; readonly at: number; readonly count: number; readonly countsUntil: number };

@@ -9,6 +9,10 @@ export function jobPart({ commits }: Core): JobStore {
     saveJob: (job) => commits.commit(({ record }) => record({ t: 'job', row: job })),
     job: (jobId) => commits.read((state) => state.jobs.get(jobId) ?? null),
     jobs: () => commits.read((state) => [...state.jobs.values()]),
+    deleteJob: (jobId) =>
+      commits.commit(({ state, record }) => {
+        if (state.jobs.has(jobId)) record({ t: 'jobGone', id: jobId });
+      }),
   };
 }
 

@@ -112,6 +112,9 @@ export class State {
       case 'job':
         this.#fold(this.jobs, fact.row.id, fact.row);
         break;
+      case 'jobGone':
+        this.#fold(this.jobs, fact.id, undefined);
+        break;
       case 'revoked':
         this.#fold(this.revoked, fact.jti, fact.until);
         break;
