@@ -100,7 +100,10 @@ async function until(isSo: () => boolean, what: string, withinMs = 40_000): Prom
 }
 
 test('kill -9 at any moment of serve, and a restart on the same data: nothing lost, every repeat under the same ids', async () => {
-  const stumbling = await aSubscriber('stumbling', (_eventId, attempt) => (attempt === 1 ? 503 : 200));
+  // One event in eight: five different ones that fail in a row would open its breaker, which waits 30 s.
+  const stumbling = await aSubscriber('stumbling', (eventId, attempt) =>
+    attempt === 1 && /^[01]/.test(eventId) ? 503 : 200,
+  );
   const steady = await aSubscriber('steady', () => 200);
   configure([stumbling.declared, steady.declared]);
   const kills = 6;
