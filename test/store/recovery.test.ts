@@ -9,20 +9,26 @@ import { accepted, anEvent, aSubscriber, claim, furnished, pollOf, record, refus
 const noon = Date.parse('2026-11-22T12:00:00Z');
 const dayMs = 86_400_000;
 
-keepsTheContract('the file store on a disk that forgets what was not synced', async () => {
-  const clock = simulatedClock(noon);
-  const random = seededRandom(1);
-  let disk = new SimulatedDisk();
-  return {
-    store: await storeOn(disk, clock),
-    clock,
-    reopen: () => {
-      disk = disk.powerCut(random);
-      return storeOn(disk, clock);
-    },
-    discard: async () => {},
-  };
-});
+for (const { partBytes, and } of [
+  { partBytes: 16_000_000, and: '' },
+  { partBytes: 1, and: ', every batch of it indexed' },
+  { partBytes: 2_000, and: ', some batches of it indexed' },
+]) {
+  keepsTheContract(`the file store on a disk that forgets what was not synced${and}`, async () => {
+    const clock = simulatedClock(noon);
+    const random = seededRandom(1);
+    let disk = new SimulatedDisk();
+    return {
+      store: await storeOn(disk, clock, { partBytes }),
+      clock,
+      reopen: () => {
+        disk = disk.powerCut(random);
+        return storeOn(disk, clock, { partBytes });
+      },
+      discard: async () => {},
+    };
+  });
+}
 
 /** What callers were told is done. */
 interface Told {
@@ -88,12 +94,13 @@ async function live(seed: number): Promise<{ readonly cuts: number; readonly tol
   const random = seededRandom(seed);
   const clock = simulatedClock(noon);
   const told: Told = { events: new Set(), delivered: new Set() };
+  const partBytes = [16_000_000, 20_000, 4_000, 1][seed % 4] as number;
   let disk = new SimulatedDisk();
-  await furnished(await storeOn(disk, clock));
+  await furnished(await storeOn(disk, clock, { partBytes }));
   let cuts = 0;
   for (let generation = 1; generation <= 5; generation++) {
     let left: { disk: SimulatedDisk; told: Told } | null = null;
-    let operationsLeft = Math.floor(random() * 60);
+    let operationsLeft = Math.floor(random() * 70);
     const running = disk;
     running.hook = () => {
       if (left) return { code: 'EIO' };
@@ -106,7 +113,7 @@ async function live(seed: number): Promise<{ readonly cuts: number; readonly tol
       return { code: 'EIO' };
     };
     try {
-      await workUntilTheEnd(await storeOn(running, clock), told, random, generation);
+      await workUntilTheEnd(await storeOn(running, clock, { partBytes }), told, random, generation);
     } catch {
       // The end came during the start.
     }
@@ -120,7 +127,11 @@ async function live(seed: number): Promise<{ readonly cuts: number; readonly tol
     disk = end.disk;
     await clock.advance(random() < 0.3 ? dayMs : 1_000);
     const looked = random() < 0.5 ? disk.kill() : disk;
-    await assertHolds(await storeOn(looked, clock), told, `seed ${seed}, generation ${generation}`);
+    await assertHolds(
+      await storeOn(looked, clock, { partBytes }),
+      told,
+      `seed ${seed}, generation ${generation}`,
+    );
     // A look that was itself cut off by a power cut.
     if (looked === disk && random() < 0.5) disk = disk.powerCut(random);
   }

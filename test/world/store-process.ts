@@ -23,6 +23,7 @@ try {
     lock: kernelLock,
     clock: systemClock(),
     random: Math.random,
+    partBytes: 20_000,
     onTrouble: (trouble) => say(`trouble ${trouble?.code}`),
   });
   say('open');

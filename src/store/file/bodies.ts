@@ -1,13 +1,10 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { StoreCorrupt, StoreUnavailable } from '../../domain/errors.ts';
-import { type AppendedFile, codeOf, type Disk, type ReadFile } from './disk.ts';
+import { type AppendedFile, codeOf, type Disk, isOutOf, type ReadFile } from './disk.ts';
 import type { SealedRef } from './facts.ts';
 import type { KeyRing } from './keys.ts';
 import { type DataKey, keyIdOf, type SealedFor, seal, unseal } from './sealing.ts';
-
-/** The process has no more of something: says nothing about the bytes, and passes. */
-const isOutOf = new Set(['EMFILE', 'ENFILE', 'ENOMEM']);
 
 const cacheBytesMax = 16 * 1024 * 1024;
 
@@ -111,7 +108,7 @@ export class Bodies {
       this.#remember(ref, plain);
       return plain;
     } catch (cause) {
-      if (isOutOf.has(codeOf(cause) ?? '')) {
+      if (isOutOf(codeOf(cause))) {
         throw new StoreUnavailable(
           'store_out_of_resources',
           `${sealedFor.kind} ${sealedFor.record} cannot be read at the moment (${codeOf(cause)}).`,

@@ -33,7 +33,7 @@ export interface Checkpoint {
  * and a power cut then loses acknowledged writes. This one syncs the file before the
  * rename and the folder after it, and keeps the checkpoint before it beside it.
  */
-function syncedJsonFile(disk: Disk, path: string): Adapter<Checkpoint> {
+function syncedJsonFile(disk: Disk, path: string, pause: () => Promise<void>): Adapter<Checkpoint> {
   const previous = `${path}.previous`;
   return {
     async read() {
@@ -48,7 +48,7 @@ function syncedJsonFile(disk: Disk, path: string): Adapter<Checkpoint> {
       });
     },
     async write(checkpoint) {
-      const body = JSON.stringify(checkpoint);
+      const body = await textOf(checkpoint, pause);
       const bytes = Buffer.from(`{"sha256":"${digestOf(body)}","checkpoint":${body}}\n`);
       await replaceFile(disk, path, bytes, previous);
     },
@@ -58,7 +58,7 @@ function syncedJsonFile(disk: Disk, path: string): Adapter<Checkpoint> {
 /** @returns `null` in a folder that has none. @throws StoreCorrupt */
 export async function readCheckpoint(disk: Disk, folder: string): Promise<Checkpoint | null> {
   const low = new Low<Checkpoint | null>(
-    syncedJsonFile(disk, join(folder, 'checkpoint.json')) as Adapter<Checkpoint | null>,
+    syncedJsonFile(disk, join(folder, 'checkpoint.json'), async () => {}) as Adapter<Checkpoint | null>,
     null,
   );
   await low.read();
@@ -71,17 +71,42 @@ export async function isNewestWhole(disk: Disk, folder: string): Promise<boolean
   return bytes === null || parse(bytes) !== null;
 }
 
-/** Durable when it resolves. */
+/** The folded tables as they are now: rows are replaced, never changed. */
+export function foldedTables(state: State): Checkpoint['tables'] {
+  const tables = {} as Record<(typeof folded)[number], readonly (readonly [string, unknown])[]>;
+  for (const name of folded) tables[name] = [...state[name].entries()];
+  return tables;
+}
+
+/**
+ * Durable when it resolves.
+ *
+ * @param pause is awaited between pieces of a few milliseconds.
+ */
 export async function writeCheckpoint(
   disk: Disk,
   folder: string,
-  state: State,
-  place: { readonly storeId: string; readonly sequence: number },
+  checkpoint: Omit<Checkpoint, 'format'>,
+  pause: () => Promise<void> = async () => {},
 ): Promise<void> {
-  const tables = {} as Record<(typeof folded)[number], readonly (readonly [string, unknown])[]>;
-  for (const name of folded) tables[name] = [...state[name].entries()];
-  const checkpoint = { format: 1, ...place, tables } as const;
-  await new Low<Checkpoint>(syncedJsonFile(disk, join(folder, 'checkpoint.json')), checkpoint).write();
+  const file = syncedJsonFile(disk, join(folder, 'checkpoint.json'), pause);
+  await new Low<Checkpoint>(file, { format: 1, ...checkpoint }).write();
+}
+
+const rowsPerPiece = 1_000;
+
+/** What `JSON.stringify` gives, without holding up everything else while it does. */
+async function textOf({ tables, ...rest }: Checkpoint, pause: () => Promise<void>): Promise<string> {
+  const texts: string[] = [];
+  for (const name of folded) {
+    const pieces: string[] = [];
+    for (let from = 0; from < tables[name].length; from += rowsPerPiece) {
+      if (from > 0) await pause();
+      pieces.push(JSON.stringify(tables[name].slice(from, from + rowsPerPiece)).slice(1, -1));
+    }
+    texts.push(`"${name}":[${pieces.join(',')}]`);
+  }
+  return `${JSON.stringify(rest).slice(0, -1)},"tables":{${texts.join(',')}}}`;
 }
 
 /** Puts the folded tables of a fresh state to what the checkpoint says. */

@@ -2,12 +2,18 @@ import { basename, join } from 'node:path';
 import { StoreCorrupt } from '../../domain/errors.ts';
 import type { Disk } from './disk.ts';
 import type { Fact } from './facts.ts';
-import { type CommitFact, commitMac, firstPlace, type HeaderFact } from './journal.ts';
+import { type CommitFact, commitMac, firstPlace, type HeaderFact, type Place } from './journal.ts';
 import { type JournalLine, lineBytesMax, readLine } from './journal-line.ts';
 import type { KeyRing } from './keys.ts';
 
-/** Hands over the facts of one whole commit and the sequence of its last line. */
-export type TakeCommit = (facts: readonly Fact[], sequence: number) => void;
+/** Takes the facts of one whole commit and the sequence of its last line; a promise is awaited before the next. */
+export type TakeCommit = (facts: readonly Fact[], sequence: number) => Promise<void> | undefined;
+
+/** What was read before, and is not read again. */
+export interface ReadBefore {
+  readonly place: Place;
+  readonly storeId: string;
+}
 
 const chunkBytes = 4 * 1024 * 1024;
 
@@ -27,7 +33,7 @@ export async function readParts(
   disk: Disk,
   parts: readonly Part[],
   reader: CommitReader,
-  afterPart: () => Promise<void> = async () => {},
+  afterPart: (part: Part, torn: TornTail | null) => Promise<void> = async () => {},
 ): Promise<{ readonly reader: CommitReader; readonly torn: TornTail | null }> {
   let torn: TornTail | null = null;
   for (const part of parts) {
@@ -36,14 +42,18 @@ export async function readParts(
       await eachLine(disk, part.path, (bytes, at, isEnded) => {
         const line = isEnded ? readLine(bytes) : null;
         if (torn) reader.assertNotLater(line, part, at);
-        else if (line) reader.take(line, bytes, at + bytes.length + 1);
+        else if (line) return reader.take(line, bytes, at + bytes.length + 1);
         else torn = { part, at: reader.wholeUntil };
+        return undefined;
       });
       if (!torn && reader.isInsideCommit) torn = { part, at: reader.wholeUntil };
     } else {
-      await eachLine(disk, part.path, (bytes, at) => reader.assertNotLater(readLine(bytes), part, at));
+      await eachLine(disk, part.path, (bytes, at) => {
+        reader.assertNotLater(readLine(bytes), part, at);
+        return undefined;
+      });
     }
-    await afterPart();
+    await afterPart(part, torn);
   }
   return { reader, torn };
 }
@@ -59,6 +69,7 @@ export function assertReaches(atLeast: number, reader: CommitReader, torn: TornT
 
 export interface Part {
   readonly path: string;
+  readonly bytes: number;
   /** `null` when its first line cannot be read: only the very last one may be so. */
   readonly firstSequence: number | null;
 }
@@ -72,7 +83,8 @@ export async function partsInOrder(disk: Disk, folder: string): Promise<readonly
     const head = await file.read(0, Math.min(file.length, 4096)).finally(() => file.close());
     const end = head.indexOf('\n');
     const header = end > 0 ? readLine(head.subarray(0, end)) : null;
-    parts.push({ path, firstSequence: header?.fact.t === 'header' ? header.sequence : null });
+    const firstSequence = header?.fact.t === 'header' ? header.sequence : null;
+    parts.push({ path, bytes: file.length, firstSequence });
   }
   const last = Number.POSITIVE_INFINITY;
   return parts.sort((a, b) => (a.firstSequence ?? last) - (b.firstSequence ?? last));
@@ -94,12 +106,18 @@ export class CommitReader {
   #part = '';
   #isFirstLine = true;
   #isBatchOpen = false;
-  #last = { sequence: firstPlace.sequence, batch: firstPlace.batch, previous: firstPlace.previous };
+  #last: Omit<Place, 'mac'> = firstPlace;
   #open: { readonly text: Buffer[]; readonly facts: JournalLine['fact'][] } = { text: [], facts: [] };
 
-  constructor(keys: KeyRing, take: TakeCommit) {
+  /** @param before lines that need not be read: the first one read has to follow them. */
+  constructor(keys: KeyRing, take: TakeCommit, before: ReadBefore | null = null) {
     this.#keys = keys;
     this.#take = take;
+    if (!before) return;
+    this.place = before.place;
+    this.storeId = before.storeId;
+    this.#last = before.place;
+    this.#isFirstLine = false;
   }
 
   get isInsideCommit(): boolean {
@@ -115,7 +133,7 @@ export class CommitReader {
     if (!this.isInsideCommit) this.#isBatchOpen = false;
   }
 
-  take(line: JournalLine, bytes: Buffer, endsAt: number): void {
+  take(line: JournalLine, bytes: Buffer, endsAt: number): Promise<void> | undefined {
     this.lineNumber++;
     const { fact } = line;
     if (fact.t === 'header') this.#takeHeader(fact as unknown as HeaderFact);
@@ -128,11 +146,10 @@ export class CommitReader {
     }
     this.#last = { sequence: line.sequence, batch: line.batch, previous: line.checksum };
     this.#isBatchOpen = true;
-    if (fact.t === 'commit') this.#close(line, fact as unknown as CommitFact, endsAt);
-    else {
-      this.#open.facts.push(fact);
-      this.#open.text.push(bytes);
-    }
+    if (fact.t === 'commit') return this.#close(line, fact as unknown as CommitFact, endsAt);
+    this.#open.facts.push(fact);
+    this.#open.text.push(bytes);
+    return undefined;
   }
 
   /** Behind damage, a line of a later batch means that the damaged one had been synced. */
@@ -169,7 +186,7 @@ export class CommitReader {
     this.storeId = header.store;
   }
 
-  #close(line: JournalLine, marker: CommitFact, endsAt: number): void {
+  #close(line: JournalLine, marker: CommitFact, endsAt: number): Promise<void> | undefined {
     const { facts, text } = this.#open;
     const key = this.#keys.key(marker.k);
     if (!key) throw corrupt(`${this.#where()} was written under the key ${marker.k}, which is not there.`);
@@ -193,7 +210,7 @@ export class CommitReader {
     this.wholeUntil = endsAt;
     this.#isBatchOpen = marker.z !== 1;
     this.#open = { text: [], facts: [] };
-    this.#take(facts.filter((fact) => fact.t !== 'header') as unknown as Fact[], line.sequence);
+    return this.#take(facts.filter((fact) => fact.t !== 'header') as unknown as Fact[], line.sequence);
   }
 
   #where(): string {
@@ -205,7 +222,7 @@ export class CommitReader {
 async function eachLine(
   disk: Disk,
   path: string,
-  each: (bytes: Buffer, at: number, isEnded: boolean) => void,
+  each: (bytes: Buffer, at: number, isEnded: boolean) => Promise<void> | undefined,
 ): Promise<void> {
   const file = await disk.openForReading(path);
   try {
@@ -217,25 +234,26 @@ async function eachLine(
       const bytes = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
       let start = 0;
       for (let end = bytes.indexOf(10); end !== -1; end = bytes.indexOf(10, start)) {
-        each(bytes.subarray(start, end), restAt + start, true);
+        const taken = each(bytes.subarray(start, end), restAt + start, true);
+        if (taken) await taken;
         start = end + 1;
       }
       rest = bytes.subarray(start);
       restAt += start;
       if (rest.length > lineBytesMax && at < file.length) {
         // No line is so long: hand over what there is, so that memory stays bounded.
-        each(rest, restAt, false);
+        await each(rest, restAt, false);
         restAt += rest.length;
         rest = Buffer.alloc(0);
       }
     }
-    if (rest.length > 0) each(rest, restAt, false);
+    if (rest.length > 0) await each(rest, restAt, false);
   } finally {
     await file.close();
   }
 }
 
-function corrupt(message: string): StoreCorrupt {
+export function corrupt(message: string): StoreCorrupt {
   return new StoreCorrupt('journal_corrupt', message, {
     hint: 'Restore the whole data folder (journal, bodies, keys and checkpoint) from one backup; do not delete the line.',
   });

@@ -1,10 +1,11 @@
 import type { Clock } from '../../clock.ts';
 import { RelayError, StoreBroken, StoreUnavailable } from '../../domain/errors.ts';
 import type { Bodies } from './bodies.ts';
-import { codeOf, SyncFailed } from './disk.ts';
+import { codeOf, isFull, SyncFailed } from './disk.ts';
 import type { Fact, SealedRef } from './facts.ts';
 import type { Journal } from './journal.ts';
 import { lineBytesMax } from './journal-line.ts';
+import { NotInMemory } from './log-rows.ts';
 import type { SealedFor } from './sealing.ts';
 import type { State } from './state.ts';
 
@@ -21,14 +22,15 @@ export interface Decision {
 export interface Parts {
   readonly bodies: Bodies;
   readonly journal: () => Journal;
-  /** Makes the day that it is now the current one; does nothing when it is already. */
-  readonly openDay: () => Promise<void>;
+  /** Begins the next part when the day or the size of the current one calls for it. */
+  readonly turn: () => Promise<void>;
+  /** Reads rows that are not in memory; the answer puts them there. */
+  readonly fetch: (missing: NotInMemory) => Promise<() => void>;
 }
 
 /** Hears of a full disk, of its end (`null`), and of a store that cannot go on. */
 export type OnTrouble = (trouble: StoreUnavailable | StoreBroken | null) => void;
 
-const diskIsFull = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 const retryFullDiskMs = 2_000;
 /** Leaves room for what a line carries beside its fact. */
 const factBytesMax = lineBytesMax - 200;
@@ -53,6 +55,8 @@ export class Commits {
   #queue: Command[] = [];
   #reads: (() => void)[] = [];
   #isRunning = false;
+  /** Decisions that wait for rows to come into memory. */
+  #fetching = 0;
   #broken: StoreBroken | null = null;
   #full: StoreUnavailable | null = null;
   #closing: StoreBroken | null = null;
@@ -65,7 +69,10 @@ export class Commits {
     this.#onTrouble = onTrouble;
   }
 
-  /** Resolves with the decision's answer once it is durable; what it throws rejects, and nothing of it is kept. */
+  /**
+   * Resolves with the decision's answer once it is durable; what it throws rejects, and
+   * nothing of it is kept. One that meets rows that are not in memory is taken again.
+   */
   commit<Answer>(decide: (decision: Decision) => Answer): Promise<Answer> {
     const refusal = this.#broken ?? this.#full ?? this.#closing;
     if (refusal) return Promise.reject(refusal);
@@ -90,6 +97,11 @@ export class Commits {
     });
   }
 
+  /** What the store does for itself met an error of the disk: unless the disk is full, it cannot go on. */
+  fail(error: unknown): void {
+    if (!this.#broken && !isFull(codeOf(error))) this.#break(broken(error));
+  }
+
   /** @throws StoreUnavailable, StoreBroken */
   assertWritable(): void {
     const refusal = this.#broken ?? this.#full;
@@ -104,7 +116,9 @@ export class Commits {
       );
     }
     this.#closing = new StoreBroken('store_closed', 'The store is closed.', closedHint);
-    while (this.#isRunning) await new Promise<void>((resolve) => this.#idle.push(resolve));
+    while (this.#isRunning || this.#fetching > 0) {
+      await new Promise<void>((resolve) => this.#idle.push(resolve));
+    }
     this.#broken ??= this.#closing;
   }
 
@@ -129,7 +143,7 @@ export class Commits {
     const { bodies } = this.#parts;
     const settle: (() => void)[] = [];
     try {
-      await this.#parts.openDay();
+      await this.#parts.turn();
     } catch (error) {
       this.#fail(error, commands);
       return;
@@ -181,12 +195,30 @@ export class Commits {
     } catch (error) {
       undo.rollBackTo(mark);
       this.#parts.bodies.dropQueuedAfter(keptMark);
-      return { facts: [], answer: () => command.reject(error) };
+      if (!(error instanceof NotInMemory)) return { facts: [], answer: () => command.reject(error) };
+      return { facts: [], answer: () => void this.#fetch(command, error) };
     }
   }
 
+  async #fetch(command: Command, missing: NotInMemory): Promise<void> {
+    this.#fetching++;
+    try {
+      const admit = await this.#parts.fetch(missing);
+      this.#reads.push(() => {
+        admit();
+        // Taken in the same turn, before anything could leave memory again.
+        if (this.#broken) command.reject(this.#broken);
+        else this.#queue.unshift(command);
+      });
+    } catch (error) {
+      command.reject(error);
+    }
+    this.#fetching--;
+    this.#run();
+  }
+
   async #takeBack(error: unknown, commands: Command[]): Promise<void> {
-    if (!diskIsFull.has(codeOf(error) ?? '')) {
+    if (!isFull(codeOf(error))) {
       this.#break(broken(error), commands);
       return;
     }
@@ -201,7 +233,7 @@ export class Commits {
   }
 
   #fail(error: unknown, commands: Command[]): void {
-    if (!diskIsFull.has(codeOf(error) ?? '')) {
+    if (!isFull(codeOf(error))) {
       this.#break(broken(error), commands);
       return;
     }

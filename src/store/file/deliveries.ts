@@ -7,14 +7,17 @@ import { bodyUnreadable } from './bodies.ts';
 import type { Decision } from './commits.ts';
 import type { Core } from './core.ts';
 import { type AttemptFact, type EventRow, idsPerLine } from './facts.ts';
+import { eventKey, type OpenAttempt } from './kinds.ts';
 import { Leases } from './leases.ts';
+import { recordedEvent } from './log.ts';
+import type { RowOrPlace } from './log-rows.ts';
 import { Rates } from './rates.ts';
-import { eventKey, healthChange, type OpenAttempt, type State } from './state.ts';
+import { healthChange, type State } from './state.ts';
 
 interface Claimed {
   readonly open: OpenAttempt;
   readonly delivery: Delivery;
-  readonly event: EventRow;
+  readonly event: RowOrPlace<EventRow>;
   readonly subscriber: Subscriber;
 }
 
@@ -22,6 +25,7 @@ interface Claimed {
 export function deliveryPart({
   commits,
   bodies,
+  coldRows,
   codec,
   clock,
   random,
@@ -36,7 +40,8 @@ export function deliveryPart({
 
   /** An entry of the due queue that still says what is so. */
   const isOpenIn = (state: State) => (entry: { id: string; dueAt: number }) => {
-    const delivery = state.deliveries.get(entry.id);
+    // One that is not in memory has ended.
+    const delivery = state.deliveries.hot(entry.id);
     return (
       delivery !== undefined &&
       queuedAt(delivery) === entry.dueAt &&
@@ -144,8 +149,9 @@ export function deliveryPart({
         : state.due.take(subscriberId, Math.min(slots, freeByRate), now, isOpen);
       for (const deliveryId of taken) {
         const delivery = state.deliveries.get(deliveryId);
-        const event = delivery && state.events.get(eventKey(delivery.clinicId, delivery.eventId));
-        if (!delivery || !event) continue;
+        const at = delivery && state.events.numberOf(eventKey(delivery.clinicId, delivery.eventId));
+        if (!delivery || at === undefined || at === null) continue;
+        const event = state.events.at(at);
         const number = delivery.attempts + 1;
         const open = { deliveryId, number, revision: row.revision, startedAt: now, isProbe };
         claimed.push({ open, delivery, event, subscriber });
@@ -164,13 +170,20 @@ export function deliveryPart({
   };
 
   /** @throws StoreCorrupt, StoreUnavailable when the body cannot be read. */
-  const withBody = async ({ open, delivery, event: row, subscriber }: Claimed): Promise<DeliveryClaim> => {
-    const { body: ref, bodyOf, ...event } = row;
-    const record = eventKey(bodyOf ?? event.clinicId, event.id);
+  const withBody = async ({ open, delivery, subscriber }: Claimed, row: EventRow): Promise<DeliveryClaim> => {
+    const { body: ref, bodyOf } = row;
+    const record = eventKey(bodyOf ?? row.clinicId, row.id);
     if (!ref) throw bodyUnreadable(record, null);
     const body = (await bodies.open(ref, { kind: 'body', record })).toString();
     const { number: attempt, startedAt } = open;
-    return { claimId: claimIdOf(open), delivery, attempt, startedAt, event: { ...event, body }, subscriber };
+    return {
+      claimId: claimIdOf(open),
+      delivery,
+      attempt,
+      startedAt,
+      event: { ...recordedEvent(row), body },
+      subscriber,
+    };
   };
 
   /**
@@ -204,7 +217,15 @@ export function deliveryPart({
       const lost: OpenAttempt[] = [];
       const unread: OpenAttempt[] = [];
       let refusal: unknown = null;
-      for (const [index, read] of (await Promise.allSettled(claimed.map(withBody))).entries()) {
+      const rows = await coldRows.rows(claimed.map(({ event }) => event)).catch(async (error: unknown) => {
+        await takeBack(
+          [],
+          claimed.map(({ open }) => open),
+        );
+        throw error;
+      });
+      const reads = claimed.map((each, index) => withBody(each, rows[index] as EventRow));
+      for (const [index, read] of (await Promise.allSettled(reads)).entries()) {
         const { open } = claimed[index] as Claimed;
         if (read.status === 'fulfilled') claims.push(read.value);
         else if (read.reason instanceof StoreCorrupt) lost.push(open);
@@ -280,6 +301,7 @@ export function deliveryPart({
     startRounds: (deliveryIds) =>
       commits.commit(({ state, record }) => {
         const now = clock.now();
+        state.deliveries.need(deliveryIds);
         const started: RoundStarted[] = [];
         const changed: string[] = [];
         const asked = new Map<string, Health>();

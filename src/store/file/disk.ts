@@ -246,3 +246,16 @@ async function writeAll(handle: FileHandle, bytes: Buffer, at: number | null = n
 export function codeOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }
+
+const full = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
+const outOf = new Set(['EMFILE', 'ENFILE', 'ENOMEM']);
+
+/** Whether an error's code says that the disk is full. */
+export function isFull(code: string | undefined): boolean {
+  return full.has(code ?? '');
+}
+
+/** Whether an error's code says that the process has no more files or memory, which passes. */
+export function isOutOf(code: string | undefined): boolean {
+  return outOf.has(code ?? '');
+}

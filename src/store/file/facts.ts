@@ -43,7 +43,7 @@ export const idsPerLine = 1_000;
 /** An event seen in a clinic, and the deliveries that follow from it. */
 export interface EventFact {
   readonly t: 'event';
-  readonly row: Omit<EventRow, 'recordedAt'>;
+  readonly row: Omit<EventRow, 'recordedAt' | 'deliveries' | 'isSeenAgain'>;
   readonly at: number;
   /** Subscriber id and the sequence number of its delivery. */
   readonly to: readonly (readonly [subscriberId: string, sequence: number])[];
@@ -104,6 +104,10 @@ export interface EventRow extends RecordedEvent {
   readonly body: SealedRef | null;
   /** The clinic whose record holds the body, when it was equal to this one's. */
   readonly bodyOf?: string;
+  /** The deliveries made when it was recorded: the number of the first one, and how many. */
+  readonly deliveries: readonly [first: number, count: number];
+  /** It had been seen in another clinic before. */
+  readonly isSeenAgain: boolean;
 }
 
 /** A subscriber without what changes with every delivery, its secrets sealed. */

@@ -4,17 +4,21 @@ import type { Clock } from '../../clock.ts';
 import { RelayError, type StoreBroken, StoreCorrupt, type StoreUnavailable } from '../../domain/errors.ts';
 import type { Store } from '../store.ts';
 import { Bodies } from './bodies.ts';
-import { type Checkpoint, loadCheckpoint, readCheckpoint, writeCheckpoint } from './checkpoint.ts';
+import { type Checkpoint, loadCheckpoint, readCheckpoint } from './checkpoint.ts';
 import { clinicPart } from './clinics.ts';
+import { ColdRows } from './cold-rows.ts';
 import { Commits } from './commits.ts';
 import type { Core } from './core.ts';
 import { deliveryPart } from './deliveries.ts';
 import type { Disk } from './disk.ts';
+import type { Fact } from './facts.ts';
+import { Indexer } from './indexer.ts';
 import { budgetPart, jobPart, revokedTokenPart } from './jobs.ts';
-import { Journal } from './journal.ts';
+import { JournalParts } from './journal-parts.ts';
 import { KeyRing, type MasterKeys } from './keys.ts';
 import type { TakeLock } from './lock.ts';
 import { logPart } from './log.ts';
+import { NotInMemory } from './log-rows.ts';
 import { pollPart } from './polls.ts';
 import { type Recovered, recover } from './recovery.ts';
 import { Codec } from './rows.ts';
@@ -31,9 +35,14 @@ export interface FileStoreOptions {
   readonly clock: Clock;
   /** In [0, 1). */
   readonly random: () => number;
+  /** A part of the journal that is longer is closed, and indexed. */
+  readonly partBytes?: number;
   /** Hears of a full disk, of its end (`null`), and of a store that cannot go on. */
   readonly onTrouble: (trouble: StoreUnavailable | StoreBroken | null) => void;
 }
+
+/** Small enough that what is changed in one is taken down, and read again, without a pause to be noticed. */
+const defaultPartBytes = 16 * 1024 * 1024;
 
 export interface FileStore extends Store {
   /** What the start found and did. */
@@ -58,6 +67,7 @@ export interface FileStore extends Store {
  *        checkpoint.json    the small folded state at a sequence number
  *        journal/<day>.jsonl, <day>.2.jsonl …   every change, in order: the truth
  *        bodies/<day>.sealed                    event bodies and excerpts, encrypted
+ *        index/<from>-<to>.index                rows as closed parts of the journal left them
  * ```
  *
  * @throws StoreLocked, StoreCorrupt, RelayError `wrong_master_key`, `store_unusable`
@@ -78,48 +88,51 @@ export async function openFileStore(options: FileStoreOptions): Promise<FileStor
 }
 
 async function openLocked(options: FileStoreOptions, opened: (() => unknown)[]): Promise<FileStore> {
-  const { path, disk, clock, random } = options;
-  const folders = { journal: join(path, 'journal'), bodies: join(path, 'bodies') };
-  await disk.makeFolder(folders.journal);
-  await disk.makeFolder(folders.bodies);
+  const { path, disk, clock, random, partBytes = defaultPartBytes } = options;
+  const folders = {
+    journal: join(path, 'journal'),
+    bodies: join(path, 'bodies'),
+    index: join(path, 'index'),
+  };
+  for (const folder of Object.values(folders)) await disk.makeFolder(folder);
   const keys = await KeyRing.open(disk, path, options.masterKeys);
   // A process that was killed may have left names that the disk does not have yet.
   await disk.syncFolder(path);
   const state = new State();
+  const coldRows = new ColdRows(disk);
+  const indexer = new Indexer({ disk, folder: folders.index, keys, state, coldRows, clock });
   const checkpoint = await readCheckpoint(disk, path);
   if (checkpoint) loadCheckpoint(state, checkpoint);
-  const recovered = await readJournal({ disk, folder: folders.journal, keys }, checkpoint, state);
+  const from = { disk, folder: folders.journal, keys };
+  const recovered = await readJournal(from, checkpoint, state, indexer, partBytes);
   clampToNow(state, clock.now());
 
   const storeId = recovered.storeId ?? randomUUID();
   const bodies = new Bodies(disk, folders.bodies, keys);
   opened.push(() => bodies.close());
-  const today = () => new Date(clock.now()).toISOString().slice(0, 10);
-  const startPart = async (day: string, cut: Recovered['cut'], place: Recovered['place']) => {
-    await bodies.openDay(day);
-    return Journal.start(disk, folders.journal, keys, { storeId, day, cut }, place);
-  };
-  let journal = await startPart(today(), recovered.cut, recovered.place);
-  opened.push(() => journal.close());
-
-  const saveCheckpoint = () =>
-    writeCheckpoint(disk, path, state, { storeId, sequence: journal.place.sequence });
-  const openDay = async (): Promise<void> => {
-    const day = today();
-    if (day === journal.day) return;
-    const ended = journal;
-    journal = await startPart(day, null, ended.place);
-    await ended.close();
-    await saveCheckpoint();
-  };
-
-  const commits = new Commits(state, { bodies, journal: () => journal, openDay }, clock, options.onTrouble);
+  const parts = await JournalParts.begin(
+    { disk, path, folder: folders.journal, keys, bodies, state, indexer, clock, storeId, partBytes },
+    recovered.place,
+    recovered.cut,
+  );
+  opened.push(() => parts.close());
+  const commits = new Commits(
+    state,
+    {
+      bodies,
+      journal: () => parts.journal,
+      turn: () => parts.turn(),
+      fetch: (missing) => indexer.fetch(missing),
+    },
+    clock,
+    options.onTrouble,
+  );
   const codec = new Codec(keys, await keys.keyFor('value', 'store'));
-  const core: Core = { commits, bodies, codec, clock, random };
+  const core: Core = { commits, bodies, codec, coldRows, clock, random };
   const { interruptLapsed, ...deliveries } = deliveryPart(core);
   const interrupted = state.openAttempts.size;
   await interruptLapsed();
-  await saveCheckpoint();
+  await parts.settle(commits);
 
   return {
     ...clinicPart(core),
@@ -141,8 +154,8 @@ async function openLocked(options: FileStoreOptions, opened: (() => unknown)[]):
     close: async () => {
       const isWhole = isWritable(commits);
       try {
-        await commits.stop();
-        if (isWhole) await saveCheckpoint();
+        await Promise.all([parts.halt(), commits.stop()]);
+        if (isWhole) await parts.saveCheckpoint();
       } finally {
         await closeAll(opened);
       }
@@ -161,16 +174,43 @@ async function closeAll(opened: (() => unknown)[]): Promise<void> {
   }
 }
 
+/** More than this is indexed while it is read, so that the longest journal fits into memory. */
+const indexedWhileReadParts = 4;
+
 async function readJournal(
   from: { readonly disk: Disk; readonly folder: string; readonly keys: KeyRing },
   checkpoint: Checkpoint | null,
   state: State,
+  indexer: Indexer,
+  partBytes: number,
 ): Promise<Recovered> {
   const covered = checkpoint?.sequence ?? 0;
-  const recovered = await recover(from, covered, (facts, sequence) => {
-    for (const fact of facts) state.apply(fact, sequence <= covered);
-    state.undo.forget();
-  });
+  const before = checkpoint && (await indexer.load(checkpoint.storeId, covered));
+  const apply = (facts: readonly Fact[], sequence: number): Promise<void> | undefined => {
+    try {
+      for (const fact of facts) state.apply(fact, sequence <= covered);
+      state.undo.forget();
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof NotInMemory)) throw error;
+      state.undo.rollBackTo(0);
+      return indexer.fetch(error).then((admit) => {
+        admit();
+        return apply(facts, sequence);
+      });
+    }
+  };
+  const recovered = await recover(
+    from,
+    { before, atLeast: covered },
+    apply,
+    async (part, place, isClosed) => {
+      indexer.closed(part);
+      if (!isClosed || !checkpoint || place.sequence > covered) return;
+      if (indexer.waitingBytes < indexedWhileReadParts * partBytes) return;
+      await indexer.write(indexer.take(place), checkpoint.storeId, async (work) => work(), null);
+    },
+  );
   if (checkpoint && checkpoint.storeId !== recovered.storeId) {
     throw new StoreCorrupt(
       'checkpoint_corrupt',

@@ -48,6 +48,8 @@ export interface CommitFact {
  */
 export class Journal {
   readonly day: string;
+  /** Of the part's file. */
+  readonly name: string;
   readonly #file: AppendedFile;
   readonly #key: DataKey;
   #place: Place;
@@ -56,8 +58,14 @@ export class Journal {
   /** The file's length before the batch. */
   #lengthBefore = 0;
 
-  private constructor(day: string, file: AppendedFile, key: DataKey, place: Place) {
+  private constructor(
+    { day, name }: { day: string; name: string },
+    file: AppendedFile,
+    key: DataKey,
+    place: Place,
+  ) {
     this.day = day;
+    this.name = name;
     this.#file = file;
     this.#key = key;
     this.#place = place;
@@ -78,7 +86,7 @@ export class Journal {
     const key = await keys.keyFor('log', about.day);
     const path = join(folder, name);
     const file = await disk.openForAppend(path);
-    const journal = new Journal(about.day, file, key, place);
+    const journal = new Journal({ day: about.day, name }, file, key, place);
     const header: HeaderFact = {
       t: 'header',
       format: 1,
@@ -102,6 +110,10 @@ export class Journal {
 
   get place(): Place {
     return this.#place;
+  }
+
+  get bytes(): number {
+    return this.#file.length;
   }
 
   /**

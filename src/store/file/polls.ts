@@ -6,13 +6,14 @@ import type { NewEvent, PollClaim, PollEnd, PollStore } from '../store.ts';
 import type { Decision } from './commits.ts';
 import type { Core } from './core.ts';
 import type { EventRow } from './facts.ts';
+import { eventKey, hasOwnBody } from './kinds.ts';
 import { Leases } from './leases.ts';
-import { eventKey, type State, streamKey } from './state.ts';
+import { type State, streamKey } from './state.ts';
 
 /** By event id: the row of another clinic that holds a body, and that body, or `null` when it is damaged. */
 type KnownBodies = ReadonlyMap<string, { readonly row: EventRow; readonly body: string | null }>;
 
-export function pollPart({ commits, bodies, clock }: Core): PollStore {
+export function pollPart({ commits, bodies, coldRows, clock }: Core): PollStore {
   const polls = new Leases(clock);
 
   const held = ({ stream, claimId }: PollClaim): void => {
@@ -22,10 +23,15 @@ export function pollPart({ commits, bodies, clock }: Core): PollStore {
   };
 
   const elsewhere = async (clinicId: string, events: readonly NewEvent[]): Promise<KnownBodies> => {
-    const rows = await commits.read((state) => events.map((event) => rowElsewhere(state, clinicId, event)));
+    const found = await commits.read((state) =>
+      events.flatMap((event) => {
+        const number = numberElsewhere(state, clinicId, event);
+        return number === null ? [] : [state.events.at(number)];
+      }),
+    );
     const known = new Map<string, { row: EventRow; body: string | null }>();
-    for (const row of rows) {
-      if (!row?.body) continue;
+    for (const row of await coldRows.rows(found)) {
+      if (!row.body) continue;
       try {
         const body = await bodies.open(row.body, { kind: 'body', record: eventKey(row.clinicId, row.id) });
         known.set(row.id, { row, body: body.toString() });
@@ -73,8 +79,9 @@ export function pollPart({ commits, bodies, clock }: Core): PollStore {
           const { state } = decision;
           if (state.subscribersVersion !== subscribersVersion) return { kind: 'subscribersChanged' } as const;
           // Another clinic has recorded one of them since: its body is looked at first.
-          if (events.some((event) => rowElsewhere(state, clinicId, event) && !known.has(event.id)))
-            return null;
+          const isUnread = (event: NewEvent) =>
+            numberElsewhere(state, clinicId, event) !== null && !known.has(event.id);
+          if (events.some(isUnread)) return null;
           let recorded = 0;
           let added = 0;
           let deliveries = 0;
@@ -204,22 +211,18 @@ function afterPoll(stream: Stream, end: PollEnd, now: number): Stream {
   }
 }
 
-/** Another clinic's record of the event that holds a body of its own. */
-function rowElsewhere(state: State, clinicId: string, event: NewEvent): EventRow | undefined {
-  if (event.body === null) return undefined;
-  return rowsOf(state, event.id).find(
-    (other) => other.clinicId !== clinicId && other.body !== null && !other.bodyOf,
+/** The number of another clinic's record of the event that holds a body of its own; `null` when there is none. */
+function numberElsewhere({ events, words }: State, clinicId: string, event: NewEvent): number | null {
+  if (event.body === null) return null;
+  const isElsewhere = (number: number) =>
+    hasOwnBody(events.columns.get('flags', number)) &&
+    words.text(events.columns.get('clinic', number)) !== clinicId;
+  return (
+    events
+      .numbersOf(event.id)
+      .sort((a, b) => a - b)
+      .find(isElsewhere) ?? null
   );
-}
-
-/** Every clinic's record of an event. */
-export function rowsOf(state: State, eventId: string): EventRow[] {
-  const rows: EventRow[] = [];
-  for (const clinic of state.clinics.values()) {
-    const row = state.events.get(eventKey(clinic.id, eventId));
-    if (row) rows.push(row);
-  }
-  return rows.sort((a, b) => a.recordedAt - b.recordedAt);
 }
 
 /** @returns how many deliveries it made. */

@@ -3,27 +3,20 @@ import type { Clinic, SetAside, Stream } from '../../domain/clinic.ts';
 import { type Delivery, endUnsent, newDelivery, startRound } from '../../domain/delivery.ts';
 import { type Health, untriedHealth } from '../../domain/subscriber.ts';
 import type { Job } from '../store.ts';
+import { Words } from './columns.ts';
 import { DueQueues } from './due-queues.ts';
-import type {
-  AttemptFact,
-  AttemptRow,
-  ConnectionRow,
-  EventFact,
-  EventRow,
-  Fact,
-  SubscriberRow,
-} from './facts.ts';
+import type { AttemptFact, AttemptRow, ConnectionRow, EventFact, Fact, SubscriberRow } from './facts.ts';
+import {
+  type DeliveryRows,
+  deliveryKind,
+  type EventRows,
+  eventKey,
+  eventKind,
+  type OpenAttempt,
+  stateIn,
+} from './kinds.ts';
+import { LogRows } from './log-rows.ts';
 import { Table, UndoLog } from './table.ts';
-
-/** An attempt under way: whoever holds its number may record what came of it. */
-export interface OpenAttempt {
-  readonly deliveryId: string;
-  readonly number: number;
-  readonly revision: number;
-  readonly startedAt: number;
-  /** The breaker was open when it was claimed. */
-  readonly isProbe: boolean;
-}
 
 export interface BudgetBlock {
   readonly at: number;
@@ -57,27 +50,18 @@ export class State {
   readonly budget = new Table<BudgetBlock>(this.undo);
   readonly counters = new Table<number>(this.undo);
 
-  // The log: comes from the journal.
+  // The log: comes from the journal, and from the indexes of its closed ranges.
+  readonly words = new Words();
   readonly due = new DueQueues();
-  readonly eventOrder: string[] = [];
-  readonly deliveryOrder: string[] = [];
-  readonly events = new Table<EventRow>(this.undo, (before, after) => {
-    if (!before && after) this.eventOrder.push(eventKey(after.clinicId, after.id));
-    else if (before && !after) this.eventOrder.pop();
-  });
-  readonly deliveries = new Table<Delivery>(this.undo, (before, after) => {
-    if (!before && after) this.deliveryOrder.push(after.id);
-    else if (before && !after) this.deliveryOrder.pop();
-    if (before) this.#count(before, -1);
-    if (after) {
-      this.#count(after, 1);
-      this.due.note(after);
-    }
-  });
+  readonly events: EventRows = new LogRows(this.undo, eventKind(this.words), (id) => this.words.known(id));
+  readonly deliveries: DeliveryRows = new LogRows(this.undo, deliveryKind(this));
+  /** Of the deliveries that are in memory. */
   readonly attempts = new Table<readonly AttemptRow[]>(this.undo);
   /** By delivery id: at most one attempt of a delivery is under way. */
   readonly openAttempts = new Table<OpenAttempt>(this.undo, (before, after) => {
-    const delivery = before && !after ? this.deliveries.get(before.deliveryId) : undefined;
+    const deliveryId = (after ?? before)?.deliveryId ?? '';
+    this.deliveries.touch(deliveryId);
+    const delivery = after ? undefined : this.deliveries.hot(deliveryId);
     if (delivery) this.due.note(delivery);
   });
   /** Subscriber id → how many of its deliveries are in each state. */
@@ -130,6 +114,7 @@ export class State {
         this.#applyEvent(fact);
         break;
       case 'claimed':
+        this.deliveries.need(fact.of.map(([deliveryId]) => deliveryId));
         for (const [deliveryId, number, revision, isProbe] of fact.of) {
           const open = { deliveryId, number, revision, startedAt: fact.at, isProbe: isProbe === 1 };
           this.openAttempts.put(deliveryId, open);
@@ -142,9 +127,11 @@ export class State {
         this.#applyAttempt(fact);
         break;
       case 'round':
+        this.deliveries.need(fact.of);
         for (const id of fact.of) this.#change(id, (delivery) => startRound(delivery, fact.at));
         break;
       case 'ended':
+        this.deliveries.need(fact.of);
         for (const id of fact.of) {
           this.#change(id, (delivery) => endUnsent(delivery, fact.reason, fact.at));
           // A skipped one in flight is left to its result.
@@ -159,7 +146,9 @@ export class State {
   }
 
   #applyEvent({ row, at, to }: EventFact): void {
-    this.events.put(eventKey(row.clinicId, row.id), { ...row, recordedAt: at });
+    const deliveries = [this.deliveries.end, to.length] as const;
+    const isSeenAgain = this.events.numbersOf(row.id).length > 0;
+    this.events.put(eventKey(row.clinicId, row.id), { ...row, recordedAt: at, deliveries, isSeenAgain });
     for (const [subscriberId, sequence] of to) {
       const delivery = newDelivery(
         { eventId: row.id, subscriberId, clinicId: row.clinicId, eventType: row.type, sequence },
@@ -171,6 +160,7 @@ export class State {
   }
 
   #applyAttempt(fact: AttemptFact): void {
+    this.deliveries.need([fact.delivery]);
     const row: AttemptRow = {
       number: fact.n,
       round: fact.round,
@@ -183,6 +173,7 @@ export class State {
       excerpt: fact.excerpt ?? null,
     };
     this.attempts.put(fact.delivery, [...(this.attempts.get(fact.delivery) ?? []), row]);
+    this.deliveries.touch(fact.delivery);
     if (!fact.after) return;
     const { after } = fact;
     this.#endOpenAttempt(fact.delivery);
@@ -240,13 +231,24 @@ export class State {
     if (!this.#isFoldedCovered) table.put(key, row);
   }
 
-  #count(delivery: Delivery, by: 1 | -1): void {
-    let counts = this.counts.get(delivery.subscriberId);
+  /** Counts the deliveries that came out of indexes. */
+  countLoaded(): void {
+    const { columns, end } = this.deliveries;
+    this.counts.clear();
+    for (let number = 0; number < end; number++) {
+      if (!this.deliveries.isThere(number)) continue;
+      const state = stateIn(columns.get('flags', number));
+      this.count(this.words.text(columns.get('subscriber', number)), state, 1);
+    }
+  }
+
+  count(subscriberId: string, state: Delivery['state'], by: 1 | -1): void {
+    let counts = this.counts.get(subscriberId);
     if (!counts) {
       counts = { pending: 0, delivered: 0, failed: 0, cancelled: 0 };
-      this.counts.set(delivery.subscriberId, counts);
+      this.counts.set(subscriberId, counts);
     }
-    counts[delivery.state] += by;
+    counts[state] += by;
   }
 }
 
@@ -261,11 +263,6 @@ export function healthChange(
     JSON.stringify({ ...health, lastSuccessAt: 0 }) === JSON.stringify({ ...before, lastSuccessAt: 0 });
   const isFirstSuccess = before.lastSuccessAt === null && health.lastSuccessAt !== null;
   return { health: isSame && !isFirstSuccess ? null : health, ...change };
-}
-
-/** Ids are opaque and may hold any character, so the length of the first keeps two pairs apart. */
-export function eventKey(clinicId: string, eventId: string): string {
-  return `${clinicId.length}:${clinicId}${eventId}`;
 }
 
 export function streamKey({ clinicId, category }: { clinicId: string; category: string }): string {

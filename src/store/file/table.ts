@@ -45,6 +45,10 @@ export class Table<Row> {
     return this.#rows.size;
   }
 
+  keys(): IterableIterator<string> {
+    return this.#rows.keys();
+  }
+
   values(): IterableIterator<Row> {
     return this.#rows.values();
   }
@@ -58,6 +62,11 @@ export class Table<Row> {
     const before = this.#rows.get(key);
     this.#set(key, before, row);
     this.#undo.note(() => this.#set(key, row, before));
+  }
+
+  /** Lets go of a row that is kept elsewhere: no change of what is so, and not to be taken back. */
+  release(key: string): void {
+    this.#rows.delete(key);
   }
 
   #set(key: string, before: Row | undefined, after: Row | undefined): void {

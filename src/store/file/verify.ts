@@ -6,8 +6,8 @@ import { assertReaches, CommitReader, partsInOrder, readParts, type TornTail } f
 import type { Disk } from './disk.ts';
 import type { Fact, SealedRef } from './facts.ts';
 import { KeyRing, type MasterKeys } from './keys.ts';
+import { eventKey } from './kinds.ts';
 import type { SealedFor } from './sealing.ts';
-import { eventKey } from './state.ts';
 
 /** What was seen of a log that fits together. */
 export interface VerifiedLog {
@@ -73,7 +73,10 @@ async function verifyOnce(disk: Disk, path: string, masterKeys: MasterKeys): Pro
   }
   const bodies = new Bodies(disk, join(path, 'bodies'), keys);
   const seen = new Seen(bodies, keys);
-  const reader = new CommitReader(keys, (facts, sequence) => seen.take(facts, sequence));
+  const reader = new CommitReader(keys, (facts, sequence) => {
+    seen.take(facts, sequence);
+    return undefined;
+  });
   try {
     const { torn } = await readParts(disk, parts, reader, () => seen.openBodies());
     assertReaches(checkpoint?.sequence ?? 0, reader, torn);

@@ -1,0 +1,145 @@
+import { type DeliveryState, deliveryIdOf, type ShownState, shownState } from '../../domain/delivery.ts';
+import { InvalidInput } from '../../domain/errors.ts';
+import { stateOfSubscriber } from '../../domain/subscriber.ts';
+import type { DeliveryFilter, EventFilter, PageAsk } from '../store.ts';
+import { endReasonIn, isPast, isSeenAgain, stateIn } from './kinds.ts';
+import type { LogRows, RowOrPlace } from './log-rows.ts';
+import type { State } from './state.ts';
+
+/** Says of a row, by its number, whether it is to be listed. */
+export type Wanted = (number: number) => boolean;
+
+/**
+ * A page, newest first. The cursor is the number of the last row before it, and rows keep
+ * their numbers: a page does not shift while the log grows, or its oldest rows go.
+ *
+ * @throws InvalidInput `bad_cursor`
+ */
+export function pageOf<Row, Column extends string>(
+  rows: LogRows<Row, Column>,
+  { limit, cursor }: PageAsk,
+  wanted: Wanted,
+): { readonly found: readonly RowOrPlace<Row>[]; readonly nextCursor: string | null } {
+  let at = rows.end;
+  if (cursor !== null) {
+    at = /^\d{1,15}$/.test(cursor) ? Number(cursor) : -1;
+    if (at < 0 || at > rows.end) {
+      throw new InvalidInput('bad_cursor', 'The cursor is not one that a list gave.', {
+        hint: 'Leave it out to begin with the newest.',
+      });
+    }
+  }
+  const found: RowOrPlace<Row>[] = [];
+  while (at > rows.begin) {
+    at--;
+    if (!rows.isThere(at) || !wanted(at)) continue;
+    if (found.length === limit) return { found, nextCursor: String(at + 1) };
+    found.push(rows.at(at));
+  }
+  return { found, nextCursor: null };
+}
+
+/** Looks at columns only: rows that are not wanted are never read. */
+export function deliveriesWanted(state: State, filter: DeliveryFilter): Wanted {
+  const { deliveries, words } = state;
+  const { columns } = deliveries;
+  const { since, until, eventId } = filter;
+  const clinic = filter.clinicId === undefined ? null : words.known(filter.clinicId);
+  const type = filter.eventType === undefined ? null : words.known(filter.eventType);
+  const isUnknown = filter.clinicId !== undefined && clinic === null;
+  if (isUnknown || (filter.eventType !== undefined && type === null)) return () => false;
+  const subscribers = wordsOf(state, filter.subscriberIds);
+  const ofEvent = eventId === undefined ? null : deliveriesOf(state, eventId);
+  const isState = hasShownState(state, filter.state);
+  return (number) => {
+    if (ofEvent && !ofEvent.has(number)) return false;
+    if (clinic !== null && columns.get('clinic', number) !== clinic) return false;
+    if (type !== null && columns.get('type', number) !== type) return false;
+    if (subscribers && !subscribers.has(columns.get('subscriber', number))) return false;
+    if (since !== undefined && columns.get('createdAt', number) < since) return false;
+    if (until !== undefined && columns.get('createdAt', number) >= until) return false;
+    if (filter.includeSkipped === false && endReasonIn(columns.get('flags', number)) === 'skipped')
+      return false;
+    return isState(number);
+  };
+}
+
+export function eventsWanted(state: State, filter: EventFilter): Wanted {
+  const { events, words } = state;
+  const { columns } = events;
+  const { since, until } = filter;
+  const clinic = filter.clinicId === undefined ? null : words.known(filter.clinicId);
+  const type = filter.eventType === undefined ? null : words.known(filter.eventType);
+  const isUnknown = filter.clinicId !== undefined && clinic === null;
+  if (isUnknown || (filter.eventType !== undefined && type === null)) return () => false;
+  const isOwed = wasOwedTo(state, filter.subscriberIds);
+  return (number) => {
+    if (filter.state !== undefined && isPast(columns.get('flags', number)) !== (filter.state === 'past')) {
+      return false;
+    }
+    if (clinic !== null && columns.get('clinic', number) !== clinic) return false;
+    if (type !== null && columns.get('type', number) !== type) return false;
+    if (since !== undefined && columns.get('recordedAt', number) < since) return false;
+    if (until !== undefined && columns.get('recordedAt', number) >= until) return false;
+    return isOwed(number);
+  };
+}
+
+/** As people see it: what is open is held while its subscriber is not active. */
+export function shownIn(
+  state: State,
+  { state: stored, subscriberId }: { state: DeliveryState; subscriberId: string },
+): ShownState {
+  const row = state.subscribers.get(subscriberId);
+  if (!row) return stored;
+  return shownState({ state: stored }, stateOfSubscriber({ ...row, health: state.healthOf(subscriberId) }));
+}
+
+function hasShownState(state: State, shown: ShownState | undefined): Wanted {
+  if (shown === undefined) return () => true;
+  const { columns } = state.deliveries;
+  const stored = shown === 'held' ? 'pending' : shown;
+  /** By the subscriber's word. */
+  const answers = new Map<number, boolean>();
+  return (number) => {
+    if (stateIn(columns.get('flags', number)) !== stored) return false;
+    const subscriber = columns.get('subscriber', number);
+    const known = answers.get(subscriber);
+    if (known !== undefined) return known;
+    const subscriberId = state.words.text(subscriber);
+    const answer = shownIn(state, { state: stored, subscriberId }) === shown;
+    answers.set(subscriber, answer);
+    return answer;
+  };
+}
+
+/** An event that was seen in another clinic before was owed through that one, too. */
+function wasOwedTo(state: State, subscriberIds: readonly string[] | undefined): Wanted {
+  const subscribers = wordsOf(state, subscriberIds);
+  if (!subscribers) return () => true;
+  const { events, deliveries } = state;
+  const isOwedHere = (number: number) => {
+    const first = events.columns.get('first', number);
+    const end = first + events.columns.get('count', number);
+    for (let at = first; at < end; at++) {
+      if (deliveries.isThere(at) && subscribers.has(deliveries.columns.get('subscriber', at))) return true;
+    }
+    return false;
+  };
+  return (number) =>
+    isOwedHere(number) ||
+    (isSeenAgain(events.columns.get('flags', number)) && events.numbersLike(number).some(isOwedHere));
+}
+
+function deliveriesOf(state: State, eventId: string): ReadonlySet<number> {
+  const numbers = new Set<number>();
+  for (const subscriberId of state.sequences.keys()) {
+    const number = state.deliveries.numberOf(deliveryIdOf(eventId, subscriberId));
+    if (number !== null) numbers.add(number);
+  }
+  return numbers;
+}
+
+function wordsOf({ words }: State, texts: readonly string[] | undefined): ReadonlySet<number> | null {
+  return texts ? new Set(texts.map((text) => words.known(text) ?? -1)) : null;
+}

@@ -1,0 +1,241 @@
+import { describe, expect, test } from 'vitest';
+import type { Store } from '../../src/store/store.ts';
+import { simulatedClock } from '../world/clock.ts';
+import { folder, SimulatedDisk, storeOn } from '../world/disk.ts';
+import { accepted, anEvent, aSubscriber, claim, furnished, record, refused } from './fixtures.ts';
+
+const noon = Date.parse('2026-11-22T12:00:00Z');
+const every = { partBytes: 1 };
+
+function indexesOf(disk: SimulatedDisk): string[] {
+  return disk.paths.filter((path) => path.endsWith('.index'));
+}
+
+/** All that lists and details show. */
+async function shown(store: Store) {
+  const deliveries = await store.deliveries({}, { limit: 100, cursor: null });
+  const events = await store.events({}, { limit: 100, cursor: null });
+  return {
+    deliveries: await Promise.all(
+      deliveries.items.map(async ({ id }) => [await store.delivery(id), await store.attempts(id)]),
+    ),
+    events: await Promise.all(
+      events.items.map(async (event) => [event, await store.eventBody(event.clinicId, event.id)]),
+    ),
+    counts: await store.deliveryCounts(null),
+  };
+}
+
+/** Twenty events, delivered but for two: one failed, one waits for its second attempt. */
+async function aLog(changes = every) {
+  const disk = new SimulatedDisk();
+  const clock = simulatedClock(noon);
+  const store = await storeOn(disk, clock, changes);
+  await furnished(store, aSubscriber('sub_1', { retrySeconds: [60] }));
+  for (let batch = 0; batch < 4; batch++) {
+    await record(
+      store,
+      [0, 1, 2, 3, 4].map((n) => anEvent(`e${batch}-${n}`)),
+    );
+    for (const each of await claim(store)) {
+      await store.recordAttempt(each, each.event.id === 'e0-0' ? refused : accepted);
+    }
+  }
+  await clock.advance(61_000);
+  for (const each of await claim(store)) await store.recordAttempt(each, refused);
+  await record(store, [anEvent('open')]);
+  for (const each of await claim(store)) await store.recordAttempt(each, refused);
+  await clock.advance(1);
+  return { disk, clock, store };
+}
+
+describe('rows in indexes', () => {
+  test('what has ended leaves memory: a damaged index is met when a row of it is shown', async () => {
+    const { disk, store } = await aLog();
+    expect(indexesOf(disk).length).toBeGreaterThan(5);
+    const { items } = await store.deliveries({ state: 'delivered' }, { limit: 1, cursor: null });
+    for (const path of indexesOf(disk)) {
+      disk.put(path, disk.contents(path).toString('latin1').replaceAll('accepted', 'ACCEPTED'));
+    }
+    await expect(store.delivery(items[0]?.id ?? '')).rejects.toMatchObject({
+      code: 'index_unreadable',
+      hint: expect.stringContaining('made anew from the journal'),
+    });
+  });
+
+  test('a start from indexes shows what a start from the whole journal shows', async () => {
+    const { disk, clock, store } = await aLog();
+    const before = await shown(store);
+    expect(before.counts).toMatchObject({ delivered: 19, failed: 1, pending: 1 });
+    const indexed = disk.kill();
+    const bare = disk.kill();
+    for (const path of indexesOf(bare)) bare.take(path);
+    expect(await shown(await storeOn(indexed, clock, every))).toEqual(before);
+    expect(await shown(await storeOn(bare, clock, { partBytes: 16_000_000 }))).toEqual(before);
+  });
+
+  test('a start reads only the parts that no index holds', async () => {
+    const { disk, clock } = await aLog();
+    const killed = disk.kill();
+    let read = 0;
+    killed.hook = (operation, path) => {
+      if (operation === 'read' && path.endsWith('.jsonl')) read++;
+      return null;
+    };
+    await storeOn(killed, clock, every);
+    const parts = killed.paths.filter((path) => path.endsWith('.jsonl')).length;
+    // The header of each, and what is behind the last index.
+    expect(read).toBeLessThan(parts + 4);
+  });
+
+  for (const { what, damage } of [
+    { what: 'is missing', damage: (disk: SimulatedDisk, path: string) => disk.take(path) },
+    {
+      what: 'is cut short',
+      damage: (disk: SimulatedDisk, path: string) => disk.put(path, disk.contents(path).subarray(0, -1)),
+    },
+    {
+      what: 'has a flipped bit in its columns',
+      damage: (disk: SimulatedDisk, path: string) => {
+        const bytes = disk.contents(path);
+        const at = bytes.lastIndexOf('{"format":1') - 3;
+        bytes[at] = (bytes[at] as number) ^ 1;
+        disk.put(path, bytes);
+      },
+    },
+    {
+      what: 'is empty',
+      damage: (disk: SimulatedDisk, path: string) => disk.put(path, ''),
+    },
+    {
+      what: 'is of another version',
+      damage: (disk: SimulatedDisk, path: string) =>
+        disk.put(
+          path,
+          Buffer.from(disk.contents(path).toString('latin1').replace('{"format":1', '{"format":2'), 'latin1'),
+        ),
+    },
+  ]) {
+    test(`an index that ${what} is made anew from the journal`, async () => {
+      const { disk, clock, store } = await aLog();
+      const before = await shown(store);
+      const damaged = disk.kill();
+      damage(damaged, indexesOf(damaged)[2] as string);
+      const again = await storeOn(damaged, clock, every);
+      expect(await shown(again)).toEqual(before);
+      await clock.advance(1);
+      await again.close();
+      expect(await shown(await storeOn(damaged.kill(), clock, every))).toEqual(before);
+    });
+  }
+
+  for (const { what, damage } of [
+    { what: 'is missing', damage: (disk: SimulatedDisk, path: string) => disk.take(path) },
+    {
+      what: 'is shorter than it was',
+      damage: (disk: SimulatedDisk, path: string) => disk.put(path, disk.contents(path).subarray(0, -1)),
+    },
+  ]) {
+    test(`a part that is indexed and ${what} refuses the start and is named`, async () => {
+      const { disk, clock } = await aLog();
+      const part = disk.paths.filter((path) => path.endsWith('.jsonl'))[2] as string;
+      damage(disk, part);
+      await expect(storeOn(disk.kill(), clock, every)).rejects.toMatchObject({
+        code: 'journal_corrupt',
+        message: expect.stringContaining(part.slice(`${folder}/journal/`.length)),
+      });
+    });
+  }
+
+  test('an index that goes further than the checkpoint counts for nothing', async () => {
+    const { disk, clock, store } = await aLog();
+    const before = await shown(store);
+    const checkpoint = disk.contents(`${folder}/checkpoint.json`);
+    for (const each of await claim(store)) await store.recordAttempt(each, accepted);
+    await record(store, [anEvent('later')]);
+    await clock.advance(1);
+    const after = await shown(store);
+    expect(after).not.toEqual(before);
+    const old = disk.kill();
+    old.put(`${folder}/checkpoint.json`, checkpoint);
+    expect(await shown(await storeOn(old, clock, every))).toEqual(after);
+  });
+
+  test('a disk that is full for an index holds up nobody, and the next index holds what it did not', async () => {
+    const { disk, clock, store } = await aLog();
+    disk.failNext('write', 'ENOSPC', { path: '.index.tmp' });
+    await record(store, [anEvent('one')]);
+    await clock.advance(1);
+    expect(store.troubles).toEqual([]);
+    expect(disk.paths.filter((path) => path.endsWith('.tmp'))).toEqual([]);
+    await record(store, [anEvent('two')]);
+    await clock.advance(1);
+    await record(store, [anEvent('three')]);
+    await clock.advance(1);
+    const before = await shown(store);
+    expect(await shown(await storeOn(disk.kill(), clock, every))).toEqual(before);
+  });
+
+  test('an index that cannot be synced ends the process', async () => {
+    const { disk, clock, store } = await aLog();
+    disk.failNext('datasync', 'EIO', { path: '.index.tmp' });
+    await record(store, [anEvent('one')]);
+    await clock.advance(1);
+    expect(store.troubles).toMatchObject([{ code: 'store_sync_failed' }]);
+  });
+
+  test('what has left memory starts a new round, and is delivered', async () => {
+    const { disk, clock, store } = await aLog();
+    const { items } = await store.deliveries({}, { limit: 100, cursor: null });
+    const ended = items.filter(({ state }) => state !== 'pending').map(({ id }) => id);
+    expect(ended).toHaveLength(20);
+    const started = await store.startRounds([...ended, 'unknown']);
+    expect(started.map(({ kind }) => kind)).toEqual(ended.map(() => 'newRound'));
+    for (let round = 0; round < 2; round++) {
+      for (const each of await claim(store)) {
+        expect(each.attempt).toBeGreaterThan(1);
+        await store.recordAttempt(each, accepted);
+      }
+    }
+    const again = await storeOn(disk.kill(), clock, every);
+    for (const id of ended) {
+      expect(await again.delivery(id)).toMatchObject({ state: 'delivered', round: 2 });
+      expect((await again.attempts(id)).at(-1)?.outcome.kind).toBe('accepted');
+    }
+  });
+
+  test('a late result of what has left memory is on record', async () => {
+    const disk = new SimulatedDisk();
+    const clock = simulatedClock(noon);
+    const store = await storeOn(disk, clock, every);
+    await furnished(store);
+    await record(store, [anEvent('e1')]);
+    const [late] = await claim(store);
+    await clock.advance(31_000);
+    const [again] = await claim(store);
+    if (!late || !again) throw new Error('nothing was claimed');
+    await store.recordAttempt(again, accepted);
+    for (const id of ['e2', 'e3', 'e4']) {
+      await record(store, [anEvent(id)]);
+      await clock.advance(1);
+    }
+    await expect(store.recordAttempt(late, refused)).rejects.toMatchObject({ code: 'claim_lost' });
+    for (const each of [store, await storeOn(disk.kill(), clock, every)]) {
+      expect((await each.attempts(late.delivery.id)).map(({ number, isLate }) => [number, isLate])).toEqual([
+        [1, false],
+        [1, true],
+        [2, false],
+      ]);
+    }
+  });
+
+  test('a decision that waits for a row is refused when the row cannot be read, and holds up no other', async () => {
+    const { disk, store } = await aLog();
+    const { items } = await store.deliveries({ state: 'delivered' }, { limit: 1, cursor: null });
+    disk.failNext('read', 'EMFILE', { path: '.index' });
+    const refusedRound = store.startRounds([items[0]?.id ?? '']);
+    await record(store, [anEvent('other')]);
+    await expect(refusedRound).rejects.toMatchObject({ code: 'store_out_of_resources' });
+    expect(await store.startRounds([items[0]?.id ?? ''])).toMatchObject([{ kind: 'newRound' }]);
+  });
+});
