@@ -372,5 +372,5 @@ describe('claims', () => {
     await store.recordEvents(poll, { events, subscribersVersion });
     const ids = events.map(({ id }) => deliveryIdOf(id, 'sub_1'));
     expect(await store.startRounds(ids)).toHaveLength(30_000);
-  });
+  }, 60_000);
 });

@@ -99,6 +99,7 @@ export class LogRows<Row, Column extends string> {
   readonly #hot = new Map<string, Hot<Row>>();
   readonly #hotByNumber = new Map<number, Hot<Row>>();
   #changed = new Set<number>();
+  #lastKey = { id: '', key: keyOfId('') };
   /** Brought back into memory; those that nothing was done with leave it again. */
   #admitted = new Set<number>();
 
@@ -156,7 +157,7 @@ export class LogRows<Row, Column extends string> {
 
   /** Of all rows with this id. */
   numbersOf(id: string): number[] {
-    return this.#numbers.of(keyOfId(id));
+    return this.#numbers.of(this.#keyOf(id));
   }
 
   /** Of all rows that share the id of row `number`, itself included. */
@@ -297,6 +298,12 @@ export class LogRows<Row, Column extends string> {
     }
   }
 
+  /** Whoever asks whether a row is there often makes it next. */
+  #keyOf(id: string): RowKey {
+    if (this.#lastKey.id !== id) this.#lastKey = { id, key: keyOfId(id) };
+    return this.#lastKey.key;
+  }
+
   #leave(hot: Hot<Row>): void {
     if (this.#kind.isBusy(hot.row)) return;
     this.#hot.delete(hot.name);
@@ -305,7 +312,7 @@ export class LogRows<Row, Column extends string> {
   }
 
   #create(name: string, row: Row, number: number): void {
-    const key = keyOfId(this.#kind.seek(name).id);
+    const key = this.#keyOf(this.#kind.seek(name).id);
     const hot = { name, number, row };
     this.end = number + 1;
     this.size++;
