@@ -1,6 +1,8 @@
+import type { StreamKey } from '../../src/domain/clinic.ts';
 import { reasonsLiftedByResume } from '../../src/domain/subscriber.ts';
 import { type Dump, dumpOf } from './dump.ts';
 import type { Operator, Running } from './operator.ts';
+import { categories } from './relay.ts';
 import { keyOf } from './witness.ts';
 import type { World } from './world.ts';
 
@@ -74,10 +76,13 @@ export class Healing {
   async #isRead({ rooms }: Running): Promise<boolean> {
     const { witness, fullscript } = this.#world;
     const listedAt = Math.max(0, ...fullscript.ledger().map(({ listableAt }) => listableAt));
-    return (await rooms.store.streams()).every(({ clinicId, category }) => {
+    const isRead = ({ clinicId, category }: StreamKey) => {
       const polledAt = witness.polledAt.get(keyOf(clinicId, category)) ?? 0;
       return polledAt > Math.max(this.#healedAt, listedAt) + longestPollMs;
-    });
+    };
+    // The relay may not have found a clinic yet when all heals, and follows none of its streams then.
+    const streams = await rooms.store.streams();
+    return streams.length === fullscript.clinics.length * categories.length && streams.every(isRead);
   }
 
   async #counts({ rooms }: Running) {

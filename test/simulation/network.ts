@@ -28,8 +28,11 @@ export class Network {
         const settle = (result: PostResult) => {
           if (life.isOver || this.fates.get(key) !== 'pending') return;
           this.fates.set(key, result.kind === 'answered' ? `answered ${result.status}` : result.kind);
+          request.signal?.removeEventListener('abort', interrupt);
           resolve(result);
         };
+        const interrupt = () => settle({ kind: 'interrupted' });
+        request.signal?.addEventListener('abort', interrupt, { once: true });
         this.#send(life, request, settle);
       });
     };
@@ -41,7 +44,6 @@ export class Network {
     const sentAtWall = life.clock.wall();
     const arrivesAnyhow = random.next() < 0.5;
     const travelMs = random.int(0, 40);
-    signal?.addEventListener('abort', () => settle({ kind: 'interrupted' }), { once: true });
     if (life.freezesAtSendMs > 0) life.freeze(life.freezesAtSendMs);
     if (signal?.aborted) settle({ kind: 'interrupted' });
     life.clock.after(timeoutMs, () => settle({ kind: 'timedOut', phase: 'headers', timeoutMs }));
