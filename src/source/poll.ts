@@ -58,17 +58,23 @@ export async function poll(claim: PollClaim, dependencies: PollDependencies): Pr
 
 /** A page may take long: the budget may be spent, or the vendor may ask for air. */
 function keepLease(claim: PollClaim, { store, clock, logger }: PollDependencies): () => void {
+  let isOver = false;
   let cancel = (): void => {};
   const renewLater = (): void => {
+    if (isOver) return;
     cancel = clock.after(leaseMs / 3, () => {
       store.renewPoll(claim, leaseMs).then(renewLater, () => {
+        if (isOver) return;
         const { clinicId, category } = claim.stream;
         logger.warn('The lease of a poll is lost.', { clinicId, category });
       });
     });
   };
   renewLater();
-  return () => cancel();
+  return () => {
+    isOver = true;
+    cancel();
+  };
 }
 
 /** The day before the first one that the vendor still lists, as a list's lower bound. */

@@ -1,3 +1,4 @@
+import { wait } from '../clock.ts';
 import type { Stream, StreamKey } from '../domain/clinic.ts';
 import { ClaimLost, StoreBroken, StoreUnavailable } from '../domain/errors.ts';
 import type { ClinicStore, PollClaim, PollStore, SubscriberStore } from '../store/store.ts';
@@ -97,10 +98,9 @@ export class Poller {
     this.#dependencies.stopRequests();
     const polls = [...this.#polling.values()].map(({ ended }) => ended);
     const underWay = [this.#turning, this.#keepingAlive, ...polls, ...this.#discovery.underWay];
-    await Promise.race([
-      Promise.all(underWay),
-      new Promise<void>((resolve) => this.#dependencies.clock.after(graceMs, resolve)),
-    ]);
+    const grace = new AbortController();
+    await Promise.race([Promise.all(underWay), wait(this.#dependencies.clock, graceMs, grace.signal)]);
+    grace.abort();
   }
 
   /** Milliseconds since the poller last looked for work: it looks every 30 s at least. */

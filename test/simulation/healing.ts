@@ -1,6 +1,7 @@
 import type { StreamKey } from '../../src/domain/clinic.ts';
 import { reasonsLiftedByResume } from '../../src/domain/subscriber.ts';
 import { type Dump, dumpOf } from './dump.ts';
+import { checkClaimsEnded, checkEnded } from './leftovers.ts';
 import type { Operator, Running } from './operator.ts';
 import { categories } from './relay.ts';
 import { keyOf } from './witness.ts';
@@ -110,7 +111,9 @@ export class Healing {
     const { rooms, life } = running;
     await rooms.stop();
     const dump = await dumpOf(rooms.store);
+    await checkClaimsEnded(rooms.store, this.#world.history);
     await rooms.store.close();
+    checkEnded(life, this.#world.history);
     life.end('stop');
     return dump;
   }

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import type { Clock } from '../../src/clock.ts';
 import { clockOf, type SimulatedTime } from './time.ts';
 
@@ -25,6 +26,13 @@ export class Life {
   freezesAtSendMs = 0;
   /** Operations of the disk so far. */
   operations = 0;
+  /** What the relay has set going and not ended yet; see `leftovers`. */
+  readonly timers = new Set<object>();
+  readonly files = new Set<object>();
+  /** Requests of either kind that nothing has come of yet. */
+  readonly requests = new Set<object>();
+  /** What was handed in to end requests early. */
+  readonly signals = new Set<AbortSignal>();
 
   constructor(options: {
     number: number;
@@ -50,10 +58,29 @@ export class Life {
     return this.frozenUntil > this.#time.now;
   }
 
+  /** How much of each kind is open; listeners are those that wait for the end of a request. */
+  get leftovers(): Readonly<Record<'timers' | 'files' | 'requests' | 'listeners', number>> {
+    const listeners = [...this.signals].flatMap((signal) => getEventListeners(signal, 'abort'));
+    return {
+      timers: this.timers.size,
+      files: this.files.size,
+      requests: this.requests.size,
+      listeners: listeners.length,
+    };
+  }
+
   /** Stops the process in the middle of whatever it does, as a suspended machine would. */
   freeze(ms: number): void {
     this.frozenUntil = this.#time.now + ms;
     this.freezesAtSendMs = 0;
+  }
+
+  /** A time-out of the simulated network: it rings as the relay's own timers do, and is none of them. */
+  timeOut(delayMs: number, then: () => void): void {
+    this.#time.after(delayMs, () => {
+      if (this.isFrozen) this.timeOut(this.frozenUntil - this.#time.now, then);
+      else if (!this.isOver) then();
+    });
   }
 
   /** Something comes in from outside. After a freeze the timers ring first, as in Node's event loop. */

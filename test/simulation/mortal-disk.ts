@@ -39,6 +39,16 @@ export function mortalDisk(disk: SimulatedDisk, life: Life, { syncMs }: MortalDi
     });
   };
 
+  const opened = <File extends { close(): Promise<void> }>(file: File): File => {
+    life.files.add(file);
+    return file;
+  };
+
+  const closed = async (file: { close(): Promise<void> }): Promise<void> => {
+    await through(() => file.close());
+    life.files.delete(file);
+  };
+
   const mortalAppended = (file: AppendedFile): AppendedFile => ({
     get length() {
       return file.length;
@@ -51,21 +61,21 @@ export function mortalDisk(disk: SimulatedDisk, life: Life, { syncMs }: MortalDi
     datasync: () => synced(() => file.datasync()),
     truncate: (length) => through(() => file.truncate(length)),
     assertUntouched: () => file.assertUntouched(),
-    close: () => through(() => file.close()),
+    close: () => closed(file),
   });
 
   const mortalRead = (file: ReadFile): ReadFile => ({
     length: file.length,
     read: (at, length) => through(() => file.read(at, length)),
-    close: () => through(() => file.close()),
+    close: () => closed(file),
   });
 
   return {
     makeFolder: (path) => through(() => disk.makeFolder(path)),
     list: (path) => through(() => disk.list(path)),
     read: (path) => through(() => disk.read(path)),
-    openForAppend: async (path) => mortalAppended(await through(() => disk.openForAppend(path))),
-    openForReading: async (path) => mortalRead(await through(() => disk.openForReading(path))),
+    openForAppend: async (path) => mortalAppended(opened(await through(() => disk.openForAppend(path)))),
+    openForReading: async (path) => mortalRead(opened(await through(() => disk.openForReading(path)))),
     rewrite: (path, from) => through(() => disk.rewrite(path, from)),
     writeNew: (path, bytes) =>
       through(

@@ -1,3 +1,4 @@
+import type { Clock } from '../../src/clock.ts';
 import type { Post } from '../../src/delivery/post.ts';
 import { ClaimLost } from '../../src/domain/errors.ts';
 import type { VendorHttp } from '../../src/source/vendor-http.ts';
@@ -14,6 +15,7 @@ export interface Mutant {
   readonly disk?: (disk: Disk) => Disk;
   readonly http?: (http: VendorHttp) => VendorHttp;
   readonly post?: (post: Post) => Post;
+  readonly clock?: (clock: Clock) => Clock;
 }
 
 /** The cursor is moved, and what was read is recorded afterwards. */
@@ -125,6 +127,47 @@ const unsyncedNames: Mutant = {
   disk: (disk) => ({ ...disk, syncFolder: async () => {} }),
 };
 
+const forgottenTimer: Mutant = {
+  name: 'a timer that nobody cancels',
+  breaks: ['I9 nothing is left behind'],
+  clock: (clock) => ({
+    ...clock,
+    after: (delayMs, then) => {
+      let isCancelled = false;
+      clock.after(delayMs, () => {
+        if (!isCancelled) then();
+      });
+      return () => {
+        isCancelled = true;
+      };
+    },
+  }),
+};
+
+const forgottenFile: Mutant = {
+  name: 'a file that nobody closes',
+  breaks: ['I9 nothing is left behind'],
+  disk: (disk) => ({
+    ...disk,
+    async openForReading(path) {
+      return { ...(await disk.openForReading(path)), close: async () => {} };
+    },
+  }),
+};
+
+const forgottenClaim: Mutant = {
+  name: 'a claim that nobody ends',
+  breaks: ['I9 nothing is left behind'],
+  store: (store) => ({
+    ...store,
+    saveTokens: async (claim, tokens) => {
+      const saved = await store.saveTokens(claim, tokens);
+      await store.claimRefresh(claim.connection.id, 86_400_000);
+      return saved;
+    },
+  }),
+};
+
 export const mutants: readonly Mutant[] = [
   cursorFirst,
   unsyncedAcknowledge,
@@ -132,4 +175,7 @@ export const mutants: readonly Mutant[] = [
   reserialisedBody,
   claimLostIgnored,
   attemptRepeated,
+  forgottenTimer,
+  forgottenFile,
+  forgottenClaim,
 ];

@@ -29,10 +29,13 @@ export class Network {
           if (life.isOver || this.fates.get(key) !== 'pending') return;
           this.fates.set(key, result.kind === 'answered' ? `answered ${result.status}` : result.kind);
           request.signal?.removeEventListener('abort', interrupt);
+          life.requests.delete(request);
           resolve(result);
         };
         const interrupt = () => settle({ kind: 'interrupted' });
         request.signal?.addEventListener('abort', interrupt, { once: true });
+        life.requests.add(request);
+        if (request.signal) life.signals.add(request.signal);
         this.#send(life, request, settle);
       });
     };
@@ -46,7 +49,7 @@ export class Network {
     const travelMs = random.int(0, 40);
     if (life.freezesAtSendMs > 0) life.freeze(life.freezesAtSendMs);
     if (signal?.aborted) settle({ kind: 'interrupted' });
-    life.clock.after(timeoutMs, () => settle({ kind: 'timedOut', phase: 'headers', timeoutMs }));
+    life.timeOut(timeoutMs, () => settle({ kind: 'timedOut', phase: 'headers', timeoutMs }));
     // The true time, not the process's: bytes that were sent may arrive after it has ended.
     this.#time.after(travelMs, () => {
       if (life.isOver && !arrivesAnyhow) return;

@@ -19,6 +19,9 @@ import { app } from './vendor.ts';
 
 export const categories = ['orders', 'patients'] as const;
 
+/** Requests to subscribers at once. */
+export const concurrency = 8;
+
 /** No request to a subscriber lasts longer. */
 export const timeoutMs = 15_000;
 
@@ -54,7 +57,7 @@ export async function startRooms(around: Surroundings): Promise<Rooms> {
     clock,
     logger,
     onFatal,
-    concurrency: 8,
+    concurrency,
     concurrencyPerSubscriber: 3,
     timeoutMs,
   });

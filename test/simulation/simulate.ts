@@ -6,7 +6,8 @@ import { BadDays } from './bad-days.ts';
 import { checkReopened, checkSettled } from './checks.ts';
 import { dumpOf } from './dump.ts';
 import { Healing } from './healing.ts';
-import type { Violation } from './history.ts';
+import type { History, Violation } from './history.ts';
+import { checkBounds, watchWarnings } from './leftovers.ts';
 import { type End, Life } from './life.ts';
 import { mortalDisk } from './mortal-disk.ts';
 import type { Mutant } from './mutants.ts';
@@ -37,7 +38,8 @@ const healingMs = 86_400_000;
 /** One relay through some bad days: the same seed gives the same days. */
 export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
   const simulation = new Simulation(options);
-  return simulation.run();
+  const stopWatching = watchWarnings(simulation.history);
+  return simulation.run().finally(stopWatching);
 }
 
 class Simulation {
@@ -54,6 +56,10 @@ class Simulation {
     this.#world = new World(options.seed, options.days);
     this.#operator = new Operator(this.#world);
     this.#healing = new Healing(this.#world, this.#operator);
+  }
+
+  get history(): History {
+    return this.#world.history;
   }
 
   async run(): Promise<SimulationResult> {
@@ -83,6 +89,8 @@ class Simulation {
       if (history.violations.length > 0) this.#isOver = true;
       if (this.#isOver) return false;
       await time.advance(Math.min(5 * minuteMs, end - time.now));
+      const { running } = this.#operator;
+      if (running) checkBounds(running.life, history);
       if ((await time.whileWorking(isMet()))?.value) return true;
     }
     return false;
@@ -127,7 +135,7 @@ class Simulation {
       store: mutant?.store?.(watched) ?? watched,
       post: mutant?.post?.(post) ?? post,
       http: mutant?.http?.(http) ?? http,
-      clock: life.clock,
+      clock: mutant?.clock?.(life.clock) ?? life.clock,
       random,
       logger: silentLogger,
       requestsPerFiveMinutes: world.plan.requestsPerFiveMinutes,
@@ -189,6 +197,10 @@ class Simulation {
         random: () => 0,
         onTrouble: () => {},
       });
+      const { interrupted } = store.recovery;
+      if (before && interrupted > 0) {
+        world.history.violate('I9 nothing is left behind', `${interrupted} attempts after a tidy stop`);
+      }
       return dumpOf(store);
     };
     const once = await open();

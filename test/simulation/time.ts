@@ -112,6 +112,8 @@ export interface Running {
   readonly isOver: boolean;
   /** The true time until which it stands still, timers and all. */
   readonly frozenUntil: number;
+  /** Its timers that have neither rung nor been cancelled. */
+  readonly timers: Set<object>;
 }
 
 /**
@@ -126,14 +128,22 @@ export function clockOf(time: SimulatedTime, life: Running, aheadMs: number): Cl
     wall: shown,
     monotonic: () => time.now - bornAt,
     after: (delayMs, then) => {
-      let cancel = () => {};
+      const timer = { cancel: () => {} };
       const ring = () => {
         const frozenMs = life.frozenUntil - time.now;
-        if (frozenMs > 0) cancel = time.after(frozenMs, ring);
-        else if (!life.isOver) then();
+        if (frozenMs > 0) {
+          timer.cancel = time.after(frozenMs, ring);
+          return;
+        }
+        life.timers.delete(timer);
+        if (!life.isOver) then();
       };
-      cancel = time.after(delayMs, ring);
-      return () => cancel();
+      timer.cancel = time.after(delayMs, ring);
+      life.timers.add(timer);
+      return () => {
+        life.timers.delete(timer);
+        timer.cancel();
+      };
     },
   };
 }

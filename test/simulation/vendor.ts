@@ -18,9 +18,15 @@ export function vendorHttpOf(
   life: Life,
   { fullscript, random, pageSizeMax }: { fullscript: Fullscript; random: Random; pageSizeMax: number },
 ): VendorHttp {
-  return ({ method, url, accessToken, json }) =>
+  return (request) =>
     new Promise((resolve) => {
       if (life.isOver) return;
+      const { method, url, accessToken, json } = request;
+      life.requests.add(request);
+      const settle = (answer: VendorAnswer) => {
+        life.requests.delete(request);
+        resolve(answer);
+      };
       const reply = fullscript.answer({
         method,
         path: withPageSize(url.slice(origin.length), pageSizeMax),
@@ -30,8 +36,8 @@ export function vendorHttpOf(
       const answer = answerOf(reply);
       const delayMs = random.int(1, 200) + (reply.delayMs ?? 0);
       if (delayMs > timeoutMs) {
-        life.clock.after(timeoutMs, () => resolve({ kind: 'unreachable', detail: 'ETIMEDOUT' }));
-      } else life.hear(delayMs, () => resolve(answer));
+        life.timeOut(timeoutMs, () => settle({ kind: 'unreachable', detail: 'ETIMEDOUT' }));
+      } else life.hear(delayMs, () => settle(answer));
     });
 }
 

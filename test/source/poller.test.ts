@@ -1,5 +1,8 @@
 import { describe, expect, test } from 'vitest';
+import type { Refusal } from '../../src/source/events-api.ts';
+import { poll } from '../../src/source/poll.ts';
 import type { VendorHttp } from '../../src/source/vendor-http.ts';
+import { keptLog } from '../world/log.ts';
 import { pollingRelay, recordedIds } from './clinic.ts';
 
 const second = 1_000;
@@ -65,6 +68,41 @@ describe('the poller', () => {
     const [after] = await relay.store.connections();
     expect(after?.tokens?.accessToken).not.toBe(before?.tokens?.accessToken);
     expect(relay.fatal).toEqual([]);
+  });
+
+  test('a stop leaves no timer behind', async () => {
+    const { clock, poller } = await pollingRelay();
+    await clock.advance(minute);
+    await poller.stop(20 * second);
+    expect(clock.waiting).toBe(0);
+  });
+
+  test('a lease that is being renewed when its poll ends is not renewed again', async () => {
+    const relay = await pollingRelay();
+    await relay.clock.advance(minute);
+    await relay.poller.stop(20 * second);
+    const [claim] = await relay.store.claimPolls({ streams: await relay.store.streams(), leaseMs: minute });
+    if (!claim) throw new Error('no stream is free');
+    let answerList = (_: Refusal): void => {};
+    let renewed = (): void => {};
+    const polled = poll(claim, {
+      ...relay,
+      ...keptLog(),
+      store: { ...relay.store, renewPoll: () => new Promise<void>((resolve) => (renewed = resolve)) },
+      list: () => new Promise<Refusal>((resolve) => (answerList = resolve)),
+      retrieve: async () => ({ kind: 'notFound' }),
+      overlapDays: 2,
+      sweepHours: 24,
+      nextPollAt: () => 0,
+      retryAt: () => 0,
+      onRecorded: () => {},
+    });
+    await relay.clock.advance(minute);
+    answerList({ kind: 'notFound' });
+    await polled;
+    renewed();
+    await relay.clock.advance(1);
+    expect(relay.clock.waiting).toBe(0);
   });
 
   test('a vendor that never answers holds up a stop for its grace and no longer', async () => {

@@ -3,6 +3,8 @@ import type { Clock } from '../../src/clock.ts';
 export interface SimulatedClock extends Clock {
   /** Moves time on and fires what becomes due on the way, in order; promises settle after each. */
   advance(ms: number): Promise<void>;
+  /** Timers that have neither fired nor been cancelled. */
+  readonly waiting: number;
 }
 
 /** A clock on which a month passes in a moment. Its three clocks agree. */
@@ -20,6 +22,9 @@ export function simulatedClock(startMs: number): SimulatedClock {
   };
 
   return {
+    get waiting() {
+      return timers.size;
+    },
     now: () => Math.floor(nowMs),
     wall: () => Math.floor(nowMs),
     monotonic: () => nowMs - startMs,
