@@ -1,6 +1,7 @@
 import { fork } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
+import type { Violation } from './history.ts';
 import { mutants } from './mutants.ts';
 import { simulate } from './simulate.ts';
 
@@ -27,14 +28,20 @@ export async function command(args: readonly string[], program: string): Promise
     process.stderr.write(`${error instanceof Error ? error.message : error}\n\n${usage}`);
     return 2;
   }
-  if (asked.seeds === 1 || asked.jobs === 1) return runSeeds(asked);
-  const share = Math.ceil(asked.seeds / asked.jobs);
-  const codes: Promise<number>[] = [];
-  for (let done = 0; done < asked.seeds; done += share) {
-    const seeds = Math.min(share, asked.seeds - done);
-    codes.push(runShare(program, { ...asked, seed: asked.seed + done, seeds }));
-  }
-  return Math.max(...(await Promise.all(codes)));
+  if (asked.isJob) return workForParent(asked);
+  const began = performance.now();
+  const { seed, seeds, jobs } = asked;
+  let broken = 0;
+  const report = ({ seed: ran, found }: Result): void => {
+    if (found === null) return;
+    broken += 1;
+    process.stdout.write(`seed ${ran} broke "${found.invariant}": ${found.what}\n`);
+  };
+  const areWhole =
+    seeds === 1 || jobs === 1 ? await runHere(asked, report) : await runInJobs(program, args, asked, report);
+  const seconds = Math.round((performance.now() - began) / 1000);
+  process.stdout.write(`seeds ${seed} to ${seed + seeds - 1}: ${broken} broken, ${seconds} s\n`);
+  return broken === 0 && areWhole ? 0 : 1;
 }
 
 interface Asked {
@@ -43,6 +50,14 @@ interface Asked {
   readonly jobs: number;
   readonly days: number | null;
   readonly mutant: string | null;
+  /** Forked for a part of the seeds, it asks for one after the other. */
+  readonly isJob: boolean;
+}
+
+interface Result {
+  readonly seed: number;
+  /** The first promise that it broke, if any. */
+  readonly found: Violation | null;
 }
 
 function readArguments(args: readonly string[]): Asked {
@@ -54,6 +69,7 @@ function readArguments(args: readonly string[]): Asked {
       days: { type: 'string' },
       jobs: { type: 'string' },
       mutant: { type: 'string' },
+      job: { type: 'boolean', default: false },
     },
   });
   const mutant = values.mutant ?? null;
@@ -66,6 +82,7 @@ function readArguments(args: readonly string[]): Asked {
     jobs: positive('jobs', values.jobs) ?? availableParallelism(),
     days: positive('days', values.days),
     mutant,
+    isJob: values.job,
   };
 }
 
@@ -76,28 +93,54 @@ function positive(name: string, text: string | undefined): number | null {
   return number;
 }
 
-async function runSeeds({ seed: first, seeds, days, mutant: name }: Asked): Promise<number> {
+async function run(seed: number, { days, mutant: name, seeds }: Asked): Promise<Result> {
   const mutant = mutants.find((each) => each.name === name);
-  const began = performance.now();
-  let broken = 0;
-  for (let seed = first; seed < first + seeds; seed++) {
-    const run = await simulate({ seed, ...(days !== null && { days }), ...(mutant && { mutant }) });
-    if (seeds === 1) process.stdout.write(`${run.lines.join('\n')}\n${run.digest}\n`);
-    if (run.violations.length === 0) continue;
-    broken += 1;
-    const [found] = run.violations;
-    process.stdout.write(`seed ${seed} broke "${found?.invariant}": ${found?.what}\n`);
-  }
-  const seconds = Math.round((performance.now() - began) / 1000);
-  process.stdout.write(`seeds ${first} to ${first + seeds - 1}: ${broken} broken, ${seconds} s\n`);
-  return broken > 0 ? 1 : 0;
+  const { violations, lines, digest } = await simulate({
+    seed,
+    ...(days !== null && { days }),
+    ...(mutant && { mutant }),
+  });
+  if (seeds === 1) process.stdout.write(`${lines.join('\n')}\n${digest}\n`);
+  return { seed, found: violations[0] ?? null };
 }
 
-function runShare(program: string, { seed, seeds, days, mutant }: Asked): Promise<number> {
-  const args = ['--jobs', '1', '--seed', String(seed), '--seeds', String(seeds)];
-  if (days !== null) args.push('--days', String(days));
-  if (mutant !== null) args.push('--mutant', mutant);
-  return new Promise((resolve) => {
-    fork(program, args).on('exit', (code) => resolve(code ?? 1));
+async function runHere(asked: Asked, report: (result: Result) => void): Promise<true> {
+  for (const seed of seedsOf(asked)) report(await run(seed, asked));
+  return true;
+}
+
+function* seedsOf({ seed, seeds }: Asked): Generator<number> {
+  for (let next = seed; next < seed + seeds; next++) yield next;
+}
+
+/**
+ * Some seeds take ten times as long as others: whoever is done takes the next one.
+ * @returns whether every process came to its end.
+ */
+async function runInJobs(
+  program: string,
+  args: readonly string[],
+  asked: Asked,
+  report: (result: Result) => void,
+): Promise<boolean> {
+  const seeds = seedsOf(asked);
+  const codes = Array.from({ length: asked.jobs }, () => {
+    const job = fork(program, [...args, '--job']);
+    job.on('message', (result: Result | 'ready') => {
+      if (result !== 'ready') report(result);
+      job.send(seeds.next().value ?? 'none');
+    });
+    return new Promise<number>((resolve) => job.on('exit', (code) => resolve(code ?? 1)));
   });
+  return (await Promise.all(codes)).every((code) => code === 0);
+}
+
+async function workForParent(asked: Asked): Promise<number> {
+  for (let result: Result | 'ready' = 'ready'; ; ) {
+    const answer = new Promise<number | 'none'>((resolve) => process.once('message', resolve));
+    process.send?.(result);
+    const seed = await answer;
+    if (seed === 'none') return 0;
+    result = await run(seed, asked);
+  }
 }
