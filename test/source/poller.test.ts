@@ -93,6 +93,7 @@ describe('the poller', () => {
       retrieve: async () => ({ kind: 'notFound' }),
       overlapDays: 2,
       sweepHours: 24,
+      isSweepWanted: false,
       nextPollAt: () => 0,
       retryAt: () => 0,
       onRecorded: () => {},
