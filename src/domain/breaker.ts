@@ -5,7 +5,7 @@ import type { Health, PauseReason } from './subscriber.ts';
  * A subscriber's breaker.
  *
  * ```
- *            5 different deliveries failed, no success between
+ *            5 different deliveries failed, no success for half a minute
  *   ┌────────┐ ────────────────────────────────────────► ┌─────────┐ ─┐ a failed probe:
  *   │ closed │                                           │ failing │  │ the next one
  *   │        │ ◄──────────────────────────────────────── └────┬────┘ ◄┘ waits longer
@@ -16,6 +16,8 @@ import type { Health, PauseReason } from './subscriber.ts';
  *
  * While it is failing, one probe at a time is sent, and nothing consumes a step of a
  * schedule. One event that always fails opens nothing: different deliveries are counted.
+ * Nor does a subscriber that stumbles over first attempts, or restarts: a few seconds of
+ * failures in a row are what the schedule is for.
  */
 export interface AfterAttemptOfSubscriber {
   readonly health: Health;
@@ -26,6 +28,7 @@ export interface AfterAttemptOfSubscriber {
 
 const slowFromMs = 1_000;
 const failedInRowMax = 5;
+const failedForMs = 30_000;
 const firstProbeMs = 30_000;
 const probeMaxMs = 15 * 60_000;
 const hourMs = 3_600_000;
@@ -72,7 +75,8 @@ export function afterAttemptOfSubscriber(
   }
   const retryAfterMs = (outcome.kind === 'rejected' && outcome.retryAfterMs) || 0;
   if (!health.isFailing) {
-    if (failed.failedInRow.length < failedInRowMax) return unchanged(failed);
+    const failedMs = now - (failed.firstFailureAt ?? now);
+    if (failed.failedInRow.length < failedInRowMax || failedMs < failedForMs) return unchanged(failed);
     const probe = probeIn(Math.max(firstProbeMs, retryAfterMs), now);
     return {
       health: { ...failed, isFailing: true, failedProbes: 0, ...probe },

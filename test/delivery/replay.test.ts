@@ -166,8 +166,7 @@ describe('the replayer', () => {
     await replayer().start(begun);
     await eventually(async () => (await stateOf(begun.id)) === 'done');
     expect(wakes).toBeGreaterThanOrEqual(2);
-    // Six hundred failures opened the breaker: one probe, then all the rest.
-    expect([await attemptAll(accepted), await attemptAll(accepted)]).toEqual([1, 599]);
+    expect(await attemptAll(accepted)).toBe(600);
   });
 
   test('goes on after a restart with what was running, and leaves ended jobs alone', async () => {

@@ -29,7 +29,7 @@ const tried: Health = {
   lastFailureAt: now - 10,
   lastSuccessAt: 5,
 };
-const fourFailed: Health = { ...tried, failedInRow: ['1', '2', '3', '4'] };
+const fourFailed: Health = { ...tried, failedInRow: ['1', '2', '3', '4'], firstFailureAt: now - 30_000 };
 const failing: Health = {
   ...tried,
   failedInRow: ['1', '2', '3', '4', '5'],
@@ -86,6 +86,20 @@ describe('what an attempt makes of a subscriber', () => {
       deliveryId: '5',
       after: { health: { isFailing: true, failedProbes: 0, nextProbeAt: now + 30_000 }, turned: 'failing' },
       because: 'the fifth different one opens the breaker; the first probe waits half a minute',
+    },
+    {
+      before: { ...fourFailed, firstFailureAt: now - 29_999 },
+      outcome: timedOut,
+      deliveryId: '5',
+      after: { health: { isFailing: false }, turned: null },
+      because: 'a restart of a few seconds opens nothing, however many fail in it',
+    },
+    {
+      before: { ...fourFailed, failedInRow: ['1', '2', '3', '4', '5'] },
+      outcome: timedOut,
+      deliveryId: '1',
+      after: { health: { isFailing: true }, turned: 'failing' },
+      because: 'once half a minute is over, any failure after five different ones opens it',
     },
     {
       before: fourFailed,
