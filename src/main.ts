@@ -175,9 +175,20 @@ async function openStore(config: Config, shared: Omit<Shared, 'store'>): Promise
       'The data keys are sealed by the new RELAY_MASTER_KEY: RELAY_MASTER_KEY_PREVIOUS is not needed any more.',
     );
   }
+  await tellOfRestoration(store, logger);
   if (cut)
     logger.warn('A torn tail was cut off the journal and kept aside: nothing acknowledged was in it.', cut);
   return store;
+}
+
+async function tellOfRestoration(store: Store, logger: Logger): Promise<void> {
+  const restoration = await store.restoration();
+  if (restoration === null) return;
+  const { takenAt, restoredAt, ...counts } = restoration;
+  logger.warn(
+    'The delivery log came out of a backup: until they are resumed, subscribers get nothing and clinics are not read. First make sure that the relay of which the backup was taken does not run.',
+    { takenAt: new Date(takenAt).toISOString(), restoredAt: new Date(restoredAt).toISOString(), ...counts },
+  );
 }
 
 /** @throws InvalidInput */

@@ -14,7 +14,7 @@ export const clinicView = namedClinicView.extend({
       id: z.string(),
       name: z.string(),
       tokensFrom: z.enum(['refreshToken', 'tokenUrl']),
-      state: z.enum(['working', 'needsReconnect']),
+      state: z.enum(['working', 'needsReconnect', 'restored']),
       stateReason: z.string().nullable(),
       isDeclared: z.boolean(),
       refreshedAt: z.string().nullable(),
@@ -82,6 +82,9 @@ function stateOfReading({ clinic, connections }: Reading): Pick<ClinicView, 'sta
   if (clinic?.isRemoved) return { state: 'removed', stateReason: null };
   if (clinic?.isPaused) return { state: 'paused', stateReason: 'somebody paused it' };
   if (!connections.some(({ state }) => state === 'working')) {
+    if (connections.some(({ state }) => state === 'restored')) {
+      return { state: 'paused', stateReason: 'it came out of a backup and was not resumed yet' };
+    }
     const stateReason = connections[0]?.stateReason ?? 'it has no connection';
     return { state: 'needsReconnect', stateReason };
   }

@@ -39,8 +39,15 @@ export function clinicRoutes(dependencies: ClinicsDependencies): readonly Route[
   };
 
   const setPaused = async (id: string, isPaused: boolean): Promise<unknown> => {
-    const clinic = knownClinic(await readingFor(id));
-    await store.changeClinic(clinic.id, { isPaused });
+    const reading = await readingFor(id);
+    const held = isPaused ? [] : reading.connections.filter(({ state }) => state === 'restored');
+    // Before its tokens have worked once there is no clinic that could be paused.
+    if (reading.clinic !== null || held.length === 0) {
+      await store.changeClinic(knownClinic(reading).id, { isPaused });
+    }
+    for (const connection of held) {
+      await store.saveConnection({ ...connection, tokens: null, spareTokens: null, state: 'working' });
+    }
     wakePoller();
     return viewOfReading(await readingFor(id));
   };
@@ -191,7 +198,7 @@ function replaceable({ name, clinic, connections }: Reading): Connection | null 
       hint: 'Change its tokens there and start the relay again.',
     });
   }
-  const isSpent = clinic?.isRemoved || connections.every(({ state }) => state === 'needsReconnect');
+  const isSpent = clinic?.isRemoved || connections.every(({ state }) => state !== 'working');
   if (!isSpent) {
     throw new Conflict('clinic_name_taken', `There is a clinic named ${name} already.`, {
       hint: 'Choose another name, or disconnect the one there is.',

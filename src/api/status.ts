@@ -3,7 +3,7 @@ import type { Clock } from '../clock.ts';
 import type { SetAside, Stream } from '../domain/clinic.ts';
 import { StoreUnavailable } from '../domain/errors.ts';
 import { stateOfSubscriber } from '../domain/subscriber.ts';
-import type { Store } from '../store/store.ts';
+import type { Restoration, Store } from '../store/store.ts';
 import { auditsOf, auditsView } from './audits.ts';
 import { mayDo } from './auth.ts';
 import { clinicView, namedClinicView, readingsOf, viewOfReading } from './clinic-view.ts';
@@ -23,6 +23,7 @@ export interface StatusDependencies {
     | 'nextDueAt'
     | 'jobs'
     | 'assertWritable'
+    | 'restoration'
   >;
   readonly clock: Pick<Clock, 'now'>;
 }
@@ -69,9 +70,18 @@ const troubleView = z.object({
   since: z.string().nullable(),
 });
 
+/** What is held since the store came out of a backup. */
+const restorationView = z.object({
+  takenAt: z.string(),
+  restoredAt: z.string(),
+  subscribers: z.number(),
+  connections: z.number(),
+  openDeliveries: z.number(),
+});
+
 const statusView = z.object({
   at: z.string(),
-  store: z.object({ trouble: troubleView.nullable() }),
+  store: z.object({ trouble: troubleView.nullable(), restored: restorationView.nullable() }),
   clinics: z.array(z.union([clinicView, namedClinicView])),
   streams: z.array(streamView),
   setAside: z.object({ count: z.number(), items: z.array(setAsideView) }),
@@ -117,7 +127,10 @@ export function statusRoutes({ store, clock }: StatusDependencies): readonly Rou
         const removed = new Set(clinics.filter(({ isRemoved }) => isRemoved).map(({ id }) => id));
         const body: z.infer<typeof statusView> = {
           at: shown(now),
-          store: { trouble: await troubleOf(store) },
+          store: {
+            trouble: await troubleOf(store),
+            restored: isAdmin ? viewOfRestoration(await store.restoration()) : null,
+          },
           clinics: isAdmin
             ? readings.map(viewOfReading)
             : readings
@@ -148,6 +161,12 @@ export function statusRoutes({ store, clock }: StatusDependencies): readonly Rou
       },
     }),
   ];
+}
+
+function viewOfRestoration(restoration: Restoration | null): z.infer<typeof restorationView> | null {
+  if (restoration === null) return null;
+  const { takenAt, restoredAt, ...counts } = restoration;
+  return { takenAt: shown(takenAt), restoredAt: shown(restoredAt), ...counts };
 }
 
 async function troubleOf(store: Pick<Store, 'assertWritable'>): Promise<z.infer<typeof troubleView> | null> {

@@ -7,6 +7,7 @@ import { filterWarnings } from '../domain/filter-warnings.ts';
 import { tryStoreOf } from '../upkeep.ts';
 import { checkLog } from './check-log.ts';
 import { checkAddress, checkVendor } from './check-reach.ts';
+import { checkStanding } from './check-standing.ts';
 import { checkStore } from './check-store.ts';
 import { type Finding, ok, warning } from './finding.ts';
 import { type Colour, inert, printer } from './print.ts';
@@ -51,6 +52,7 @@ async function findingsOf(config: Config, folder: string): Promise<readonly Find
       ? ok('clinics', `${config.clinics.length} are declared`)
       : warning('clinics', 'none is declared.', 'Add them to the file, or with `relay clinics add`.'),
     ...(await checkStore(path, () => tryStoreOf({ config, folder }))),
+    ...(await checkStanding(config, folder)),
     await checkVendor(config.source.apiUrl),
     ...filterFindings(config),
     ...(

@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
 import * as api from '../client/clinics.ts';
+import type { CallApi } from '../client/relay-api.ts';
 import type { ClinicView } from '../client/views.ts';
 import { confirm, fromEnv } from './ask.ts';
-import { clinicIdOf } from './named.ts';
+import { clinicIdOf, oneOrRestored } from './named.ts';
 import { type Colour, inert } from './print.ts';
 import { openSession } from './session.ts';
 import type { Surroundings } from './surroundings.ts';
@@ -44,7 +45,6 @@ export function addClinics(program: Command, around: Surroundings): void {
   for (const [what, summary, done] of [
     ['poll', 'read a clinic’s streams now', 'is read next'],
     ['pause', 'stop reading a clinic; its connection stays alive', 'is no longer read'],
-    ['resume', 'read a clinic again', 'is read again'],
   ] as const) {
     verb(group, `${what} <clinic>`, summary).action(async (idOrName: string, options: CommonOptions) => {
       const { call, to, asJson } = openSession(around, options);
@@ -54,6 +54,22 @@ export function addClinics(program: Command, around: Surroundings): void {
       to.out(`${inert(idOrName)} ${done}.`);
     });
   }
+
+  verb(group, 'resume [clinic]', 'read a clinic again')
+    .option('--restored', 'all that are held since the log was restored from a backup')
+    .action(async (idOrName: string | undefined, options: CommonOptions & { restored?: true }) => {
+      const one = oneOrRestored(idOrName, options.restored);
+      const { call, to, asJson } = openSession(around, options);
+      if (one !== null) {
+        const answer = await api.tellClinic(call, await clinicIdOf(call, one[0]), 'resume');
+        return asJson ? to.json(answer) : to.out(`${inert(one[0])} is read again.`);
+      }
+      const held = await restoredClinics(call);
+      for (const { id } of held) await api.tellClinic(call, id, 'resume');
+      if (asJson) return to.json({ data: held.map(({ id, name }) => ({ id, name })) });
+      if (held.length === 0) to.note('No clinic is held since a restore.');
+      for (const { name } of held) to.out(`${inert(name)} is read again.`);
+    });
 
   verb(group, 'disconnect <clinic>', 'revoke a clinic’s tokens and stop reading it; its past events stay')
     .option('--yes', 'do not ask')
@@ -65,6 +81,11 @@ export function addClinics(program: Command, around: Surroundings): void {
       if (asJson) return to.json({ id, disconnected: true });
       to.out(`Disconnected ${inert(idOrName)}.`);
     });
+}
+
+async function restoredClinics(call: CallApi): Promise<readonly ClinicView[]> {
+  const clinics = await api.listClinics(call);
+  return clinics.filter(({ connections = [] }) => connections.some(({ state }) => state === 'restored'));
 }
 
 const colourOf: Readonly<Record<NonNullable<ClinicView['state']>, Colour>> = {

@@ -2,6 +2,7 @@ import { listClinics } from '../client/clinics.ts';
 import type { CallApi } from '../client/relay-api.ts';
 import { listSubscribers } from '../client/subscribers.ts';
 import { NotFound, RelayError } from '../domain/errors.ts';
+import { badUsage } from './verb.ts';
 
 /** The id of the subscriber that somebody means by an id or a name. @throws NotFound */
 export async function subscriberIdOf(call: CallApi, idOrName: string): Promise<string> {
@@ -35,4 +36,14 @@ function idAmong(kind: string, things: readonly Named[], idOrName: string): stri
     });
   }
   return first.id;
+}
+
+/** What is to be resumed: the one that is named, or `null` for all that a restore holds. @throws InvalidInput */
+export function oneOrRestored(
+  idOrName: string | undefined,
+  isRestored: true | undefined,
+): readonly [string] | null {
+  if (idOrName !== undefined && !isRestored) return [idOrName];
+  if (idOrName === undefined && isRestored) return null;
+  throw badUsage('One is resumed by its name, or all with --restored.', 'Give one of the two.');
 }

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { InvalidInput } from '../domain/errors.ts';
 import { addAudit } from './audit.ts';
+import { addBackup } from './backup.ts';
 import { addCheck } from './check.ts';
 import { addClinics } from './clinics.ts';
 import { addDeliveries } from './deliveries.ts';
@@ -9,6 +10,7 @@ import { addDemo } from './demo.ts';
 import { addInit } from './init.ts';
 import { printError, printer } from './print.ts';
 import { addReplay } from './replay.ts';
+import { addRestore } from './restore.ts';
 import { addSandbox } from './sandbox.ts';
 import { addServe } from './serve.ts';
 import { addStatus } from './status.ts';
@@ -59,6 +61,8 @@ function programOf(around: Surroundings): Command {
     addDemo,
     addSandbox,
     addCheck,
+    addBackup,
+    addRestore,
     addStatus,
     addClinics,
     addSubscribers,

@@ -31,8 +31,9 @@ function printStatus(to: Printer, status: StatusView): void {
   to.out(`set aside    ${setAside.count}`);
   if (status.audits !== null) to.out(`audit        ${inert(auditLine(status.audits))}`);
   const needs = needsOf(status);
-  if (store.trouble !== null || needs.length > 0) to.out('');
+  if (store.trouble !== null || store.restored !== null || needs.length > 0) to.out('');
   if (store.trouble !== null) to.out(to.paint('red', inert(troubleLine(store.trouble))));
+  for (const line of restoredLines(store.restored)) to.out(to.paint('yellow', line));
   for (const need of needs) to.out(to.paint('yellow', inert(need)));
   const names = new Map(clinics.map(({ id, name }) => [id, name]));
   printRows(to, streamColumns(names), stuck);
@@ -66,6 +67,23 @@ function auditNeeds(audits: StatusView['audits']): readonly string[] {
   const found = `The last audit found ${missing} listed events missing and took in ${repaired}: relay audit ${id}`;
   const left = `The last audit could not list ${unlistedInNeed} streams: relay audit ${id}`;
   return [...(missing > 0 ? [found] : []), ...(unlistedInNeed > 0 ? [left] : [])];
+}
+
+/** What to know before anything is resumed; nothing where nothing is held. */
+function restoredLines(restored: StatusView['store']['restored']): readonly string[] {
+  if (restored === null) return [];
+  const { takenAt, restoredAt, subscribers, connections, openDeliveries } = restored;
+  return [
+    `This log was restored at ${shownInstant(restoredAt)} from a backup of ${shownInstant(takenAt)}.`,
+    `Until somebody resumes them, nothing is sent (subscribers held: ${subscribers}) and no clinic is read`,
+    `(connections held: ${connections}). Before you do that:`,
+    '- make sure that the relay of which the backup was taken does not run: two would send everything twice,',
+    '  and each would spend the other’s tokens;',
+    `- what was delivered since ${shownInstant(takenAt)} is sent again, under the same event and delivery ids:`,
+    `  of the deliveries that were open then (${openDeliveries}), and of the events since then, which are read again;`,
+    '- tokens that were renewed since are spent: a clinic whose tokens Fullscript refuses has to be connected again.',
+    'Then: relay clinics resume --restored, relay subscribers resume --restored (--skip ends what was open).',
+  ];
 }
 
 /** A delivery that is due waits a moment for its slot; longer than this says that the relay does not keep up. */

@@ -10,7 +10,9 @@ import { type Colour, inert, type Printer, printWarnings } from './print.ts';
 import { addRotateSecret } from './rotate-secret.ts';
 import { openSession } from './session.ts';
 import { type FieldOptions, fieldsOf, withFields } from './subscriber-fields.ts';
+import { stateLine, stateOf } from './subscriber-state.ts';
 import { addAddSubscriber } from './subscribers-add.ts';
+import { addResumeSubscriber } from './subscribers-resume.ts';
 import type { Surroundings } from './surroundings.ts';
 import { printTable } from './table.ts';
 import { badUsage, type CommonOptions, verb } from './verb.ts';
@@ -86,20 +88,7 @@ export function addSubscribers(program: Command, around: Surroundings): void {
     },
   );
 
-  verb(group, `resume ${subscriber}`, 'send to one again')
-    .option('--skip', 'end what was held as failed instead of sending it')
-    .action(async (idOrName: string, options: CommonOptions & { skip?: true }) => {
-      const { call, to, asJson } = openSession(around, options);
-      const id = await subscriberIdOf(call, idOrName);
-      const resumed = await api.resumeSubscriber(call, id, options.skip ? 'skip' : 'deliver');
-      if (asJson) return to.json(resumed);
-      to.out(stateLine(resumed));
-      const { handshakeResult } = resumed;
-      if (handshakeResult?.passed === false) {
-        to.note(inert(`handshake: ${handshakeResult.message}`));
-        to.note(`  ${inert(handshakeResult.hint)}`);
-      }
-    });
+  addResumeSubscriber(group, around);
 
   verb(group, `test ${subscriber}`, 'send it a sample event that is no delivery; lifts an owed handshake')
     .option('--type <type>', 'type of the sample event, such as order.placed')
@@ -134,14 +123,6 @@ const columns = [
   },
   { title: 'URL', text: ({ url }: SubscriberView) => url },
 ];
-
-function stateOf({ state, pauseReasons }: SubscriberView): string {
-  return pauseReasons.length > 0 ? `${state} (${pauseReasons.join(', ')})` : state;
-}
-
-function stateLine(subscriber: SubscriberView): string {
-  return inert(`${subscriber.name} is ${stateOf(subscriber)}.`);
-}
 
 function printFields(to: Printer, subscriber: SubscriberView): void {
   const { id, name, url, profile, eventTypes, clinicIds, isDeclared, createdAt, retrySeconds, concurrency } =

@@ -182,6 +182,7 @@ export interface ClinicView {
   readonly name: string;
   readonly state?: 'active' | 'paused' | 'connecting' | 'needsReconnect' | 'removed';
   readonly stateReason?: string | null;
+  readonly connections?: readonly { readonly state: 'working' | 'needsReconnect' | 'restored' }[];
 }
 
 export interface StreamView {
@@ -217,6 +218,14 @@ export interface StatusView {
       readonly message: string;
       readonly hint: string;
       readonly since: string | null;
+    } | null;
+    /** What is held since the store came out of a backup; `null` when nothing is. */
+    readonly restored: {
+      readonly takenAt: string;
+      readonly restoredAt: string;
+      readonly subscribers: number;
+      readonly connections: number;
+      readonly openDeliveries: number;
     } | null;
   };
   readonly clinics: readonly ClinicView[];

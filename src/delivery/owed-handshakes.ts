@@ -54,6 +54,8 @@ export class OwedHandshakes {
       if (!this.#isRunning) break;
       if (subscriber.deletedAt !== null || !subscriber.isDeclared) continue;
       if (!subscriber.pauseReasons.includes('handshake')) continue;
+      // Out of a backup: nothing is sent until somebody resumes it, which shakes hands, too.
+      if (subscriber.pauseReasons.includes('restored')) continue;
       const result = await shakeHands(subscriber);
       if (result.kind === 'failed') {
         owed++;

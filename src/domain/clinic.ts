@@ -30,7 +30,9 @@ export interface Tokens {
 export type ConnectionState =
   | 'working'
   /** The refresh ended in `invalid_grant`, or a fresh token is still refused: a person must authorize again. */
-  | 'needsReconnect';
+  | 'needsReconnect'
+  /** It came out of a backup, and its tokens may be spent: not used until somebody resumes the clinic. */
+  | 'restored';
 
 /** One user's OAuth permission to read a clinic. */
 export interface Connection {

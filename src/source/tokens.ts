@@ -58,6 +58,7 @@ export class ConnectionTokens {
     if (connection.state === 'needsReconnect') {
       return { kind: 'needsReconnect', detail: connection.stateReason ?? 'it was refused' };
     }
+    if (connection.state === 'restored') return { kind: 'unavailable', detail: 'it was not resumed yet' };
     const { id, tokens } = connection;
     const now = this.#dependencies.clock.now();
     if (tokens !== null && !this.#isRenewalDue(connection)) return token(tokens);

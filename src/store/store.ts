@@ -32,7 +32,8 @@ export interface Store
     LogStore,
     JobStore,
     BudgetStore,
-    RevokedTokenStore {
+    RevokedTokenStore,
+    RestorationStore {
   /** Resolves when writes are taken at the moment; throws `StoreUnavailable` naming the reason. */
   assertWritable(): Promise<void>;
   /** Ends open work tidily and releases the store. Nothing may be called after it. */
@@ -419,4 +420,21 @@ export interface RevokedTokenStore {
   /** Kept until `expiresAt`, when the token would have ended anyway. */
   revokeToken(jti: string, expiresAt: number): Promise<void>;
   isRevoked(jti: string): Promise<boolean>;
+}
+
+export interface RestorationStore {
+  /** What is still held since the store came out of a backup; `null` when nothing is, or it never did. */
+  restoration(): Promise<Restoration | null>;
+}
+
+/** Instants are epoch milliseconds. */
+export interface Restoration {
+  /** When the backup was taken: what came after it is not in the store. */
+  readonly takenAt: number;
+  readonly restoredAt: number;
+  /** Paused with reason `restored`. */
+  readonly subscribers: number;
+  readonly connections: number;
+  /** Owed to those subscribers; some may have been delivered since the backup was taken. */
+  readonly openDeliveries: number;
 }

@@ -66,7 +66,7 @@ test('counts deliveries and subscribers, names those that are not active, and sa
 
 test('tells the trouble of the store: since when, and what to do', async () => {
   const adminStatus = () => api.ask('GET', '/v1/status', { token: admin });
-  expect((await adminStatus()).body.store).toEqual({ trouble: null });
+  expect((await adminStatus()).body.store).toEqual({ trouble: null, restored: null });
   api.store.assertWritable = async () => {
     throw new StoreUnavailable('disk_full', 'The disk is full.', { hint: 'Make room.', since: startedAt });
   };
@@ -77,6 +77,7 @@ test('tells the trouble of the store: since when, and what to do', async () => {
       hint: 'Make room.',
       since: '2026-11-22T12:00:00.000Z',
     },
+    restored: null,
   });
 });
 

@@ -402,7 +402,7 @@ describe('the status', () => {
         daysLeft: 29.5,
       },
     ],
-    store: { trouble: null },
+    store: { trouble: null, restored: null },
     audits: {
       last: {
         id: 'aud_1',
@@ -484,7 +484,7 @@ describe('the status', () => {
   test('says since when the store takes nothing, and what to do', async () => {
     const trouble = { message: 'The disk is full.', hint: 'Make room.', since: '2026-11-22T07:00:00.000Z' };
     const { exit, out } = await relayRun(['status'], {
-      'GET /v1/status': () => ({ status: 200, json: { ...status, store: { trouble } } }),
+      'GET /v1/status': () => ({ status: 200, json: { ...status, store: { trouble, restored: null } } }),
     });
     expect(exit).toBe(0);
     expect(out).toContain('The disk is full. So since 2026-11-22T07:00:00Z. Make room.\n');

@@ -100,7 +100,7 @@ async function live(seed: number): Promise<{ readonly cuts: number; readonly tol
   let cuts = 0;
   for (let generation = 1; generation <= 5; generation++) {
     let left: { disk: SimulatedDisk; told: Told } | null = null;
-    let operationsLeft = Math.floor(random() * 70);
+    let operationsLeft = Math.floor(random() * 72);
     const running = disk;
     running.hook = () => {
       if (left) return { code: 'EIO' };

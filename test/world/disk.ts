@@ -438,6 +438,19 @@ function fault(code: string, path: string): Error {
   return Object.assign(new Error(`${code}: ${path}`), { code });
 }
 
+/** The same disk for somebody before whose every operation something else is done. */
+export function interrupted(disk: Disk, meanwhile: () => Promise<void>): Disk {
+  return new Proxy(disk, {
+    get: (target, name) => {
+      const operation = Reflect.get(target, name) as (...given: unknown[]) => Promise<unknown>;
+      return async (...given: unknown[]) => {
+        await meanwhile();
+        return operation.apply(target, given);
+      };
+    },
+  });
+}
+
 /** A generator of numbers in [0, 1) that a seed decides (mulberry32). */
 export function seededRandom(seed: number): () => number {
   let state = seed >>> 0;

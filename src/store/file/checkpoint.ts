@@ -71,6 +71,19 @@ export async function isNewestWhole(disk: Disk, folder: string): Promise<boolean
   return bytes === null || parse(bytes) !== null;
 }
 
+/** The bytes of the newest one that is whole, and whose store it is. */
+export async function wholeCheckpoint(
+  disk: Disk,
+  folder: string,
+): Promise<{ readonly bytes: Buffer; readonly storeId: string } | null> {
+  for (const name of ['checkpoint.json', 'checkpoint.json.previous']) {
+    const bytes = await disk.read(join(folder, name));
+    const checkpoint = bytes && parse(bytes);
+    if (bytes && checkpoint) return { bytes, storeId: checkpoint.storeId };
+  }
+  return null;
+}
+
 /** The folded tables as they are now: rows are replaced, never changed. */
 export function foldedTables(state: State): Checkpoint['tables'] {
   const tables = {} as Record<(typeof folded)[number], readonly (readonly [string, unknown])[]>;

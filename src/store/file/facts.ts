@@ -33,6 +33,8 @@ export type Fact =
     }
   | { readonly t: 'job'; readonly row: Job }
   | { readonly t: 'jobGone'; readonly id: string }
+  /** The store came out of a backup taken at `takenAt`. */
+  | { readonly t: 'restored'; readonly takenAt: number; readonly restoredAt: number }
   | { readonly t: 'revoked'; readonly jti: string; readonly until: number }
   /** Requests taken out of the vendor's budget. */
   | { readonly t: 'budget'; readonly at: number; readonly count: number; readonly countsUntil: number };

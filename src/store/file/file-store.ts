@@ -21,6 +21,7 @@ import { logPart } from './log.ts';
 import { NotInMemory } from './log-rows.ts';
 import { pollPart } from './polls.ts';
 import { type Recovered, recover } from './recovery.ts';
+import { forgetRestored, holdRestored, readRestored, restorationPart } from './restored.ts';
 import { Codec } from './rows.ts';
 import { State } from './state.ts';
 import { subscriberPart } from './subscribers.ts';
@@ -95,6 +96,7 @@ async function openLocked(options: FileStoreOptions, opened: (() => unknown)[]):
     index: join(path, 'index'),
   };
   for (const folder of Object.values(folders)) await disk.makeFolder(folder);
+  const restored = await readRestored(disk, path);
   const keys = await KeyRing.open(disk, path, options.masterKeys);
   // A process that was killed may have left names that the disk does not have yet.
   await disk.syncFolder(path);
@@ -132,7 +134,9 @@ async function openLocked(options: FileStoreOptions, opened: (() => unknown)[]):
   const { interruptLapsed, ...deliveries } = deliveryPart(core);
   const interrupted = state.openAttempts.size;
   await interruptLapsed();
+  if (restored) await holdRestored(core, restored);
   await parts.settle(commits);
+  if (restored) await forgetRestored(disk, path);
 
   return {
     ...clinicPart(core),
@@ -143,6 +147,7 @@ async function openLocked(options: FileStoreOptions, opened: (() => unknown)[]):
     ...jobPart(core),
     ...budgetPart(core),
     ...revokedTokenPart(core),
+    ...restorationPart(core),
     recovery: {
       cut: recovered.cut,
       events: state.events.size,

@@ -182,6 +182,16 @@ function masterKey(bytes: Buffer): DataKey {
   return { id: `master-${digest.slice(0, 12)}`, bytes };
 }
 
+/** Whether it is a key file, which says nothing of the keys in it. */
+export function isKeyFile(text: Buffer): boolean {
+  try {
+    readKeyFile('', text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function readKeyFile(path: string, text: Buffer): KeyFile {
   try {
     const file = JSON.parse(text.toString()) as KeyFile;

@@ -99,6 +99,10 @@ export class State {
       case 'jobGone':
         this.#fold(this.jobs, fact.id, undefined);
         break;
+      case 'restored':
+        this.#fold(this.counters, 'restoredFrom', fact.takenAt);
+        this.#fold(this.counters, 'restoredAt', fact.restoredAt);
+        break;
       case 'revoked':
         this.#fold(this.revoked, fact.jti, fact.until);
         break;
