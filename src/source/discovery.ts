@@ -7,7 +7,7 @@ import type { ClinicAccess } from './clinic-access.ts';
 import type { ConnectionTokens } from './tokens.ts';
 
 export interface DiscoveryDependencies {
-  readonly store: Pick<ClinicStore, 'clinics' | 'saveClinic' | 'connections' | 'saveConnection'> &
+  readonly store: Pick<ClinicStore, 'clinics' | 'saveClinic' | 'connections' | 'assignClinic'> &
     Pick<PollStore, 'follow' | 'streams'>;
   readonly access: ClinicAccess;
   readonly tokens: ConnectionTokens;
@@ -129,10 +129,12 @@ export class Discovery {
       }
     }
     if (connection.clinicId === null) {
-      await store.saveConnection({ ...connection, tokens: null, spareTokens: null, clinicId: id });
+      // It may have been removed, or found out meanwhile.
+      if (!(await store.assignClinic(connectionId, id))) return;
       logger.info('A clinic is connected.', { clinicId: id, name });
     }
     await this.#follow(id, vendorNow ?? clock.now());
+    if (this.#outdated.delete(connectionId)) return;
     access.trust(connectionId);
   }
 

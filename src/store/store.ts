@@ -60,6 +60,11 @@ export interface ClinicStore {
    * `tokenUrl`, another `declaredDigest`). The pair that was replaced stays as spare.
    */
   saveConnection(connection: Connection): Promise<void>;
+  /**
+   * Says whose clinic a connection is, and changes nothing else of it.
+   * @returns false when it was removed, or is another clinic's: then nothing changes.
+   */
+  assignClinic(connectionId: string, clinicId: string): Promise<boolean>;
   /** @returns what it was, for whoever revokes its tokens; `null` when there is none. */
   deleteConnection(connectionId: string): Promise<Connection | null>;
   /**

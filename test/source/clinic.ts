@@ -68,6 +68,7 @@ export interface Changes {
   readonly requestsPerFiveMinutes?: number;
   readonly limit?: { requests: number; windowMs: number };
   readonly http?: (http: VendorHttp) => VendorHttp;
+  readonly store?: (store: Store) => Store;
 }
 
 /** The real way in, from the store to the vendor's model: one subscriber that wants everything, clinics as declared. */
@@ -80,7 +81,8 @@ export async function pollingRelay(changes: Changes = {}): Promise<PollingRelay>
     ...(changes.limit && { limit: changes.limit }),
   });
   const disk = new SimulatedDisk();
-  const store = await storeOn(disk, clock);
+  const opened = await storeOn(disk, clock);
+  const store = changes.store?.(opened) ?? opened;
   await store.addSubscriber(aSubscriber());
   const { logger, lines } = keptLog();
   const fatal: unknown[] = [];

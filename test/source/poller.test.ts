@@ -223,6 +223,48 @@ describe('the poller', () => {
     });
   });
 
+  test('tokens that are replaced while the streams of a clinic begin are not trusted by the old answer', async () => {
+    let beforeFollowing = async (): Promise<void> => {};
+    const { clock, store, poller } = await pollingRelay({
+      clinics: ['Washington', 'New York'],
+      store: (real) => ({
+        ...real,
+        follow: async (clinicId, streams) => {
+          await beforeFollowing();
+          return real.follow(clinicId, streams);
+        },
+      }),
+    });
+    await clock.advance(minute);
+    const [washington, newYork] = await store.connections();
+    if (!washington || !newYork) throw new Error('two were declared');
+    beforeFollowing = async () => {
+      beforeFollowing = async () => {};
+      await store.saveConnection({ ...washington, tokens: newYork.tokens });
+      poller.forget(washington.id);
+    };
+    poller.forget(washington.id);
+    await clock.advance(minute);
+    expect((await store.connections()).find(({ id }) => id === washington.id)).toMatchObject({
+      clinicId: washington.clinicId,
+      state: 'needsReconnect',
+    });
+  });
+
+  test('a connection that is removed while its clinic is saved is not brought back', async () => {
+    const { clock, store } = await pollingRelay({
+      store: (real) => ({
+        ...real,
+        saveClinic: async (clinic) => {
+          await real.saveClinic(clinic);
+          for (const { id } of await real.connections()) await real.deleteConnection(id);
+        },
+      }),
+    });
+    await clock.advance(minute);
+    expect(await store.connections()).toEqual([]);
+  });
+
   for (const { what, change } of [
     { what: 'removed', change: 'delete' },
     { what: 'disconnected', change: 'disconnect' },

@@ -82,6 +82,14 @@ export function clinicPart({ commits, codec, clock }: Core): ClinicStore {
         record(save({ ...connection, tokens, spareTokens }));
       }),
 
+    assignClinic: (connectionId, clinicId) =>
+      commits.commit(({ state, record }) => {
+        const row = state.connections.get(connectionId);
+        if (!row || (row.clinicId !== null && row.clinicId !== clinicId)) return false;
+        if (row.clinicId === null) record({ t: 'connection', row: { ...row, clinicId } });
+        return true;
+      }),
+
     deleteConnection: (connectionId) =>
       commits.commit(({ state, record }) => {
         const row = state.connections.get(connectionId);
