@@ -1,17 +1,14 @@
-import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
 import { createApp } from './api/app.ts';
 import type { SigningKeys } from './api/auth.ts';
 import { startServer } from './api/server.ts';
 import { type Clock, systemClock } from './clock.ts';
-import { type Config, type Keys, readStartFrom } from './config.ts';
+import type { Config, Keys } from './config.ts';
 import type { AddressGuard } from './delivery/address-guard.ts';
 import { declareSubscribers, warnOfFilters } from './delivery/declared-subscribers.ts';
 import { createDeliver } from './delivery/deliver.ts';
 import { Dispatcher } from './delivery/dispatcher.ts';
 import { createDoctor, type Examination, type Patient } from './delivery/doctor.ts';
-import { createGuardedAgents } from './delivery/guarded-agents.ts';
-import { createGuards, type Guards, refusedOf } from './delivery/guards.ts';
+import { createGuards } from './delivery/guards.ts';
 import { createHandshake } from './delivery/handshake.ts';
 import { examineOnLoopback } from './delivery/loopback-doctor.ts';
 import { OwedHandshakes } from './delivery/owed-handshakes.ts';
@@ -19,22 +16,13 @@ import type { Listening } from './delivery/own-address.ts';
 import { Replayer } from './delivery/replayer.ts';
 import { createSendTest } from './delivery/send-test.ts';
 import { createWebhookSender } from './delivery/webhook-sender.ts';
-import { InvalidInput, RelayError, StoreBroken } from './domain/errors.ts';
 import type { Logger } from './logger.ts';
+import { openStore } from './main/open-store.ts';
+import { failures, type Shared, userAgent, version } from './main/shared.ts';
+import { vetDeclared } from './main/vet-declared.ts';
+import { wayIn } from './main/way-in.ts';
 import { Fullscript } from './sandbox/fullscript.ts';
-import { Auditor } from './source/auditor.ts';
-import { RequestBudget } from './source/budget.ts';
-import { ClinicAccess } from './source/clinic-access.ts';
 import { declareClinics } from './source/declared-clinics.ts';
-import { createEventsApi } from './source/events-api.ts';
-import { createOAuth, withinBudget } from './source/oauth.ts';
-import { Poller } from './source/poller.ts';
-import { fairSchedule } from './source/schedule.ts';
-import { ConnectionTokens } from './source/tokens.ts';
-import { createVendorHttp } from './source/vendor-http.ts';
-import { realDisk } from './store/file/disk.ts';
-import { type FileStore, openFileStore } from './store/file/file-store.ts';
-import { kernelLock } from './store/file/lock.ts';
 import type { Store } from './store/store.ts';
 
 export interface RelayOptions {
@@ -98,7 +86,7 @@ export async function startRelay({
       clock,
       logger,
       keys: signingKeys(config.keys),
-      version: packageJson.version,
+      version,
       trustProxy: config.server.trustProxy,
       vetUrl: guards.subscribers.vetUrl,
       vetTokenUrl: guards.tokenUrls.vetUrl,
@@ -143,65 +131,6 @@ export async function startRelay({
   }
 }
 
-interface Shared {
-  readonly store: Store;
-  readonly clock: Clock;
-  readonly random: () => number;
-  readonly logger: Logger;
-  readonly onFatal: (error: unknown) => void;
-}
-
-async function openStore(config: Config, shared: Omit<Shared, 'store'>): Promise<FileStore> {
-  const { clock, random, logger, onFatal } = shared;
-  const store = await openFileStore({
-    path: resolve(config.store.path),
-    masterKeys: { current: config.keys.masterKey, previous: config.keys.previousMasterKey },
-    disk: realDisk,
-    lock: kernelLock,
-    clock,
-    random,
-    onTrouble: (trouble) => {
-      if (trouble === null) logger.info('The delivery log takes writes again.');
-      // A store that is closed while its disk is full says so; nobody has to act on it.
-      else if (trouble.code === 'store_closed') logger.warn(trouble.message);
-      else if (trouble instanceof StoreBroken) onFatal(trouble);
-      else logger.error(trouble.message, { code: trouble.code, hint: trouble.hint });
-    },
-  });
-  const { cut, events, deliveries, interrupted, isResealed } = store.recovery;
-  logger.info('The delivery log is open.', { path: config.store.path, events, deliveries, interrupted });
-  if (isResealed) {
-    logger.info(
-      'The data keys are sealed by the new RELAY_MASTER_KEY: RELAY_MASTER_KEY_PREVIOUS is not needed any more.',
-    );
-  }
-  await tellOfRestoration(store, logger);
-  if (cut)
-    logger.warn('A torn tail was cut off the journal and kept aside: nothing acknowledged was in it.', cut);
-  return store;
-}
-
-async function tellOfRestoration(store: Store, logger: Logger): Promise<void> {
-  const restoration = await store.restoration();
-  if (restoration === null) return;
-  const { takenAt, restoredAt, ...counts } = restoration;
-  logger.warn(
-    'The delivery log came out of a backup: until they are resumed, subscribers get nothing and clinics are not read. First make sure that the relay of which the backup was taken does not run.',
-    { takenAt: new Date(takenAt).toISOString(), restoredAt: new Date(restoredAt).toISOString(), ...counts },
-  );
-}
-
-/** @throws InvalidInput */
-function vetDeclared(config: Config, guards: Guards): void {
-  const problems = refusedOf(config, guards);
-  if (problems.length === 0) return;
-  const lines = problems.map(({ path, message }) => `  ${path}: ${message}`);
-  throw new InvalidInput('config_invalid', `The configuration has mistakes:\n${lines.join('\n')}`, {
-    hint: 'Correct what is named, then try again; `relay check` looks without starting.',
-    problems,
-  });
-}
-
 function wayOut(config: Config, guard: AddressGuard, { store, clock, random, logger, onFatal }: Shared) {
   const { timeoutMs, concurrency, concurrencyPerSubscriber } = config.delivery;
   const sender = createWebhookSender({ guard, clock });
@@ -225,56 +154,6 @@ function wayOut(config: Config, guard: AddressGuard, { store, clock, random, log
   const examine = createDoctor({ post, shakeHands, clock, logger, userAgent, timeoutMs, sampleEvent });
   const replayer = new Replayer({ store, clock, logger, onStarted: wake, onFatal });
   return { sender, shakeHands, sendTest, examine, dispatcher, handshakes, replayer };
-}
-
-interface WayInShared extends Shared {
-  readonly tokenUrlGuard: AddressGuard;
-  readonly onRecorded: () => void;
-}
-
-function wayIn(config: Config, shared: WayInShared) {
-  const { store, clock, random, logger, onFatal, onRecorded, tokenUrlGuard } = shared;
-  const { source } = config;
-  const http = createVendorHttp({ userAgent, clock });
-  const budget = new RequestBudget({ ...source, store, clock, random, logger });
-  const agents = createGuardedAgents(tokenUrlGuard, { keepAlive: false });
-  const oauth = createOAuth(http, source, clock, createVendorHttp({ userAgent, clock, agents }));
-  const tokens = new ConnectionTokens({ store, oauth: withinBudget(oauth, budget), clock, logger });
-  const api = createEventsApi(http, source.apiUrl, clock);
-  const access = new ClinicAccess({ store, api, tokens, budget });
-  const poller = new Poller({
-    store,
-    access,
-    tokens,
-    schedule: fairSchedule({ ...source, random }),
-    clock,
-    logger,
-    categories: source.categories,
-    overlapDays: source.overlapDays,
-    sweepHours: source.sweepHours,
-    startAt: startAtOf(source.startFrom),
-    stopRequests: () => budget.stop(),
-    onRecorded,
-    onFatal,
-  });
-  const auditor = new Auditor({
-    store,
-    access,
-    list: access.listSparingly,
-    pollAgain: (stream, how) => poller.pollAgain(stream, how),
-    categories: source.categories,
-    clock,
-    random,
-    logger,
-    onFatal,
-  });
-  return { poller, auditor, oauth };
-}
-
-function startAtOf(startFrom: string): (vendorNow: number) => number {
-  const start = readStartFrom(startFrom);
-  if (start === null) throw new Error(`checked before: ${startFrom}`);
-  return (vendorNow) => ('at' in start ? start.at : vendorNow - start.agoMs);
 }
 
 /** Sample events come from the sandbox: they look as the vendor's do, odd spellings included. */
@@ -304,24 +183,3 @@ function signingKeys({ jwtSecret, jwtKeyPair }: Keys): SigningKeys {
   if (jwtKeyPair !== null) return { kind: 'keyPair', ...jwtKeyPair };
   return { kind: 'secret', secret: jwtSecret ?? '' };
 }
-
-/** The first thing that ends the relay, told once. */
-function failures(logger: Logger) {
-  let report = (_error: unknown): void => {};
-  const happened = new Promise<never>((_, reject) => {
-    report = (error) => {
-      const { code, hint } =
-        error instanceof RelayError ? error : { code: 'fault', hint: 'Please report this; the log is safe.' };
-      logger.error(error instanceof Error ? error.message : 'The relay has a fault.', { code, hint });
-      reject(error);
-    };
-  });
-  // Whoever waits for it hears of it; nobody has to.
-  happened.catch(() => {});
-  return { happened, report: (error: unknown) => report(error) };
-}
-
-const packageJson = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
-  version: string;
-};
-const userAgent = `fullscript-relay/${packageJson.version}`;

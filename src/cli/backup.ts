@@ -19,7 +19,7 @@ export function addBackup(program: Command, around: Surroundings): void {
     )
     .action(async (file: string, options: BackupOptions) => {
       const from = options.from ?? configOf(around, options.config).config.store.path;
-      const { backUpStore } = await import('../upkeep.ts');
+      const { backUpStore } = await import('../main/upkeep.ts');
       const made = await backUpStore({
         from: resolve(around.folder, from),
         to: resolve(around.folder, file),

@@ -1,6 +1,6 @@
 import type { Config } from '../config.ts';
 import { RelayError } from '../domain/errors.ts';
-import type { VerifiedLog } from '../upkeep.ts';
+import type { VerifiedLog } from '../main/upkeep.ts';
 import { type Finding, failure, ok, warning } from './finding.ts';
 
 const check = 'log';
@@ -13,7 +13,7 @@ export interface CheckedLog {
 
 /** Verifies every line of the delivery log, also while a relay writes it. */
 export async function checkLog(config: Config, folder: string): Promise<CheckedLog> {
-  const { verifyStore } = await import('../upkeep.ts');
+  const { verifyStore } = await import('../main/upkeep.ts');
   try {
     const log = await verifyStore({ config, folder });
     return { findings: findingsOf(log), log };

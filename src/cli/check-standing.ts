@@ -1,11 +1,11 @@
 import type { Config } from '../config.ts';
 import { RelayError } from '../domain/errors.ts';
-import type { RestoredHold } from '../upkeep.ts';
+import type { RestoredHold } from '../main/upkeep.ts';
 import { type Finding, failure, ok, warning } from './finding.ts';
 
 /** What a changed master key or a restore has left to do; nothing where neither was. */
 export async function checkStanding(config: Config, folder: string): Promise<readonly Finding[]> {
-  const { standingOf } = await import('../upkeep.ts');
+  const { standingOf } = await import('../main/upkeep.ts');
   try {
     const { isPreviousKeyNeeded, restored } = await standingOf({ config, folder });
     return [...aboutPreviousKey(isPreviousKeyNeeded), ...aboutRestored(restored)];

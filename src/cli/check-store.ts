@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { accessSync, closeSync, constants, existsSync, openSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { StoreTrial } from '../upkeep.ts';
+import type { StoreTrial } from '../main/upkeep.ts';
 import { type Finding, failure, ok, warning } from './finding.ts';
 
 const check = 'store';

@@ -4,7 +4,7 @@ import type { Config } from '../config.ts';
 import { createGuards } from '../delivery/guards.ts';
 import { RelayError } from '../domain/errors.ts';
 import { filterWarnings } from '../domain/filter-warnings.ts';
-import { tryStoreOf } from '../upkeep.ts';
+import { tryStoreOf } from '../main/upkeep.ts';
 import { checkLog } from './check-log.ts';
 import { checkAddress, checkVendor } from './check-reach.ts';
 import { checkStanding } from './check-standing.ts';

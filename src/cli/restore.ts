@@ -18,7 +18,7 @@ export function addRestore(program: Command, around: Surroundings): void {
     .requiredOption('--to <folder>', 'an empty folder, or one that does not exist yet')
     .option('--keys <file>', 'where `relay backup --keys` put the data keys')
     .action(async (file: string, options: RestoreOptions) => {
-      const { restoreStore } = await import('../upkeep.ts');
+      const { restoreStore } = await import('../main/upkeep.ts');
       const restored = await restoreStore({
         from: resolve(around.folder, file),
         to: resolve(around.folder, options.to),

@@ -5,9 +5,9 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { checkStore } from '../../src/cli/check-store.ts';
 import { run } from '../../src/cli/program.ts';
 import { RelayError } from '../../src/domain/errors.ts';
+import type { StoreTrial } from '../../src/main/upkeep.ts';
 import { realDisk } from '../../src/store/file/disk.ts';
 import { KeyRing } from '../../src/store/file/keys.ts';
-import type { StoreTrial } from '../../src/upkeep.ts';
 import { type StandIn, standIn } from '../client/stand-in.ts';
 import { type Outside, outside } from './outside.ts';
 

@@ -1,13 +1,13 @@
 import { join, resolve } from 'node:path';
-import type { Config } from './config.ts';
-import { RelayError } from './domain/errors.ts';
-import { type BackUp, type BackupMade, backUp } from './store/file/backup.ts';
-import { codeOf, realDisk } from './store/file/disk.ts';
-import { KeyRing, type MasterKeys } from './store/file/keys.ts';
-import { type Restore, type Restored, restore } from './store/file/restore.ts';
-import { type RestoredHold, restoredHold } from './store/file/restored.ts';
-import { type StoreTrial, tryStore } from './store/file/trial.ts';
-import { type VerifiedLog, verifyLog } from './store/file/verify.ts';
+import type { Config } from '../config.ts';
+import { RelayError } from '../domain/errors.ts';
+import { type BackUp, type BackupMade, backUp } from '../store/file/backup.ts';
+import { codeOf, realDisk } from '../store/file/disk.ts';
+import { KeyRing, type MasterKeys } from '../store/file/keys.ts';
+import { type Restore, type Restored, restore } from '../store/file/restore.ts';
+import { type RestoredHold, restoredHold } from '../store/file/restored.ts';
+import { type StoreTrial, tryStore } from '../store/file/trial.ts';
+import { type VerifiedLog, verifyLog } from '../store/file/verify.ts';
 
 export type { BackupMade, Restored, RestoredHold, StoreTrial, VerifiedLog };
 

@@ -1,0 +1,64 @@
+import { type Config, readStartFrom } from '../config.ts';
+import type { AddressGuard } from '../delivery/address-guard.ts';
+import { createGuardedAgents } from '../delivery/guarded-agents.ts';
+import { Auditor } from '../source/auditor.ts';
+import { RequestBudget } from '../source/budget.ts';
+import { ClinicAccess } from '../source/clinic-access.ts';
+import { createEventsApi } from '../source/events-api.ts';
+import { createOAuth, withinBudget } from '../source/oauth.ts';
+import { Poller } from '../source/poller.ts';
+import { fairSchedule } from '../source/schedule.ts';
+import { ConnectionTokens } from '../source/tokens.ts';
+import { createVendorHttp } from '../source/vendor-http.ts';
+import { type Shared, userAgent } from './shared.ts';
+
+interface WayInShared extends Shared {
+  readonly tokenUrlGuard: AddressGuard;
+  readonly onRecorded: () => void;
+}
+
+/** Puts together what reads the vendor. */
+export function wayIn(config: Config, shared: WayInShared) {
+  const { store, clock, random, logger, onFatal, onRecorded, tokenUrlGuard } = shared;
+  const { source } = config;
+  const http = createVendorHttp({ userAgent, clock });
+  const budget = new RequestBudget({ ...source, store, clock, random, logger });
+  const agents = createGuardedAgents(tokenUrlGuard, { keepAlive: false });
+  const oauth = createOAuth(http, source, clock, createVendorHttp({ userAgent, clock, agents }));
+  const tokens = new ConnectionTokens({ store, oauth: withinBudget(oauth, budget), clock, logger });
+  const api = createEventsApi(http, source.apiUrl, clock);
+  const access = new ClinicAccess({ store, api, tokens, budget });
+  const poller = new Poller({
+    store,
+    access,
+    tokens,
+    schedule: fairSchedule({ ...source, random }),
+    clock,
+    logger,
+    categories: source.categories,
+    overlapDays: source.overlapDays,
+    sweepHours: source.sweepHours,
+    startAt: startAtOf(source.startFrom),
+    stopRequests: () => budget.stop(),
+    onRecorded,
+    onFatal,
+  });
+  const auditor = new Auditor({
+    store,
+    access,
+    list: access.listSparingly,
+    pollAgain: (stream, how) => poller.pollAgain(stream, how),
+    categories: source.categories,
+    clock,
+    random,
+    logger,
+    onFatal,
+  });
+  return { poller, auditor, oauth };
+}
+
+function startAtOf(startFrom: string): (vendorNow: number) => number {
+  const start = readStartFrom(startFrom);
+  if (start === null) throw new Error(`checked before: ${startFrom}`);
+  return (vendorNow) => ('at' in start ? start.at : vendorNow - start.agoMs);
+}
