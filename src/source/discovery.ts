@@ -43,11 +43,14 @@ export class Discovery {
   async begin(onEnd: (error: unknown) => void): Promise<void> {
     const { store, access, clock } = this.#dependencies;
     const incomplete = await this.#incompleteClinics();
-    for (const connection of await store.connections()) {
-      const { id, clinicId, state } = connection;
+    const asked = (await store.connections()).filter(
+      ({ id, clinicId, state }) =>
+        state === 'working' && (clinicId === null || access.isSuspect(id) || incomplete.has(clinicId)),
+    );
+    this.#keepRetriesOf(asked);
+    for (const connection of asked) {
+      const { id } = connection;
       if (this.#underWay.size >= discoveriesAtOnce) return;
-      const isDue = clinicId === null || access.isSuspect(id) || incomplete.has(clinicId);
-      if (state !== 'working' || !isDue) continue;
       if (this.#underWay.has(id) || (this.#retries.get(id)?.at ?? 0) > clock.now()) continue;
       const ended = this.#discover(connection).then(
         () => this.#end(id, null, onEnd),
@@ -71,6 +74,12 @@ export class Discovery {
 
   get underWay(): readonly Promise<void>[] {
     return [...this.#underWay.values()];
+  }
+
+  /** One that was removed, or has to be authorized again, wakes nobody. */
+  #keepRetriesOf(asked: readonly Connection[]): void {
+    const ids = new Set(asked.map(({ id }) => id));
+    for (const id of this.#retries.keys()) if (!ids.has(id)) this.#retries.delete(id);
   }
 
   #end(connectionId: string, error: unknown, onEnd: (error: unknown) => void): void {

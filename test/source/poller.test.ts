@@ -251,6 +251,25 @@ describe('the poller', () => {
     });
   });
 
+  test('a connection whose clinic could not be asked for wakes nobody once it has to reconnect', async () => {
+    let looks = 0;
+    const { clock, store, fullscript } = await pollingRelay({
+      store: (real) => ({
+        ...real,
+        streams: () => {
+          looks += 1;
+          return real.streams();
+        },
+      }),
+    });
+    fullscript.faults.switchOn({ name: 'unauthorized' });
+    await clock.advance(minute);
+    expect(await store.connections()).toMatchObject([{ state: 'needsReconnect' }]);
+    looks = 0;
+    await clock.advance(10 * minute);
+    expect(looks).toBeLessThan(100);
+  });
+
   test('a connection that is removed while its clinic is saved is not brought back', async () => {
     const { clock, store } = await pollingRelay({
       store: (real) => ({
