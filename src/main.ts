@@ -23,6 +23,7 @@ import { vetDeclared } from './main/vet-declared.ts';
 import { wayIn } from './main/way-in.ts';
 import { Fullscript } from './sandbox/fullscript.ts';
 import { declareClinics } from './source/declared-clinics.ts';
+import { type Disk, realDisk } from './store/file/disk.ts';
 import type { Store } from './store/store.ts';
 
 export interface RelayOptions {
@@ -31,6 +32,8 @@ export interface RelayOptions {
   readonly clock?: Clock;
   /** In [0, 1). */
   readonly random?: () => number;
+  /** What the file store lies on. */
+  readonly disk?: Disk;
 }
 
 export interface RunningRelay {
@@ -55,12 +58,13 @@ export async function startRelay({
   logger,
   clock = systemClock(),
   random = Math.random,
+  disk = realDisk,
 }: RelayOptions): Promise<RunningRelay> {
   const failure = failures(logger);
   const listening: Listening[] = [config.server];
   const guards = createGuards({ ...config.delivery, listening: () => listening }, config);
   vetDeclared(config, guards);
-  const store = await openStore(config, { clock, random, logger, onFatal: failure.report });
+  const store = await openStore(config, { clock, random, disk, logger, onFatal: failure.report });
   try {
     const delivering = wayOut(config, guards.subscribers, {
       store,

@@ -2,19 +2,21 @@ import { resolve } from 'node:path';
 import type { Config } from '../config.ts';
 import { StoreBroken } from '../domain/errors.ts';
 import type { Logger } from '../logger.ts';
-import { realDisk } from '../store/file/disk.ts';
+import type { Disk } from '../store/file/disk.ts';
 import { type FileStore, openFileStore } from '../store/file/file-store.ts';
 import { kernelLock } from '../store/file/lock.ts';
 import type { Store } from '../store/store.ts';
 import type { Shared } from './shared.ts';
 
 /** Opens the store that the configuration names, and tells what its start found. */
-export async function openStore(config: Config, shared: Omit<Shared, 'store'>): Promise<FileStore> {
-  const { clock, random, logger, onFatal } = shared;
+export async function openStore(
+  config: Config,
+  { clock, random, disk, logger, onFatal }: Omit<Shared, 'store'> & { readonly disk: Disk },
+): Promise<FileStore> {
   const store = await openFileStore({
     path: resolve(config.store.path),
     masterKeys: { current: config.keys.masterKey, previous: config.keys.previousMasterKey },
-    disk: realDisk,
+    disk,
     lock: kernelLock,
     clock,
     random,

@@ -1,0 +1,112 @@
+import type { StoredEvent } from '../../src/sandbox/event-log.ts';
+import type { ReceivedRequest } from '../world/subscriber.ts';
+
+export interface Receipt {
+  readonly eventId: string;
+  readonly eventText: string;
+  readonly deliveryId: string;
+  readonly attempt: number;
+  readonly sequence: number;
+  readonly isAccepted: boolean;
+}
+
+/** What one subscriber saw, kept outside of the relay. */
+export class Ledger {
+  readonly name: string;
+  readonly receipts: Receipt[] = [];
+  /** Events made before it are not owed to it; the earliest moment at which it was known to be registered. */
+  #since: number;
+  #refusedLast = false;
+  #refusals = 0;
+
+  constructor(name: string, since: number) {
+    this.name = name;
+    this.#since = since;
+  }
+
+  /** Refuses now and then, never twice in a row: an outage is not what is tried here. */
+  answer(request: ReceivedRequest): { status: number } {
+    const eventText = request.body.toString();
+    const { id } = JSON.parse(eventText) as { id: string };
+    this.#refusals += 1;
+    const isAccepted = this.#refusedLast || this.#refusals % 5 !== 0;
+    this.#refusedLast = !isAccepted;
+    this.receipts.push({
+      eventId: id,
+      eventText,
+      deliveryId: String(request.headers['relay-delivery-id']),
+      attempt: Number(request.headers['relay-attempt']),
+      sequence: Number(request.headers['relay-sequence']),
+      isAccepted,
+    });
+    return { status: isAccepted ? 200 : 503 };
+  }
+
+  get isOwed(): boolean {
+    return Number.isFinite(this.#since);
+  }
+
+  owedSince(at: number): void {
+    this.#since = Math.min(this.#since, at);
+  }
+
+  accepted(): ReadonlySet<string> {
+    return new Set(this.receipts.filter(({ isAccepted }) => isAccepted).map(({ eventId }) => eventId));
+  }
+
+  /** What was made since it registered and has not been accepted. */
+  missing(events: readonly StoredEvent[]): readonly string[] {
+    const accepted = this.accepted();
+    return events
+      .filter(({ createdAt, id }) => createdAt > this.#since && !accepted.has(id))
+      .map(({ id }) => id);
+  }
+}
+
+/** What an outside observer can hold against the relay; empty when all is well. */
+export interface Verdict {
+  readonly lost: readonly string[];
+  /** Enqueued twice, changed on the way, numbered twice, sent without need. */
+  readonly wrong: readonly string[];
+  /** Accepted again after a result that nobody knew: allowed, and counted. */
+  readonly repeats: number;
+}
+
+/**
+ * @param unknownOf how many attempts of a delivery ended without a known result, or were asked for by a replay.
+ */
+export async function judge(
+  ledger: Ledger,
+  events: readonly StoredEvent[],
+  unknownOf: (deliveryId: string) => Promise<number>,
+): Promise<Verdict> {
+  const texts = new Map(events.map((event) => [event.id, event.text]));
+  const wrong: string[] = [];
+  const deliveryOf = new Map<string, string>();
+  const sequenceOf = new Map<string, number>();
+  const lastAttempt = new Map<string, number>();
+  const accepts = new Map<string, number>();
+  for (const { eventId, eventText, deliveryId, attempt, sequence, isAccepted } of ledger.receipts) {
+    const what = `${ledger.name}, ${eventId}, attempt ${attempt}`;
+    if (eventText !== texts.get(eventId)) wrong.push(`${what}: other bytes`);
+    if ((deliveryOf.get(eventId) ?? deliveryId) !== deliveryId) wrong.push(`${what}: a second delivery`);
+    if ((sequenceOf.get(deliveryId) ?? sequence) !== sequence) wrong.push(`${what}: another sequence`);
+    if (attempt <= (lastAttempt.get(deliveryId) ?? 0)) wrong.push(`${what}: numbered again`);
+    deliveryOf.set(eventId, deliveryId);
+    sequenceOf.set(deliveryId, sequence);
+    lastAttempt.set(deliveryId, attempt);
+    if (isAccepted) accepts.set(deliveryId, (accepts.get(deliveryId) ?? 0) + 1);
+  }
+  const numbers = [...sequenceOf.values()].sort((a, b) => a - b);
+  const gap = numbers.findIndex((number, index) => number !== index + 1);
+  if (gap !== -1) wrong.push(`${ledger.name}: sequence ${numbers[gap]} where ${gap + 1} belongs`);
+  let repeats = 0;
+  for (const [deliveryId, times] of accepts) {
+    if (times === 1) continue;
+    repeats += times - 1;
+    const unknown = await unknownOf(deliveryId);
+    if (times > 1 + unknown)
+      wrong.push(`${ledger.name}, ${deliveryId}: accepted ${times} times, ${unknown} unknown`);
+  }
+  return { lost: ledger.missing(events), wrong, repeats };
+}

@@ -1,0 +1,41 @@
+import { basename } from 'node:path';
+import { readLine } from '../../src/store/file/journal-line.ts';
+
+/** What a fact of the journal means to somebody who pulls the plug. Facts that stand in no row go by their own type. */
+const pointOfFact: Readonly<Record<string, string>> = {
+  header: 'new part',
+  event: 'record',
+  claimed: 'claim',
+  unclaimed: 'claim given back',
+  attempt: 'attempt',
+  round: 'replay',
+  ended: 'skip or delete',
+  connection: 'refresh',
+  connectionGone: 'refresh',
+  subscriber: 'registration',
+  stream: 'poll',
+  setAside: 'set aside',
+  job: 'job',
+  revoked: 'token revoked',
+};
+
+/** The named points of a write to the journal: one batch may hold several. */
+export function pointsOfLines(bytes: Buffer): ReadonlySet<string> {
+  const points = new Set<string>();
+  for (let start = 0, end = bytes.indexOf(10); end !== -1; start = end + 1, end = bytes.indexOf(10, start)) {
+    const type = readLine(bytes.subarray(start, end))?.fact.t;
+    if (type !== undefined && type !== 'commit') points.add(pointOfFact[type] ?? type);
+  }
+  return points;
+}
+
+/** The named point of a file that is not the journal; `null` for the journal's own. */
+export function pointOfFile(path: string): string | null {
+  const name = basename(path);
+  if (name.startsWith('keys.json')) return 'keys';
+  if (name.startsWith('checkpoint.json')) return 'checkpoint';
+  if (name.endsWith('.sealed')) return 'bodies';
+  if (name.includes('.index')) return 'index';
+  if (name.includes('.torn')) return 'torn tail';
+  return name.endsWith('.jsonl') ? null : 'folder';
+}
