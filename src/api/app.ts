@@ -172,12 +172,15 @@ function addRoutes(app: Express, routes: readonly Route[], admitting: Admitting)
 }
 
 function asProblem(logger: Logger): ErrorRequestHandler {
-  return (thrown, request, response, next) => {
+  return (thrown, request, response, _next) => {
     const requestId = String(response.locals.requestId);
     const problem = problemOf(thrown, requestId);
     if (problem.status >= 500) logFault(logger, thrown, problem.status, requestId);
-    // Whoever is gone gets no answer; Express ends what was begun.
-    if (response.headersSent || response.destroyed) return next(thrown);
+    // Whoever is gone gets no answer, and what was begun is cut off: Express would print the stack.
+    if (response.headersSent || response.destroyed) {
+      request.socket.destroy();
+      return;
+    }
     // What is left of the body is not read.
     if (hasBody(request) && !request.complete) response.setHeader('connection', 'close');
     send(response, problem.status, problem);

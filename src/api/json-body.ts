@@ -40,10 +40,16 @@ async function bytesOf(request: IncomingMessage): Promise<Buffer> {
   if (Number(request.headers['content-length'] ?? 0) > bodyBytesMax) throw tooLarge;
   const chunks: Buffer[] = [];
   let length = 0;
-  for await (const chunk of request.iterator({ destroyOnReturn: false })) {
-    length += (chunk as Buffer).length;
-    if (length > bodyBytesMax) throw tooLarge;
-    chunks.push(chunk as Buffer);
+  try {
+    for await (const chunk of request.iterator({ destroyOnReturn: false })) {
+      length += (chunk as Buffer).length;
+      if (length > bodyBytesMax) throw tooLarge;
+      chunks.push(chunk as Buffer);
+    }
+  } catch (thrown) {
+    if (thrown === tooLarge) throw thrown;
+    // Its client went away, which is no fault of the relay's.
+    throw invalid('The body ended before its length.');
   }
   return Buffer.concat(chunks);
 }

@@ -1,5 +1,5 @@
 import { gzipSync } from 'node:zlib';
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { tokenLifeMaxMs } from '../../src/api/auth.ts';
 import { StoreBroken, StoreUnavailable } from '../../src/domain/errors.ts';
 import { type ApiUnderTest, admin, apiUnderTest, ehr, stranger, tokenFor } from './relay.ts';
@@ -448,3 +448,33 @@ describe('the OpenAPI document', () => {
     ]);
   });
 });
+
+test('whatever goes wrong after its caller has gone, no stack is printed (205)', async () => {
+  const { connect } = await import('node:net');
+  // Express prints nothing where it takes itself to be tested.
+  vi.stubEnv('NODE_ENV', 'production');
+  onTestFinished(() => void vi.unstubAllEnvs());
+  const printed = vi.spyOn(console, 'error').mockImplementation(() => {});
+  onTestFinished(() => printed.mockRestore());
+  api = await apiUnderTest();
+  const clinic = { name: 'Washington', accessToken: 'access', refreshToken: 'refresh' };
+  const { id } = (await api.ask('POST', '/v1/clinics', { token: admin, body: clinic })).body;
+  const failed = new Promise<void>((resolve) => {
+    api.vendor.whileRevoking = async () => {
+      await new Promise((closed) => client.once('close', closed).destroy());
+      await someTurns();
+      resolve();
+      throw new Error('a fault');
+    };
+  });
+  const client = connect(Number(new URL(api.url).port), '127.0.0.1');
+  client.write(`DELETE /v1/clinics/${id} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${admin}\r\n\r\n`);
+  await failed;
+  await someTurns();
+  expect(api.logged.map(({ message }) => message)).toContain('The API could not answer.');
+  expect(printed).not.toHaveBeenCalled();
+});
+
+async function someTurns(): Promise<void> {
+  for (let turn = 0; turn < 20; turn += 1) await new Promise((next) => setImmediate(next));
+}

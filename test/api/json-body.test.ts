@@ -150,3 +150,19 @@ describe('100 kB are enough', () => {
     expect(answer).toContain('body_too_large');
   });
 });
+
+test('a client that goes away in the middle of its body made a mistake of its own (205)', async () => {
+  const refused = await new Promise<unknown>((resolve) => {
+    const listening = createServer((request) => {
+      readJsonBody(request)
+        .then(resolve, resolve)
+        .finally(() => listening.close());
+      request.socket.destroy();
+    });
+    listening.listen(0, '127.0.0.1', () => {
+      const head = 'POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 10';
+      connect((listening.address() as AddressInfo).port, '127.0.0.1').end(`${head}\r\n\r\n{}`);
+    });
+  });
+  expect(refused).toMatchObject({ code: 'invalid_json' });
+});
