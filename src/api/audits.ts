@@ -23,6 +23,7 @@ import { type Route, route } from './route.ts';
 export interface AuditsDependencies {
   readonly store: Pick<JobStore, 'job'> & Pick<ClinicStore, 'clinics'>;
   readonly auditor: {
+    find(auditId: string): Promise<AuditJob | null>;
     begin(ask: AuditAsk, owner: string): Promise<AuditJob>;
     cancel(auditId: string): Promise<AuditJob>;
   };
@@ -82,12 +83,13 @@ const auditView = z.object({
       detail: z.string(),
     }),
   ),
+  /** Of a large audit none, once two newer ones were begun. */
   streams: z.array(streamView),
 });
 
 export function auditRoutes({ store, auditor }: AuditsDependencies): readonly Route[] {
   const auditFor = async (id: string): Promise<AuditJob> => {
-    const job = asAuditJob(await store.job(id));
+    const job = await auditor.find(id);
     if (job === null) throw new NotFound('audit', id);
     return job;
   };
@@ -151,9 +153,13 @@ export const auditsView = z.object({
 });
 
 /** What the status says of audits. */
-export async function auditsOf(store: Pick<JobStore, 'jobs'>): Promise<z.infer<typeof auditsView>> {
+export async function auditsOf(
+  store: Pick<JobStore, 'jobs'>,
+  auditor: Pick<AuditsDependencies['auditor'], 'find'>,
+): Promise<z.infer<typeof auditsView>> {
   const audits = (await store.jobs()).map(asAuditJob).filter((job) => job !== null);
-  const running = audits.find(({ state }) => state === 'running');
+  const onRecord = audits.find(({ state }) => state === 'running');
+  const running = onRecord ? await auditor.find(onRecord.id) : null;
   const [last] = audits.filter(({ state }) => state === 'done').sort((a, b) => endOf(b) - endOf(a));
   return { last: last ? viewOfLast(last) : null, running: running ? viewOfRunning(running) : null };
 }

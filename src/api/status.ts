@@ -4,7 +4,7 @@ import type { SetAside, Stream } from '../domain/clinic.ts';
 import { StoreUnavailable } from '../domain/errors.ts';
 import { stateOfSubscriber } from '../domain/subscriber.ts';
 import type { Restoration, Store } from '../store/store.ts';
-import { auditsOf, auditsView } from './audits.ts';
+import { type AuditsDependencies, auditsOf, auditsView } from './audits.ts';
 import { mayDo } from './auth.ts';
 import { clinicView, namedClinicView, readingsOf, viewOfReading } from './clinic-view.ts';
 import { visibleSubscribers } from './ownership.ts';
@@ -26,6 +26,7 @@ export interface StatusDependencies {
     | 'restoration'
   >;
   readonly clock: Pick<Clock, 'now'>;
+  readonly auditor: Pick<AuditsDependencies['auditor'], 'find'>;
 }
 
 /** Source: Fullscript, "List events": it lists the last 30 days. */
@@ -100,7 +101,7 @@ const statusView = z.object({
   }),
 });
 
-export function statusRoutes({ store, clock }: StatusDependencies): readonly Route[] {
+export function statusRoutes({ store, clock, auditor }: StatusDependencies): readonly Route[] {
   return [
     route({
       method: 'get',
@@ -143,7 +144,7 @@ export function statusRoutes({ store, clock }: StatusDependencies): readonly Rou
             count: setAsides.length,
             items: isAdmin ? setAsides.slice(0, setAsideShownMax).map(viewOfSetAside) : [],
           },
-          audits: isAdmin ? await auditsOf(store) : null,
+          audits: isAdmin ? await auditsOf(store, auditor) : null,
           deliveries: { counts, overdueSince: shown(overdueAt) },
           subscribers: {
             counts: countsOf(subscribers.map(stateOfSubscriber)),

@@ -114,7 +114,7 @@ function judge({ state, missing, repair, repaired, unlisted }: AuditView): void 
       `${events(missing)} that Fullscript lists were missing in the log.`,
       {
         hint: isRepaired
-          ? 'They were taken in and are delivered now; find out why no poll read them.'
+          ? 'They were taken in and go out as any other; find out why no poll read them.'
           : 'Run it with --repair; what cannot be taken in, `relay status` and the log of the relay explain.',
       },
     );

@@ -166,6 +166,11 @@ export function turned(job: AuditJob): { readonly page: Job; readonly job: Audit
   return { page, job: { ...job, progress: { ...progress, pages: progress.pages + 1, open: [] } } };
 }
 
+/** What is left of a large audit when newer ones have taken its place. */
+export function withoutStreams(job: AuditJob): AuditJob {
+  return { ...job, progress: { ...job.progress, pages: 0, open: [] } };
+}
+
 function named(missing: readonly string[], most: number): readonly string[] {
   const ids: string[] = [];
   let length = 0;

@@ -23,6 +23,8 @@ export interface AuditRunDependencies extends AuditDependencies {
   readonly categories: readonly string[];
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Hears of each stream that is done; what is on record may be some minutes behind. */
+  readonly onProgress: (job: AuditJob) => void;
 }
 
 /** What is not audited by then is left out: the next night has an audit of its own. */
@@ -98,9 +100,10 @@ class AuditRun {
   }
 
   async #take(stream: Stream, finding: Exclude<StreamFinding, { kind: 'halted' }>): Promise<void> {
-    const { clock, logger } = this.#with;
+    const { clock, logger, onProgress } = this.#with;
     const { clinicId, category } = stream;
     this.#job = withFinding(this.#job, stream, finding);
+    onProgress(this.#job);
     if (finding.kind === 'listed' && finding.missing.length > 0) {
       const { isRepairing } = this.#job.ask;
       const missing = finding.missing.length;

@@ -1,11 +1,18 @@
 import { Conflict, NotFound, StoreBroken, StoreUnavailable } from '../domain/errors.ts';
 import type { JobStore } from '../store/store.ts';
 import { isBalanced } from './audit-book.ts';
-import { type AuditAsk, type AuditJob, asAuditJob, auditIdOf, newAuditJob } from './audit-job.ts';
+import {
+  type AuditAsk,
+  type AuditJob,
+  asAuditJob,
+  auditIdOf,
+  newAuditJob,
+  withoutStreams,
+} from './audit-job.ts';
 import { type AuditRunDependencies, runAudit, streamsToAudit } from './audit-run.ts';
 import { nextNightAt } from './nightly.ts';
 
-export interface AuditorDependencies extends Omit<AuditRunDependencies, 'halt' | 'store'> {
+export interface AuditorDependencies extends Omit<AuditRunDependencies, 'halt' | 'store' | 'onProgress'> {
   readonly store: AuditRunDependencies['store'] & JobStore;
   /** In [0, 1). */
   readonly random: () => number;
@@ -14,13 +21,15 @@ export interface AuditorDependencies extends Omit<AuditRunDependencies, 'halt' |
 }
 
 interface Running {
-  readonly auditId: string;
+  /** As it is at the moment. */
+  job: AuditJob;
   readonly halt: AbortController;
   readonly ended: Promise<void>;
 }
 
-/** So many are kept, the newest. */
+/** So many are kept, the newest; and so many of them with their pages. */
 const keptMax = 5;
+const wholeKeptMax = 2;
 const lookAgainMs = 10 * 60_000;
 /** Whose the nightly audits are. */
 const nightlyOwner = 'relay';
@@ -58,7 +67,7 @@ export class Auditor {
     const { store, clock } = this.#with;
     const streams = (await streamsToAudit(ask, this.#with)).length;
     if (this.#running !== null) {
-      throw new Conflict('audit_running', `The audit ${this.#running.auditId} is under way.`, {
+      throw new Conflict('audit_running', `The audit ${this.#running.job.id} is under way.`, {
         hint: 'Wait until it is done, or cancel it.',
       });
     }
@@ -69,6 +78,12 @@ export class Auditor {
     return job;
   }
 
+  /** As it is at the moment, which is more than is on record while it runs; `null` when there is none. */
+  async find(auditId: string): Promise<AuditJob | null> {
+    const job = asAuditJob(await this.#with.store.job(auditId));
+    return job !== null && this.#running?.job.id === auditId ? this.#running.job : job;
+  }
+
   /**
    * Ends the audit where it is; what it found so far stays. One that has ended already stays as it is.
    *
@@ -76,7 +91,7 @@ export class Auditor {
    */
   async cancel(auditId: string): Promise<AuditJob> {
     const { store, clock } = this.#with;
-    if (this.#running?.auditId === auditId) {
+    if (this.#running?.job.id === auditId) {
       this.#running.halt.abort();
       await this.#running.ended;
     }
@@ -121,12 +136,15 @@ export class Auditor {
       .finally(() => {
         this.#running = null;
       });
-    this.#running = { auditId: job.id, halt, ended };
+    this.#running = { job, halt, ended };
   }
 
   async #untilEnded(job: AuditJob, halt: AbortSignal): Promise<void> {
     await this.#forgetOld();
-    const ended = await runAudit(job, { ...this.#with, halt });
+    const onProgress = (now: AuditJob): void => {
+      if (this.#running) this.#running.job = now;
+    };
+    const ended = await runAudit(job, { ...this.#with, halt, onProgress });
     if (ended.state !== 'done') return;
     const { counts, unlisted, unlistedInNeed, repaired } = ended.progress;
     const facts = { auditId: job.id, isBalanced: isBalanced(counts), ...counts, repaired, unlisted };
@@ -150,16 +168,25 @@ export class Auditor {
     });
   }
 
-  /** Pages go with their audit, and those of one that is gone already. */
+  /** Keeps the newest audits, of large ones among the older no more than the sums. */
   async #forgetOld(): Promise<void> {
     const { store } = this.#with;
-    const kept = new Set((await this.#audits()).slice(0, keptMax).map(({ id }) => id));
-    for (const job of await store.jobs()) {
-      const auditId = auditIdOf(job);
-      if (auditId === null || kept.has(auditId)) continue;
-      await store.deleteJob(job.id).catch((error: unknown) => {
-        if (!(error instanceof StoreUnavailable)) throw error;
-      });
+    const audits = (await this.#audits()).slice(0, keptMax);
+    const ages = new Map(audits.map(({ id }, age) => [id, age]));
+    try {
+      // What is on no page would tell half of it.
+      for (const job of audits.slice(wholeKeptMax)) {
+        if (job.progress.pages > 0) await store.saveJob(withoutStreams(job));
+      }
+      for (const job of await store.jobs()) {
+        const auditId = auditIdOf(job);
+        if (auditId === null) continue;
+        const age = ages.get(auditId) ?? keptMax;
+        if (age >= (job.id === auditId ? keptMax : wholeKeptMax)) await store.deleteJob(job.id);
+      }
+    } catch (error) {
+      // The next audit forgets them, too.
+      if (!(error instanceof StoreUnavailable)) throw error;
     }
   }
 

@@ -1,50 +1,16 @@
 import { describe, expect, test } from 'vitest';
 import { isBalanced } from '../../src/source/audit-book.ts';
-import { type AuditAsk, type AuditJob, asAuditJob, auditStreamsOf } from '../../src/source/audit-job.ts';
+import { auditStreamsOf } from '../../src/source/audit-job.ts';
 import type { DeliveryClaim } from '../../src/store/store.ts';
 import { accepted, aSubscriber, claim, refused } from '../store/fixtures.ts';
-import { type Changes, type PollingRelay, pollingRelay, recordedIds } from './clinic.ts';
+import { audited, everything, latest, polled, repairing, unseenEvent } from './auditing.ts';
+import { type PollingRelay, pollingRelay, recordedIds } from './clinic.ts';
 
 const second = 1_000;
 const minute = 60 * second;
 const hour = 60 * minute;
 const day = 24 * hour;
 const orders = { clinic: 'Washington', type: 'order.placed' } as const;
-
-const everything: AuditAsk = { clinicId: null, isRepairing: false, isNightly: false };
-const repairing: AuditAsk = { ...everything, isRepairing: true };
-
-async function latest({ store }: PollingRelay, { id }: AuditJob): Promise<AuditJob> {
-  const job = asAuditJob(await store.job(id));
-  if (job === null) throw new Error('it was begun');
-  return job;
-}
-
-/** Runs an audit to its end. */
-async function audited(relay: PollingRelay, ask: AuditAsk = everything): Promise<AuditJob> {
-  const begun = await relay.auditor.begin(ask, 'operator');
-  for (let minutes = 0; minutes < 120; minutes++) {
-    const job = await latest(relay, begun);
-    if (job.state !== 'running') return job;
-    await relay.clock.advance(minute);
-  }
-  throw new Error('it did not end within two hours');
-}
-
-/** One that has polled once. */
-async function polled(changes: Changes = {}): Promise<PollingRelay> {
-  const relay = await pollingRelay({ startFromMs: 20 * day, ...changes });
-  await relay.clock.advance(minute);
-  return relay;
-}
-
-/** An event that polls do not see: it appears behind their overlap, and the next sweep is a day off. */
-async function unseenEvent(relay: PollingRelay, daysAgo = 10): Promise<string> {
-  const { id } = relay.fullscript.addEvent({ ...orders, createdAt: relay.clock.now() - daysAgo * day });
-  await relay.clock.advance(5 * minute);
-  expect(await recordedIds(relay.store)).not.toContain(id);
-  return id;
-}
 
 describe('an audit balances', () => {
   test('what was polled: each listed event stands in one bucket, by its day', async () => {

@@ -284,6 +284,43 @@ describe('the poller', () => {
     expect(await store.connections()).toEqual([]);
   });
 
+  test('a poll that is asked for begins after it was asked for, and soon, though one is under way', async () => {
+    const hung = holding((url) => url.includes('/events/orders'));
+    const relay = await pollingRelay({ http: hung.http, pollSecondsMin: 900 });
+    await relay.clock.advance(minute);
+    const [clinic] = await relay.store.clinics();
+    const stream = { clinicId: clinic?.id ?? '', category: 'orders' };
+    const ends: string[] = [];
+    const asked = relay.poller.pollAgain(stream, { isSweep: false, signal: new AbortController().signal });
+    void asked.then(({ kind }) => ends.push(kind));
+    await relay.clock.advance(second);
+    const lists = () => relay.fullscript.requests().byOperation.list ?? 0;
+    const before = lists();
+    hung.letGo();
+    await relay.clock.advance(10 * second);
+    expect(ends).toEqual(['completed']);
+    expect(lists()).toBe(before + 2);
+    expect((await relay.store.streams()).every(({ nextPollAt }) => nextPollAt > relay.clock.now())).toBe(
+      true,
+    );
+  });
+
+  test('whoever asked for a poll is not kept waiting for one that does not come', async () => {
+    const relay = await pollingRelay();
+    await relay.clock.advance(minute);
+    const [clinic] = await relay.store.clinics();
+    const stream = { clinicId: clinic?.id ?? '', category: 'orders' };
+    await relay.store.changeClinic(stream.clinicId, { isPaused: true });
+    const leaving = new AbortController();
+    const patient = relay.poller.pollAgain(stream, { isSweep: true, signal: new AbortController().signal });
+    const impatient = relay.poller.pollAgain(stream, { isSweep: true, signal: leaving.signal });
+    leaving.abort();
+    await relay.clock.advance(1);
+    expect(await impatient).toEqual({ kind: 'notYet' });
+    await relay.clock.advance(15 * minute);
+    expect(await patient).toEqual({ kind: 'notYet' });
+  });
+
   for (const { what, change } of [
     { what: 'removed', change: 'delete' },
     { what: 'disconnected', change: 'disconnect' },
