@@ -9,6 +9,7 @@ import { addDeliveries } from './deliveries.ts';
 import { addDemo } from './demo.ts';
 import { addInit } from './init.ts';
 import { printError, printer } from './print.ts';
+import { addRebuild } from './rebuild.ts';
 import { addReplay } from './replay.ts';
 import { addRestore } from './restore.ts';
 import { addSandbox } from './sandbox.ts';
@@ -63,6 +64,7 @@ function programOf(around: Surroundings): Command {
     addCheck,
     addBackup,
     addRestore,
+    addRebuild,
     addStatus,
     addClinics,
     addSubscribers,

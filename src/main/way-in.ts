@@ -54,7 +54,7 @@ export function wayIn(config: Config, shared: WayInShared) {
     logger,
     onFatal,
   });
-  return { poller, auditor, oauth };
+  return { poller, auditor, oauth, access };
 }
 
 function startAtOf(startFrom: string): (vendorNow: number) => number {

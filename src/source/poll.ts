@@ -78,7 +78,7 @@ function keepLease(claim: PollClaim, { store, clock, logger }: PollDependencies)
 }
 
 /** The day before the first one that the vendor still lists, as a list's lower bound. */
-export function dayBeforeHistory(stream: Stream, now: number): string {
+export function dayBeforeHistory(stream: Pick<Stream, 'cursor' | 'startAt'>, now: number): string {
   return dayBefore(stream, now, historyDays);
 }
 
@@ -86,7 +86,11 @@ export function dayBeforeHistory(stream: Stream, now: number): string {
  * The day before the first one that is wanted, counted back from the cursor, or from the
  * start before there is one: this machine's clock may be far ahead, and would hide events.
  */
-function dayBefore({ cursor, startAt }: Stream, now: number, days: number): string {
+function dayBefore(
+  { cursor, startAt }: Pick<Stream, 'cursor' | 'startAt'>,
+  now: number,
+  days: number,
+): string {
   return new Date(Math.min(cursor ?? startAt, now) - days * dayMs).toISOString().slice(0, 10);
 }
 
