@@ -5,7 +5,7 @@ import { simulatedClock } from './world/clock.ts';
 afterEach(() => vi.restoreAllMocks());
 
 describe('the system’s clock', () => {
-  test('never runs back, and follows the machine’s clock forward', () => {
+  test('cases 192 and 193: never runs back, and follows the machine’s clock forward', () => {
     const machine = vi.spyOn(Date, 'now').mockReturnValue(1_000_000);
     const clock = systemClock();
     const start = clock.now();

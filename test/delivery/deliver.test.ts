@@ -282,7 +282,7 @@ describe('the result', () => {
   });
 });
 
-test('a stop ends the request and records nothing: the next start counts it as interrupted', async () => {
+test('case 29: a stop ends the request and records nothing: the next start counts it as interrupted', async () => {
   const claimed = await claimOne();
   endpoint.answer(() => new Promise(() => {}));
   const stopping = new AbortController();

@@ -370,7 +370,7 @@ describe('between due times', () => {
     await soon.received(2);
   });
 
-  test('a retry from before the start goes out although another subscriber has more than its slots', async () => {
+  test('case 14: a retry from before the start goes out although another subscriber has more than its slots', async () => {
     const retried = await subscribed('sub_retried', { retrySeconds: [5] });
     await recordFor(['sub_retried'], 1);
     const [failing] = await claim(store, 1, 'sub_retried');
@@ -400,7 +400,7 @@ describe('between due times', () => {
 });
 
 describe('a stop', () => {
-  test('claims nothing more, waits for what is under way, and leaves the store alone afterwards', async () => {
+  test('case 29: claims nothing more, waits for what is under way, and leaves the store alone afterwards', async () => {
     const endpoint = await subscribed('sub_a', { concurrency: 2 });
     const answers: (() => void)[] = [];
     endpoint.answer(() => new Promise((resolve) => answers.push(() => resolve({ status: 200 }))));
@@ -444,7 +444,7 @@ describe('a stop', () => {
     expect(await delivered(1)).toBe(true);
   });
 
-  test('cuts off what is not answered within the grace; it stays claimed', async () => {
+  test('case 29: cuts off what is not answered within the grace; it stays claimed', async () => {
     const endpoint = await subscribed('sub_a');
     endpoint.answer(() => new Promise(() => {}));
     await recordFor(['sub_a'], 1);

@@ -117,7 +117,7 @@ describe('a replay', () => {
     expect(await found({ subscriberIds: [] })).toBe(0);
   });
 
-  test('that a crash cut off between a page’s rounds and its record starts no second round', async () => {
+  test('case 16: that a crash cut off between a page’s rounds and its record starts no second round', async () => {
     const ids = await failedDeliveries(3);
     const onRecord = await replayPage(store, await job(), clock.now());
     expect(onRecord.progress).toMatchObject({ done: 0, isLastPage: true });

@@ -81,7 +81,8 @@ describe('shapes that the vendor may choose', () => {
     'item-twice',
     'named-day-included',
   ]) {
-    test(`with ${fault}, every event arrives once with its exact text`, async () => {
+    const number = { 'order-descending': 'case 166: ', 'item-twice': 'case 163: ' }[fault] ?? '';
+    test(`${number}with ${fault}, every event arrives once with its exact text`, async () => {
       const { clock, fullscript, store } = await pollingRelay();
       await clock.advance(minute);
       fullscript.faults.switchOn({ name: fault });
@@ -102,7 +103,10 @@ describe('shapes that the vendor may choose', () => {
     'equal-timestamps',
     'deep-event',
   ]) {
-    test(`an event made with ${fault} is relayed byte for byte`, async () => {
+    const number = { 'unknown-keys': 'case 170: ', 'unknown-type': 'case 170: ', 'odd-ids': 'case 164: ' }[
+      fault
+    ];
+    test(`${number ?? ''}an event made with ${fault} is relayed byte for byte`, async () => {
       const { clock, fullscript, store } = await pollingRelay();
       await clock.advance(minute);
       fullscript.faults.switchOn({ name: fault });
@@ -143,6 +147,59 @@ describe('shapes that the vendor may choose', () => {
     const late = fullscript.addEvent({ ...orders, listedLateMs: 5 * day });
     await clock.advance(7 * day);
     expect(await recordedIds(store)).toEqual([late.id]);
+  });
+
+  test('case 163: pages that shift while they are read hide nothing and double nothing', async () => {
+    const { clock, fullscript, store } = await pollingRelay({
+      startFromMs: hour,
+      // Whenever a page was read, events appear that belong before it.
+      http: (http) => async (request) => {
+        const answer = await http(request);
+        if (request.url.includes('/events/orders') && shifts-- > 0) {
+          for (let index = 0; index < 3; index++) make(noon - 20_000 - index);
+        }
+        return answer;
+      },
+    });
+    let shifts = 4;
+    const made: string[] = [];
+    const make = (createdAt: number): void => {
+      made.push(fullscript.addEvent({ ...orders, createdAt }).id);
+    };
+    for (let index = 0; index < 250; index++) make(noon - 10_000 + index);
+    await clock.advance(5 * minute);
+    expect(shifts).toBeLessThan(0);
+    expect([...(await recordedIds(store))].sort()).toEqual(made.sort());
+    const { items } = await store.deliveries({}, { limit: 1_000, cursor: null });
+    expect(items).toHaveLength(made.length);
+  });
+
+  test('case 196: days whose distance from UTC changes in the middle hide no event', async () => {
+    const { clock, fullscript, store } = await pollingRelay({ pollSecondsMin: 900 });
+    const daylight = -7 * 60;
+    await clock.advance(minute);
+    const made: string[] = [];
+    for (let hours = 0; hours < 96; hours += 3) {
+      // Clocks go back an hour on the second night, and forth again on the fourth.
+      const utcOffsetMinutes = hours >= 36 && hours < 84 ? daylight - 60 : daylight;
+      fullscript.faults.switchAllOff();
+      fullscript.faults.switchOn({ name: 'day-zone', utcOffsetMinutes });
+      made.push(fullscript.addEvent(orders).id);
+      await clock.advance(3 * hour);
+    }
+    expect([...(await recordedIds(store))].sort()).toEqual(made.sort());
+  });
+
+  test('case 161: lists that are empty for hours are nothing to tell', async () => {
+    const { clock, fullscript, store, lines } = await pollingRelay();
+    await clock.advance(6 * hour);
+    for (const stream of await store.streams())
+      expect(stream).toMatchObject({ problem: null, failedInRow: 0 });
+    expect((await streamOf(store)).cursor).toBeGreaterThan(clock.now() - 5 * minute);
+    expect(lines.filter(({ level }) => level === 'warn' || level === 'error')).toEqual([]);
+    const event = fullscript.addEvent(orders);
+    await clock.advance(2 * minute);
+    expect(await recordedIds(store)).toEqual([event.id]);
   });
 
   test('every page is read, also when all of the first are known', async () => {
@@ -201,6 +258,52 @@ describe('what cannot be read', () => {
     expect((await streamOf(store)).cursor).toBeGreaterThan(cursor ?? 0);
   });
 
+  test('case 168: an event that is too large to be taken is set aside, and the others flow', async () => {
+    let large = '';
+    const { clock, fullscript, store } = await pollingRelay({
+      http: (http) => (request) =>
+        large !== '' && request.url.includes(`/events/${large}`)
+          ? Promise.resolve({ kind: 'tooLarge', bytesMax: 10_485_760 })
+          : http(request),
+    });
+    await clock.advance(minute);
+    const [first, second] = [fullscript.addEvent(orders), fullscript.addEvent(orders)];
+    large = encodeURIComponent(first.id);
+    await clock.advance(10 * minute);
+    expect(await recordedIds(store)).toEqual([second.id]);
+    await clock.advance(2 * hour);
+    expect(await store.setAsides()).toMatchObject([{ eventId: first.id, reason: 'tooLarge', isFinal: true }]);
+    expect((await streamOf(store)).problem).toBeNull();
+  });
+
+  test('case 168: a page of 10,000 events is taken whole', async () => {
+    const ids = Array.from({ length: 10_000 }, (_, index) => `e-${index}`);
+    const answer = (value: object) => ({
+      kind: 'answered' as const,
+      status: 200,
+      body: Buffer.from(JSON.stringify(value)),
+      vendorNow: noon,
+      retryAfter: undefined,
+    });
+    let isListed = false;
+    const { clock, store } = await pollingRelay({
+      requestsPerFiveMinutes: 100_000,
+      http: (http) => async (request) => {
+        const id = new URL(request.url).pathname.split('/').at(-1) ?? '';
+        if (isListed && id === 'orders') {
+          return answer({ events: ids.map((id) => ({ id })), meta: { next_page: null } });
+        }
+        return id.startsWith('e-') ? answer({ event: { id, type: 'order.placed' } }) : http(request);
+      },
+    });
+    await clock.advance(minute);
+    isListed = true;
+    await clock.advance(15 * minute);
+    const counts = await store.deliveryCounts(null);
+    expect(counts.pending).toBe(ids.length);
+    expect(await streamOf(store)).toMatchObject({ problem: null });
+  });
+
   test('what was set aside is tried again a day later, and recorded when it can be read', async () => {
     const { clock, fullscript, store } = await pollingRelay({ pollSecondsMin: 600 });
     await clock.advance(minute);
@@ -233,17 +336,20 @@ describe('what cannot be read', () => {
 });
 
 describe('a failing list', () => {
-  for (const fault of [
-    { name: 'error-status', status: 500 },
-    { name: 'html-error', status: 200 },
-    { name: 'truncated-json' },
-    { name: 'invalid-utf8' },
-    { name: 'connection-dropped', point: 'during' },
-    { name: 'redirect' },
-    { name: 'page-cycle' },
-  ]) {
-    test(`case 158–162: ${fault.name} leaves the cursor where it is, and passes`, async () => {
-      const { clock, fullscript, store } = await pollingRelay();
+  for (const { number, fault } of [
+    { number: 158, name: 'error-status', status: 500 },
+    { number: 158, name: 'error-status', status: 502 },
+    { number: 158, name: 'error-status', status: 504 },
+    { number: 158, name: 'connection-dropped', point: 'before' },
+    { number: 158, name: 'connection-dropped', point: 'during' },
+    { number: 159, name: 'html-error', status: 200 },
+    { number: 160, name: 'truncated-json' },
+    { number: 160, name: 'invalid-utf8' },
+    { number: 162, name: 'page-cycle' },
+    { number: 173, name: 'redirect' },
+  ].map(({ number, ...fault }) => ({ number, fault }))) {
+    test(`case ${number}: ${Object.values(fault).join(' ')} leaves the cursor where it is, and passes`, async () => {
+      const { clock, fullscript, store, lines } = await pollingRelay();
       await clock.advance(minute);
       const { cursor } = await streamOf(store);
       fullscript.addEvent(orders);
@@ -252,6 +358,9 @@ describe('a failing list', () => {
       const failed = await streamOf(store);
       expect(failed.cursor).toBe(cursor);
       expect(failed.problem).not.toBeNull();
+      const told = lines.filter(({ message }) => message.includes('A poll failed'));
+      expect(told.length).toBeGreaterThan(0);
+      for (const line of told) expect(JSON.stringify(line)).not.toMatch(/doctype|created_at|sandbox-/);
       fullscript.faults.switchAllOff();
       await clock.advance(30 * minute);
       expect(await recordedIds(store)).toHaveLength(1);
@@ -259,8 +368,12 @@ describe('a failing list', () => {
     });
   }
 
-  for (const name of ['category-missing', 'category-forbidden', 'category-unauthorized']) {
-    test(`${name} turns the category off for the clinic, hourly tried again; the others go on`, async () => {
+  for (const { number, name } of [
+    { number: 155, name: 'category-missing' },
+    { number: 154, name: 'category-forbidden' },
+    { number: 154, name: 'category-unauthorized' },
+  ]) {
+    test(`case ${number}: ${name} turns the category off for the clinic, hourly tried again; the others go on`, async () => {
       const { clock, fullscript, store } = await pollingRelay();
       await clock.advance(minute);
       fullscript.faults.switchOn({ name, category: 'orders' });
@@ -342,7 +455,7 @@ describe('a failing list', () => {
   });
 });
 
-test('a machine whose clock is forty days ahead of the vendor hides no event from itself', async () => {
+test('case 175: a machine whose clock is forty days ahead of the vendor hides no event from itself', async () => {
   const { clock, fullscript, store } = await pollingRelay();
   fullscript.faults.switchOn({ name: 'clock-skewed', seconds: -40 * 86_400 });
   await clock.advance(minute);

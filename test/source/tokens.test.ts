@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { wait } from '../../src/clock.ts';
 import { lifeSecondsOf } from '../../src/source/oauth.ts';
 import { pollingRelay, recordedIds } from './clinic.ts';
 
@@ -95,23 +96,72 @@ describe('tokens', () => {
     expect((await relay.store.connections())[0]?.spareTokens).toBeNull();
   });
 
-  test('case 181: killed between the renewal and its save, the old refresh token is tried and works', async () => {
+  test('case 183: a renewal whose answer never came is made again with the old refresh token, one at a time', async () => {
     let isSwallowing = true;
+    let underWay = 0;
+    let most = 0;
     const relay = await pollingRelay({
       http: (http) => async (request) => {
+        if (!request.url.endsWith('/oauth/token')) return http(request);
+        most = Math.max(most, ++underWay);
         const answer = await http(request);
-        if (isSwallowing && request.url.endsWith('/oauth/token')) {
-          isSwallowing = false;
-          return { kind: 'unreachable', detail: 'ECONNRESET' };
-        }
-        return answer;
+        if (isSwallowing) await wait(relay.clock, 30_000);
+        underWay -= 1;
+        if (!isSwallowing) return answer;
+        isSwallowing = false;
+        return { kind: 'unreachable', detail: 'timed out' };
       },
     });
     await relay.clock.advance(3 * hour);
     expect((await relay.store.connections())[0]?.state).toBe('working');
+    expect(most).toBe(1);
     const event = relay.fullscript.addEvent(orders);
     await relay.clock.advance(5 * minute);
     expect(await recordedIds(relay.store)).toEqual([event.id]);
+  });
+
+  test('case 181: killed between the renewal and its save, the old refresh token is tried and works', async () => {
+    let isDying = true;
+    const relay = await pollingRelay({
+      http: (http) => async (request) => {
+        const answer = await http(request);
+        if (!isDying || !request.url.endsWith('/oauth/token')) return answer;
+        return new Promise<never>(() => {});
+      },
+    });
+    await relay.clock.advance(minute);
+    const [before] = await relay.store.connections();
+    const { cursor } = (await relay.store.streams())[0] ?? {};
+    await relay.clock.advance(2 * hour);
+    expect((await relay.store.connections())[0]?.tokens).toEqual(before?.tokens);
+    isDying = false;
+    await relay.restart();
+    await relay.clock.advance(10 * minute);
+    const [after] = await relay.store.connections();
+    expect(after).toMatchObject({ state: 'working', stateReason: null });
+    expect(after?.tokens?.accessToken).not.toBe(before?.tokens?.accessToken);
+    expect((await relay.store.streams())[0]?.cursor).toBeGreaterThan(cursor ?? 0);
+    const event = relay.fullscript.addEvent(orders);
+    await relay.clock.advance(15 * minute);
+    expect(await recordedIds(relay.store)).toEqual([event.id]);
+  });
+
+  test('case 188: an answer that names less scope is taken, and what it cannot read shows as a category that is off', async () => {
+    const { clock, fullscript, store } = await pollingRelay();
+    await clock.advance(minute);
+    fullscript.faults.switchOn({ name: 'scope-reduced' });
+    fullscript.faults.switchOn({ name: 'category-forbidden', category: 'orders' });
+    await clock.advance(3 * hour);
+    const patient = fullscript.addEvent({ clinic: 'Washington', type: 'patient.created' });
+    await clock.advance(2 * minute);
+    expect(await recordedIds(store)).toEqual([patient.id]);
+    expect((await store.connections())[0]?.state).toBe('working');
+    const streams = await store.streams();
+    expect(streams.find(({ category }) => category === 'orders')).toMatchObject({
+      isOff: true,
+      problem: 'the token may not read it',
+    });
+    expect(streams.find(({ category }) => category === 'patients')).toMatchObject({ isOff: false });
   });
 
   test('tokens of another clinic under a known name are not used', async () => {

@@ -61,7 +61,7 @@ export function keepsTheContract(name: string, open: () => Promise<StoreUnderTes
         }
       });
 
-      test('recording an event again adds nothing', async () => {
+      test('case 5: recording an event again adds nothing', async () => {
         await furnished(store);
         await record(store, [anEvent('e1')]);
         await record(store, [anEvent('e1'), anEvent('e2')]);
@@ -109,7 +109,7 @@ export function keepsTheContract(name: string, open: () => Promise<StoreUnderTes
         expect(await store.eventBody('clinic-2', 'e1')).toBe(anEvent('e1').body);
       });
 
-      test('a body that differs from the one in another clinic is reported, and each clinic keeps its own', async () => {
+      test('case 165: a body that differs from the one in another clinic is reported, and each clinic keeps its own', async () => {
         await furnished(store);
         await store.saveClinic(aClinic('clinic-2', 'New York'));
         await store.follow('clinic-2', [{ category: 'orders', startAt: 0 }]);
@@ -206,7 +206,7 @@ export function keepsTheContract(name: string, open: () => Promise<StoreUnderTes
         expect(await store.streams()).toMatchObject([{ startAt: 0, cursor: 5_000 }]);
       });
 
-      test('an item that cannot be retrieved is final after three tries over an hour, and resolved when it is read', async () => {
+      test('case 180: an item that cannot be retrieved is final after three tries over an hour, and resolved when it is read', async () => {
         await furnished(store);
         const item = { key: 'e1', eventId: 'e1', reason: 'retrievalFailed', detail: 'status 404' } as const;
         const poll = await pollOf(store);
@@ -277,7 +277,7 @@ export function keepsTheContract(name: string, open: () => Promise<StoreUnderTes
         expect((await claim(store, 1)).map(({ event }) => event.id)).toEqual(['e1']);
       });
 
-      test('an accepted attempt delivers, and is never sent again', async () => {
+      test('case 12: an accepted attempt delivers, and is never sent again', async () => {
         await furnished(store);
         await record(store, [anEvent('e1')]);
         const after = await store.recordAttempt(only(await claim(store)), accepted);
@@ -290,7 +290,7 @@ export function keepsTheContract(name: string, open: () => Promise<StoreUnderTes
         ]);
       });
 
-      test('a failed attempt is due again after its wait, and ends as failed when the schedule is used up', async () => {
+      test('cases 13 and 14: a failed attempt is due again after its wait, and ends as failed when the schedule is used up', async () => {
         await furnished(store);
         await record(store, [anEvent('e1')]);
         const start = under.clock.now();
@@ -313,7 +313,7 @@ export function keepsTheContract(name: string, open: () => Promise<StoreUnderTes
         expect(await store.deliveryCounts(null)).toMatchObject({ failed: 1, pending: 0 });
       });
 
-      test('an attempt that a crash cut off is interrupted: numbered, due at once, no step consumed', async () => {
+      test('cases 7 and 9: an attempt that a crash cut off is interrupted: numbered, due at once, no step consumed', async () => {
         await furnished(store);
         await record(store, [anEvent('e1')]);
         const cutOff = only(await claim(store));
@@ -326,7 +326,7 @@ export function keepsTheContract(name: string, open: () => Promise<StoreUnderTes
         expect((await store.subscribers()).subscribers[0]?.health.failedInRow).toEqual([]);
       });
 
-      test('a lapsed lease is given away; the late result is on record and changes nothing', async () => {
+      test('case 71: a lapsed lease is given away; the late result is on record and changes nothing', async () => {
         await furnished(store);
         await record(store, [anEvent('e1')]);
         const slow = only(await claim(store));
@@ -436,7 +436,7 @@ export function keepsTheContract(name: string, open: () => Promise<StoreUnderTes
     });
 
     describe('subscribers', () => {
-      test('a subscriber comes back whole after a crash, its secrets included', async () => {
+      test('case 25: a subscriber comes back whole after a crash, its secrets included', async () => {
         const subscriber = aSubscriber('sub_1', { challengeToken: 'the challenge', eventTypes: ['order.*'] });
         await store.addSubscriber(subscriber);
         await reopened();

@@ -161,7 +161,7 @@ describe('rows in indexes', () => {
     expect(await shown(await storeOn(old, clock, every))).toEqual(after);
   });
 
-  test('a disk that is full for an index holds up nobody, and the next index holds what it did not', async () => {
+  test('case 40: a disk that is full for an index holds up nobody, and the next index holds what it did not', async () => {
     const { disk, clock, store } = await aLog();
     disk.failNext('write', 'ENOSPC', { path: '.index.tmp' });
     await record(store, [anEvent('one')]);

@@ -10,7 +10,7 @@ import { accepted, anEvent, claim, record } from './fixtures.ts';
 const kept = new URL('./old-log', import.meta.url).pathname;
 
 /** Twice: the second start finds what the first one made of it. */
-test('a log that was written before there were indexes is read whole, and goes on', async () => {
+test('case 24: a log that was written before there were indexes is read whole, and goes on', async () => {
   const parent = await mkdtemp(join(tmpdir(), 'relay-old-log-'));
   const path = join(parent, 'data');
   await cp(kept, path, { recursive: true });

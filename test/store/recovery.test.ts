@@ -249,7 +249,7 @@ describe('a store over several days', () => {
     expect((await again.attempts(deliveryIdOf('e1', 'sub_1')))[0]).toMatchObject({ excerpt: 'not now' });
   });
 
-  test('a clock that is back a day at the next start goes on in a further part of that day', async () => {
+  test('case 201: a clock that is back a day at the next start goes on in a further part of that day', async () => {
     const disk = new SimulatedDisk();
     await twoDays(simulatedClock(noon), disk);
     const yesterday = simulatedClock(noon + 60_000);
@@ -267,7 +267,7 @@ describe('a store over several days', () => {
     ]);
   });
 
-  test('a due time that a clock far ahead left behind is no further away than its wait', async () => {
+  test('case 193: a due time that a clock far ahead left behind is no further away than its wait', async () => {
     const disk = new SimulatedDisk();
     const ahead = await storeOn(disk, simulatedClock(noon + 365 * dayMs));
     await furnished(ahead, aSubscriber('sub_1', { retrySeconds: [100] }));
