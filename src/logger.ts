@@ -15,10 +15,14 @@ export type LogFacts = Readonly<Record<string, string | number | boolean | null 
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
-/** JSON lines on standard output, or on `destination`. */
-export function jsonLogger(level: LogLevel, destination?: { write(line: string): void }): Logger {
-  const options = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime };
-  const out = destination ? pino(options, destination) : pino(options);
+/** Takes whole lines. */
+export interface LogDestination {
+  write(line: string): void;
+}
+
+/** JSON lines on `destination`. */
+export function jsonLogger(level: LogLevel, destination: LogDestination): Logger {
+  const out = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
   return {
     debug: (message, facts) => out.debug(facts ?? {}, message),
     info: (message, facts) => out.info(facts ?? {}, message),

@@ -1,6 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -144,6 +146,59 @@ test('kill -9 at any moment of serve, and a restart on the same data: nothing lo
     expect(accepted.length - listed.length).toBeLessThanOrEqual(kills * 64);
   }
 }, 120_000);
+
+test('case 30: a second signal ends the relay at once, and the next start sends what was cut off', async () => {
+  let isHanging = true;
+  const asked: (string | undefined)[] = [];
+  const endpoint = createServer((request, response) => {
+    asked.push(request.headers['relay-attempt']?.toString());
+    if (!isHanging) response.end();
+  });
+  await new Promise<void>((listening) => endpoint.listen(0, '127.0.0.1', listening));
+  closers.push(async () => {
+    endpoint.closeAllConnections();
+    endpoint.close();
+  });
+  const { port } = endpoint.address() as AddressInfo;
+  const secret = 'an-end-to-end-secret-of-over-32-characters';
+  configure([{ name: 'hanging', url: `http://127.0.0.1:${port}/hook`, secret }]);
+  sandbox.fullscript.addEvent({ clinic: 'Washington', type: 'order.placed' });
+  const relay = serve();
+  await until(() => asked.length > 0, 'the event is sent');
+  relay.kill('SIGTERM');
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  expect(relay.exitCode).toBeNull();
+  const signalledAt = performance.now();
+  relay.kill('SIGTERM');
+  expect(await ended(relay)).toBe(1);
+  expect(performance.now() - signalledAt).toBeLessThan(5_000);
+  isHanging = false;
+  serve();
+  await until(() => asked.length > 1, 'the event is sent again');
+  expect(asked).toEqual(['1', '2']);
+}, 60_000);
+
+for (const reader of ['stops reading', 'goes away'] as const) {
+  test(`case 35: a log whose reader ${reader} stops neither the relay nor its end`, async () => {
+    const steady = await aSubscriber('steady', () => 200);
+    const second = await aSubscriber('second', () => 200);
+    configure([steady.declared, second.declared]);
+    const relay = serve();
+    relay.stdout?.once('data', () => {
+      if (reader === 'goes away') relay.stdout?.destroy();
+      else relay.stdout?.pause();
+    });
+    // Of two attempts each: more lines than pipes hold.
+    const count = 500;
+    for (let made = 0; made < count; made++) {
+      sandbox.fullscript.addEvent({ clinic: 'Washington', type: 'order.placed' });
+    }
+    await until(() => steady.receipts.length >= count, 'everything is delivered');
+    await until(() => second.receipts.length >= count, 'everything is delivered twice');
+    relay.kill('SIGTERM');
+    expect(await ended(relay)).toBe(0);
+  }, 120_000);
+}
 
 test('nothing that is secret or of a patient lies readable in the data folder', async () => {
   const steady = await aSubscriber('steady', () => 200);

@@ -1,9 +1,15 @@
 #!/usr/bin/env node
+import { endOnFault } from './last-words.ts';
 import { endWithOutput } from './output-end.ts';
 import { run } from './program.ts';
 import { systemSurroundings } from './surroundings.ts';
 
 const { stdout, stderr } = process;
+endOnFault(process, {
+  tell: (line) => stderr.write(`${line}\n`),
+  exit: (code) => process.exit(code),
+});
+
 const isService = ['serve', 'sandbox', 'demo'].includes(process.argv[2] ?? '');
 if (isService) {
   // A service that nobody listens to any more goes on.

@@ -21,6 +21,8 @@ export interface OutputStream {
   write(text: string): unknown;
   readonly isTTY?: boolean;
   readonly columns?: number;
+  /** Bytes that nobody has taken yet. */
+  readonly writableLength?: number;
 }
 
 /**

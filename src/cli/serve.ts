@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { jsonLogger } from '../logger.ts';
+import { logOutput } from './log-output.ts';
 import { printer } from './print.ts';
 import { configOf } from './session.ts';
 import type { Surroundings } from './surroundings.ts';
@@ -10,7 +11,7 @@ export function addServe(program: Command, around: Surroundings): void {
     async (options: CommonOptions) => {
       const { config } = configOf(around, options.config);
       const { startRelay } = await import('../main.ts');
-      const logger = jsonLogger('info');
+      const logger = jsonLogger('info', logOutput(around.stdout, around.clock.wall));
       const relay = await startRelay({ config, logger });
       const to = printer(around.stdout, around.stderr, around.env);
       to.note(`The relay answers at ${relay.url}; Ctrl-C stops it.`);
