@@ -26,6 +26,18 @@ export async function checkStore(
   return [use, ...checkKeys(keys)];
 }
 
+/** @param networkDisk the name of the network file system that the folder is on, such as NFS. */
+export function checkDisk(path: string, networkDisk: string | null): readonly Finding[] {
+  if (networkDisk === null) return [];
+  return [
+    warning(
+      check,
+      `${path} is on a network file system (${networkDisk}): locks and syncs may not hold there.`,
+      'Name a folder on a disk of this machine in store.path.',
+    ),
+  ];
+}
+
 function checkUse(path: string, mode: number): Finding {
   const holder = lockHolder(join(path, 'lock'));
   if (holder !== null)

@@ -4,11 +4,11 @@ import type { Config } from '../config.ts';
 import { createGuards } from '../delivery/guards.ts';
 import { RelayError } from '../domain/errors.ts';
 import { filterWarnings } from '../domain/filter-warnings.ts';
-import { tryStoreOf } from '../main/upkeep.ts';
+import { networkDiskOfStore, tryStoreOf } from '../main/upkeep.ts';
 import { checkLog } from './check-log.ts';
 import { checkAddress, checkVendor } from './check-reach.ts';
 import { checkStanding } from './check-standing.ts';
-import { checkStore } from './check-store.ts';
+import { checkDisk, checkStore } from './check-store.ts';
 import { type Finding, ok, warning } from './finding.ts';
 import { type Colour, inert, printer } from './print.ts';
 import { configOf } from './session.ts';
@@ -52,6 +52,7 @@ async function findingsOf(config: Config, folder: string): Promise<readonly Find
       ? ok('clinics', `${config.clinics.length} are declared`)
       : warning('clinics', 'none is declared.', 'Add them to the file, or with `relay clinics add`.'),
     ...(await checkStore(path, () => tryStoreOf({ config, folder }))),
+    ...checkDisk(path, await networkDiskOfStore({ config, folder })),
     ...(await checkStanding(config, folder)),
     await checkVendor(config.source.apiUrl),
     ...filterFindings(config),

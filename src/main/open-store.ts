@@ -5,6 +5,7 @@ import type { Logger } from '../logger.ts';
 import type { Disk } from '../store/file/disk.ts';
 import { type FileStore, openFileStore } from '../store/file/file-store.ts';
 import { kernelLock } from '../store/file/lock.ts';
+import { networkDiskOf } from '../store/file/network-disk.ts';
 import type { Store } from '../store/store.ts';
 import type { Shared } from './shared.ts';
 
@@ -36,6 +37,13 @@ export async function openStore(
     );
   }
   await tellOfRestoration(store, logger);
+  const networkDisk = await networkDiskOf(resolve(config.store.path));
+  if (networkDisk !== null) {
+    logger.warn('The delivery log is on a network file system: locks and syncs may not hold there.', {
+      path: config.store.path,
+      networkDisk,
+    });
+  }
   if (cut)
     logger.warn('A torn tail was cut off the journal and kept aside: nothing acknowledged was in it.', cut);
   return store;

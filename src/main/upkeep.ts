@@ -4,6 +4,7 @@ import { RelayError } from '../domain/errors.ts';
 import { type BackUp, type BackupMade, backUp } from '../store/file/backup.ts';
 import { codeOf, realDisk } from '../store/file/disk.ts';
 import { KeyRing, type MasterKeys } from '../store/file/keys.ts';
+import { networkDiskOf } from '../store/file/network-disk.ts';
 import { type Restore, type Restored, restore } from '../store/file/restore.ts';
 import { type RestoredHold, restoredHold } from '../store/file/restored.ts';
 import { type StoreTrial, tryStore } from '../store/file/trial.ts';
@@ -36,6 +37,11 @@ export function backUpStore(ask: BackUp): Promise<BackupMade> {
 /** @throws RelayError, InvalidInput, see `restore` */
 export function restoreStore(ask: Restore): Promise<Restored> {
   return onDisk(`The backup could not be put into ${ask.to}`, () => restore(realDisk, ask));
+}
+
+/** The name of the network file system that it is on, such as NFS; `null` when it is on a disk of this machine. */
+export function networkDiskOfStore(of: StoreOf): Promise<string | null> {
+  return networkDiskOf(storePath(of));
 }
 
 export interface StandingOf {

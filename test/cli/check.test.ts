@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { checkStore } from '../../src/cli/check-store.ts';
+import { checkDisk, checkStore } from '../../src/cli/check-store.ts';
 import { run } from '../../src/cli/program.ts';
 import { RelayError } from '../../src/domain/errors.ts';
 import type { StoreTrial } from '../../src/main/upkeep.ts';
@@ -183,6 +183,13 @@ const storeFindings = (path: string, found: Partial<StoreTrial> = {}) =>
   checkStore(path, async () => ({ writeRefusal: null, keys: 'none', ...found }));
 
 describe('the store is looked at from outside', () => {
+  test('case 75: a folder on a network file system is warned of', async () => {
+    expect(checkDisk('/mnt/data', 'NFS')).toMatchObject([
+      { verdict: 'warn', message: expect.stringContaining('/mnt/data is on a network file system (NFS)') },
+    ]);
+    expect(checkDisk('/mnt/data', null)).toEqual([]);
+  });
+
   test('a folder that is not there yet is made by the first start', async () => {
     expect(await storeFindings(join(around.folder, 'a', 'b'))).toMatchObject([{ verdict: 'ok' }]);
   });
