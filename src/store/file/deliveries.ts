@@ -213,6 +213,8 @@ export function deliveryPart({
         interruptLapsed(decision);
         return claimDue(decision, slotsBySubscriber, leaseMs);
       });
+      // Nobody could begin before the claims were durable, and a sync may take longer than a lease.
+      for (const { open } of claimed) leases.extend(open.deliveryId, claimIdOf(open), leaseMs);
       const claims: DeliveryClaim[] = [];
       const lost: OpenAttempt[] = [];
       const unread: OpenAttempt[] = [];
