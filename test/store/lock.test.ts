@@ -1,9 +1,10 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtemp, rm, unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
-import { StoreLocked } from '../../src/domain/errors.ts';
+import { StoreBroken, StoreLocked } from '../../src/domain/errors.ts';
 import { realDisk } from '../../src/store/file/disk.ts';
 import { kernelLock } from '../../src/store/file/lock.ts';
 import { simulatedClock } from '../world/clock.ts';
@@ -82,6 +83,39 @@ test('case 72: what the clock says does not matter', async () => {
   await expect(storeOn(realDisk, tomorrow, { path, lock: kernelLock })).rejects.toThrow(StoreLocked);
   await store.close();
 });
+
+test('case 76: a holder whose lock file was removed writes nothing more, and disturbs nobody who came after it', async () => {
+  const first = await open();
+  await first.saveClinic(aClinic('c1', 'One'));
+  await unlink(join(path, 'lock'));
+  const second = await open();
+  await second.saveClinic(aClinic('c2', 'Two'));
+  await expect(first.saveClinic(aClinic('c3', 'Three'))).rejects.toThrow(StoreBroken);
+  expect(first.troubles).toMatchObject([{ code: 'store_broken', message: expect.stringContaining('lock') }]);
+  await first.close();
+  await second.saveClinic(aClinic('c4', 'Four'));
+  await second.close();
+  const third = await open();
+  expect((await third.clinics()).map(({ name }) => name)).toEqual(['One', 'Two', 'Four']);
+  await third.close();
+});
+
+const canUnshare = spawnSync('unshare', ['--pid', '--fork', 'true']).status === 0;
+
+test.skipIf(!canUnshare)(
+  `case 73: a process that sees other process ids, as in another container, is refused all the same${canUnshare ? '' : ' (skipped: unshare is not allowed here)'}`,
+  async () => {
+    const store = await open();
+    const inside = spawn('unshare', ['--pid', '--fork', process.execPath, program.path, path, 'hold'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let said = '';
+    inside.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    await new Promise((ended) => inside.once('close', ended));
+    expect(said).toContain(`store_locked: The store is in use by process ${process.pid} on `);
+    await store.close();
+  },
+);
 
 test('an open that fails gives the lock back', async () => {
   await (await open()).close();

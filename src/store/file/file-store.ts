@@ -112,6 +112,9 @@ async function openLocked(options: FileStoreOptions, opened: (() => unknown)[]):
   const storeId = recovered.storeId ?? randomUUID();
   const bodies = new Bodies(disk, folders.bodies, keys);
   opened.push(() => bodies.close());
+  // The kernel's lock is on a file; under the same name there could be another one, and another holder.
+  const lock = await disk.openForAppend(join(path, 'lock'));
+  opened.push(() => lock.close());
   const parts = await JournalParts.begin(
     { disk, path, folder: folders.journal, keys, bodies, state, indexer, clock, storeId, partBytes },
     recovered.place,
@@ -123,7 +126,10 @@ async function openLocked(options: FileStoreOptions, opened: (() => unknown)[]):
     {
       bodies,
       journal: () => parts.journal,
-      turn: () => parts.turn(),
+      turn: () => {
+        lock.assertUntouched();
+        return parts.turn();
+      },
       fetch: (missing) => indexer.fetch(missing),
     },
     clock,

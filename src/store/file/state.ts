@@ -1,6 +1,7 @@
 import { afterAttemptOfSubscriber } from '../../domain/breaker.ts';
 import type { Clinic, SetAside, Stream } from '../../domain/clinic.ts';
 import { type Delivery, endUnsent, newDelivery, startRound } from '../../domain/delivery.ts';
+import { StoreCorrupt } from '../../domain/errors.ts';
 import { type Health, untriedHealth } from '../../domain/subscriber.ts';
 import type { Job } from '../store.ts';
 import { Words } from './columns.ts';
@@ -142,6 +143,8 @@ export class State {
           if (fact.reason !== 'skipped') this.#endOpenAttempt(id);
         }
         break;
+      default:
+        throw unknownFact(fact);
     }
   }
 
@@ -254,6 +257,14 @@ export class State {
     }
     counts[state] += by;
   }
+}
+
+/** A later version may record what this one knows nothing of; leaving it out would be a guess. */
+function unknownFact(fact: never): StoreCorrupt {
+  const { t } = fact as { t: unknown };
+  return new StoreCorrupt('journal_newer', `The journal holds what this version does not know: "${t}".`, {
+    hint: 'A newer version of the relay wrote it: start that version again.',
+  });
 }
 
 /** The health that goes on record with an attempt, and nothing when only the time of a success moved on. */
