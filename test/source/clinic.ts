@@ -69,21 +69,26 @@ export interface Changes {
   readonly limit?: { requests: number; windowMs: number };
   readonly http?: (http: VendorHttp) => VendorHttp;
   readonly store?: (store: Store) => Store;
+  /** A relay whose process is killed now: this one starts on what it left, with the same vendor. */
+  readonly killed?: PollingRelay;
 }
 
 /** The real way in, from the store to the vendor's model: one subscriber that wants everything, clinics as declared. */
 export async function pollingRelay(changes: Changes = {}): Promise<PollingRelay> {
-  const clock = simulatedClock(noon);
-  const fullscript = new Fullscript({
-    clock,
-    seed: 7,
-    clinics: changes.clinics ?? ['Washington'],
-    ...(changes.limit && { limit: changes.limit }),
-  });
-  const disk = new SimulatedDisk();
+  const { killed } = changes;
+  const clock = killed?.clock ?? simulatedClock(noon);
+  const fullscript =
+    killed?.fullscript ??
+    new Fullscript({
+      clock,
+      seed: 7,
+      clinics: changes.clinics ?? ['Washington'],
+      ...(changes.limit && { limit: changes.limit }),
+    });
+  const disk = killed?.disk.kill() ?? new SimulatedDisk();
   const opened = await storeOn(disk, clock);
   const store = changes.store?.(opened) ?? opened;
-  await store.addSubscriber(aSubscriber());
+  if (!killed) await store.addSubscriber(aSubscriber());
   const { logger, lines } = keptLog();
   const fatal: unknown[] = [];
   const random = () => 0;

@@ -91,17 +91,25 @@ describe('an item', () => {
     const items = [
       { id: 'a', type: 'order.placed', created_at: '2026-11-22T10:00:00.000Z', clinic_id: 'c-1' },
       { id: 'b', type: 5, created_at: 'yesterday', clinic_id: null },
-      { id: 'c', created_at: '2026-11-22T23:59:60Z' },
     ];
     const page = await apiThatGets(answered(JSON.stringify({ events: items }))).api.list('at-1', list);
     expect(page).toMatchObject({
       items: [
         { id: 'a', type: 'order.placed', createdAt: vendorNow - 2 * 3_600_000, clinicId: 'c-1' },
         { id: 'b', type: null, createdAt: null, clinicId: null },
-        { id: 'c', createdAt: null },
       ],
     });
   });
+
+  for (const createdAt of ['2026-12-31T23:59:60Z', '2026-12-31T23:59:60.999+00:00']) {
+    test(`case 198: ${createdAt}, a leap second, is read as no date, and the item and its event are kept`, async () => {
+      const event = `{"id":"e-1","type":"order.placed","created_at":"${createdAt}"}`;
+      const page = await apiThatGets(answered(`{"events":[${event}]}`)).api.list('at-1', list);
+      expect(page).toMatchObject({ items: [{ id: 'e-1', type: 'order.placed', createdAt: null }] });
+      const retrieved = await apiThatGets(answered(`{"event":${event}}`)).api.retrieve('at-1', 'e-1');
+      expect(retrieved).toMatchObject({ kind: 'event', body: event, createdAt: null });
+    });
+  }
 });
 
 describe('a retrieval', () => {

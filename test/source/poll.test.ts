@@ -401,6 +401,30 @@ describe('a failing list', () => {
     expect(await recordedIds(store)).toEqual([event.id]);
   });
 
+  test('case 179: a clinic that was removed is read no more, and added again it sends nothing twice', async () => {
+    const { clock, fullscript, store, poller } = await pollingRelay();
+    await clock.advance(minute);
+    const before = fullscript.addEvent(orders);
+    await clock.advance(2 * minute);
+    const [connection] = await store.connections();
+    if (!connection?.clinicId) throw new Error('it was found');
+    await store.changeClinic(connection.clinicId, { isRemoved: true });
+    await store.forgetTokens(connection.id, 'disconnected');
+    await clock.advance(2 * minute);
+    const { list } = fullscript.requests().byOperation;
+    const during = fullscript.addEvent(orders);
+    await clock.advance(hour);
+    expect(fullscript.requests().byOperation.list).toBe(list);
+    expect(await store.connections()).toMatchObject([{ tokens: null, spareTokens: null }]);
+
+    await store.changeClinic(connection.clinicId, { isRemoved: false });
+    await store.saveConnection({ ...connection, id: 'con_again', declaredDigest: null, state: 'working' });
+    poller.forget('con_again');
+    await clock.advance(20 * minute);
+    expect(await recordedIds(store)).toEqual([before.id, during.id]);
+    expect((await store.deliveries({}, { limit: 9, cursor: null })).items).toHaveLength(2);
+  });
+
   test('a clinic whose vendor hangs at GET /clinic holds up no other', async () => {
     const never = new Promise<never>(() => {});
     const relay = await pollingRelay({

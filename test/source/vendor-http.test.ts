@@ -1,3 +1,4 @@
+import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { createServer as createTcpServer, type Server, type Socket } from 'node:net';
 import { gzipSync } from 'node:zlib';
@@ -6,6 +7,7 @@ import { systemClock } from '../../src/clock.ts';
 import { startSandbox } from '../../src/sandbox/server.ts';
 import { createEventsApi } from '../../src/source/events-api.ts';
 import { createVendorHttp, type VendorAnswer } from '../../src/source/vendor-http.ts';
+import { tlsFiles } from '../delivery/tls-files.ts';
 
 let server: Server | null = null;
 const sockets = new Set<Socket>();
@@ -76,6 +78,24 @@ test('case 173: a redirect is not followed, and the token goes nowhere', async (
   );
   expect(await ask(url)).toMatchObject({ kind: 'answered', status: 302 });
 });
+
+for (const { cert, code, because } of [
+  { cert: tlsFiles.expired, code: 'CERT_HAS_EXPIRED', because: 'it has ended' },
+  { cert: tlsFiles.localhost, code: 'DEPTH_ZERO_SELF_SIGNED_CERT', because: 'nobody vouches for it' },
+]) {
+  test(`case 174: a vendor whose certificate cannot be trusted is sent nothing: ${because}`, async () => {
+    const requests: string[] = [];
+    server = createHttpsServer({ key: tlsFiles.key, cert }, (request, response) => {
+      requests.push(request.url ?? '');
+      response.end('{}');
+    });
+    await new Promise<void>((resolve) => server?.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    const answer = await ask(`https://127.0.0.1:${port}/api/clinic`);
+    expect(answer).toEqual({ kind: 'unreachable', detail: code });
+    expect(requests).toEqual([]);
+  });
+}
 
 test('an error holds neither the token nor the address', async () => {
   const answer = await ask('http://127.0.0.1:1/api/clinic?secret=x');
