@@ -20,8 +20,8 @@ export interface LogDestination {
   write(line: string): void;
 }
 
-/** JSON lines on `destination`. */
-export function jsonLogger(level: LogLevel, destination: LogDestination): Logger {
+/** JSON lines on standard output, or on `destination`. */
+export function jsonLogger(level: LogLevel, destination: LogDestination = process.stdout): Logger {
   const out = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
   return {
     debug: (message, facts) => out.debug(facts ?? {}, message),
