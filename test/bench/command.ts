@@ -3,7 +3,9 @@ import { parseArgs } from 'node:util';
 import { type Bench, type Claim, isKept } from './bench.ts';
 
 /** Each in a file of its own, loaded only when it is asked for. */
-const benches: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>> = {};
+const benches: Readonly<Record<string, () => Promise<{ readonly bench: Bench }>>> = {
+  log: () => import('./log.ts'),
+};
 
 const usage = `npm run bench -- [NAME …] [--json FILE]
 

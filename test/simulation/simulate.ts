@@ -122,6 +122,7 @@ class Simulation {
       lock: () => () => {},
       clock: life.clock,
       random,
+      partBytes: world.plan.partBytes,
       onTrouble: (trouble) => {
         if (trouble instanceof StoreBroken) this.#failed(life, trouble);
       },
@@ -195,6 +196,7 @@ class Simulation {
         lock: () => () => {},
         clock: life.clock,
         random: () => 0,
+        partBytes: world.plan.partBytes,
         onTrouble: () => {},
       });
       const { interrupted } = store.recovery;

@@ -30,6 +30,8 @@ export interface Plan {
   readonly isClockJumping: boolean;
   /** The share of processes that an operation of the disk ends. */
   readonly doomShare: number;
+  /** A part of the journal that is longer is closed and indexed. */
+  readonly partBytes: number;
 }
 
 function planOf(random: Random, days: number | undefined): Plan {
@@ -47,6 +49,7 @@ function planOf(random: Random, days: number | undefined): Plan {
     syncMsMax: random.pick([0, 0, 30, 3_000]),
     isClockJumping: random.next() < 0.25,
     doomShare: random.pick([0, 0.3, 0.7]),
+    partBytes: random.pick([1, 3_000, 30_000, 16_000_000]),
   };
 }
 

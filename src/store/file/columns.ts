@@ -3,48 +3,58 @@ export type ColumnKind = 'u8' | 'u32' | 'f64' | 'word';
 
 export type ColumnArray = Uint8Array | Uint32Array | Float64Array;
 
-/** Rows of a chunk: a whole chunk is made, and dropped, at once. */
-const chunkRows = 4096;
+const chunkBits = 12;
+/** Memory comes and goes by chunks of so many rows. */
+export const chunkRows = 1 << chunkBits;
+
+/** One number about each row. A row that nothing was put at reads as 0; there are less than 2^32 of them. */
+export class Column {
+  readonly kind: ColumnKind;
+  readonly #chunks: (ColumnArray | undefined)[] = [];
+
+  constructor(kind: ColumnKind) {
+    this.kind = kind;
+  }
+
+  get(row: number): number {
+    const chunk = this.#chunks[row >>> chunkBits];
+    return chunk === undefined ? 0 : (chunk[row & (chunkRows - 1)] as number);
+  }
+
+  set(row: number, value: number): void {
+    let chunk = this.#chunks[row >>> chunkBits];
+    if (chunk === undefined) {
+      chunk = columnArray(this.kind, chunkRows);
+      this.#chunks[row >>> chunkBits] = chunk;
+    }
+    chunk[row & (chunkRows - 1)] = value;
+  }
+
+  /** The first row of the rows up to `row` that nothing was ever put at, or `row` itself: whoever goes down may go on before it. */
+  gapBefore(row: number): number {
+    let first = row;
+    for (let chunk = row >>> chunkBits; chunk >= 0 && this.#chunks[chunk] === undefined; chunk--) {
+      first = (chunk << chunkBits) >>> 0;
+    }
+    return first;
+  }
+
+  /** Frees the chunk that `row` lies in. */
+  dropChunk(row: number): void {
+    this.#chunks[row >>> chunkBits] = undefined;
+  }
+}
 
 /**
- * Numbers about rows, a few bytes a row where an object takes hundreds. A row has a number
- * that it keeps for ever; a number that nothing was put at reads as zeros.
+ * What is kept in memory of every row: a few bytes a row, where an object takes hundreds.
+ * A row has a number that it keeps for ever.
  */
-export class Columns<Name extends string> {
-  readonly kinds: Readonly<Record<Name, ColumnKind>>;
-  readonly names: readonly Name[];
-  readonly #chunks: (Record<Name, ColumnArray> | undefined)[] = [];
+export type Columns<Name extends string> = Readonly<Record<Name, Column>>;
 
-  constructor(kinds: Readonly<Record<Name, ColumnKind>>) {
-    this.kinds = kinds;
-    this.names = Object.keys(kinds) as Name[];
-  }
-
-  get(name: Name, row: number): number {
-    return this.#chunks[Math.floor(row / chunkRows)]?.[name][row % chunkRows] ?? 0;
-  }
-
-  set(name: Name, row: number, value: number): void {
-    this.#chunkOf(row)[name][row % chunkRows] = value;
-  }
-
-  /** Frees what lies wholly before `row`; it reads as zeros from then on. */
-  dropBefore(row: number): void {
-    const end = Math.floor(row / chunkRows);
-    for (let chunk = end - 1; chunk >= 0 && this.#chunks[chunk] !== undefined; chunk--) {
-      this.#chunks[chunk] = undefined;
-    }
-  }
-
-  #chunkOf(row: number): Record<Name, ColumnArray> {
-    const index = Math.floor(row / chunkRows);
-    const known = this.#chunks[index];
-    if (known) return known;
-    const chunk = {} as Record<Name, ColumnArray>;
-    for (const name of this.names) chunk[name] = columnArray(this.kinds[name], chunkRows);
-    this.#chunks[index] = chunk;
-    return chunk;
-  }
+export function columnsOf<Name extends string>(kinds: Readonly<Record<Name, ColumnKind>>): Columns<Name> {
+  const columns = {} as Record<Name, Column>;
+  for (const name in kinds) columns[name] = new Column(kinds[name]);
+  return columns;
 }
 
 export function columnArray(kind: ColumnKind, length: number): ColumnArray {

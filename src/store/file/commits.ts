@@ -108,8 +108,12 @@ export class Commits {
     if (refusal) throw refusal;
   }
 
-  /** Refuses new decisions and resolves when those under way are durable or refused. */
-  async stop(): Promise<void> {
+  /**
+   * Refuses new decisions and resolves when those under way are durable or refused.
+   *
+   * @param lastReader what may still look at the state until it ends.
+   */
+  async stop(lastReader: () => Promise<void>): Promise<void> {
     if (this.#full) {
       this.#break(
         new StoreBroken('store_closed', 'The store was closed while its disk was full.', closedHint),
@@ -119,6 +123,7 @@ export class Commits {
     while (this.#isRunning || this.#fetching > 0) {
       await new Promise<void>((resolve) => this.#idle.push(resolve));
     }
+    await lastReader();
     this.#broken ??= this.#closing;
   }
 

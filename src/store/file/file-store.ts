@@ -43,7 +43,7 @@ export interface FileStoreOptions {
 }
 
 /** Small enough that what is changed in one is taken down, and read again, without a pause to be noticed. */
-const defaultPartBytes = 16 * 1024 * 1024;
+const defaultPartBytes = 8 * 1024 * 1024;
 
 export interface FileStore extends Store {
   /** What the start found and did. */
@@ -165,7 +165,7 @@ async function openLocked(options: FileStoreOptions, opened: (() => unknown)[]):
     close: async () => {
       const isWhole = isWritable(commits);
       try {
-        await Promise.all([parts.halt(), commits.stop()]);
+        await commits.stop(() => parts.halt());
         if (isWhole) await parts.saveCheckpoint();
       } finally {
         await closeAll(opened);
@@ -219,7 +219,7 @@ async function readJournal(
       indexer.closed(part);
       if (!isClosed || !checkpoint || place.sequence > covered) return;
       if (indexer.waitingBytes < indexedWhileReadParts * partBytes) return;
-      await indexer.write(indexer.take(place), checkpoint.storeId, async (work) => work(), null);
+      await indexer.write(indexer.take(place), checkpoint.storeId, async (work) => work());
     },
   );
   if (checkpoint && checkpoint.storeId !== recovered.storeId) {

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { type Clock, wait } from '../../clock.ts';
+import type { Clock } from '../../clock.ts';
 import type { ColdRows } from './cold-rows.ts';
 import type { Disk } from './disk.ts';
 import { indexName, rangeOf, readIndex, type TakenTable, writeIndex } from './index-file.ts';
@@ -134,24 +134,19 @@ export class Indexer {
    * Writes the index of a range, and lets its rows leave memory.
    *
    * @param between runs what it is given when the state is exactly what is durable.
-   * @param signal ends it between two slices: nothing is left of the index then.
+   * @param pause is awaited between slices of a few milliseconds.
    */
   async write(
     range: Range,
     storeId: string,
     between: (work: () => void) => Promise<void>,
-    signal: AbortSignal | null,
+    pause: () => Promise<void> = async () => {},
   ): Promise<void> {
     const { disk, folder, keys, state, coldRows, clock } = this.#on;
     const { after, place, parts, tables } = range;
     const from = after.sequence + 1;
     const path = join(folder, indexName(from, place.sequence));
     const key = await keys.keyFor('log', new Date(clock.now()).toISOString().slice(0, 10));
-    const pause = async () => {
-      if (!signal) return;
-      await wait(clock, 0, signal);
-      signal.throwIfAborted();
-    };
     const places = await writeIndex(
       { disk, key, path },
       { store: storeId, from, place, parts },

@@ -23,6 +23,9 @@ export interface JournalPartsDependencies {
   readonly partBytes: number;
 }
 
+/** More closed parts than these, and their indexes are made without pauses. */
+const waitingPartsMax = 3;
+
 /**
  * The part of the journal that is written, and what happens when it is closed: the next
  * one begins, and in the background the folded state is put into the checkpoint, and the
@@ -30,7 +33,7 @@ export interface JournalPartsDependencies {
  */
 export class JournalParts {
   readonly #on: JournalPartsDependencies;
-  readonly #halt = new AbortController();
+  readonly #hurry = new AbortController();
   #journal: Journal;
   #commits: Commits | null = null;
   /** What the start read and no index holds, when it is much. */
@@ -96,9 +99,9 @@ export class JournalParts {
     return writeCheckpoint(disk, path, { storeId, sequence, tables: foldedTables(state) });
   }
 
-  /** Ends what is done in the background; the next start does it again. */
+  /** Waits for what is done in the background, which hurries from now on. */
   async halt(): Promise<void> {
-    this.#halt.abort();
+    this.#hurry.abort();
     await this.#work;
   }
 
@@ -109,13 +112,12 @@ export class JournalParts {
   #index(range: Range): Promise<void> {
     const { indexer, storeId } = this.#on;
     const between = async (work: () => void) => this.#commits?.read(() => work());
-    return indexer.write(range, storeId, between, this.#halt.signal);
+    return indexer.write(range, storeId, between, this.#pause);
   }
 
   #inBackground(work: () => Promise<void>, range: Range | null = null): void {
     this.#work = work()
       .catch((error: unknown) => {
-        if (this.#halt.signal.aborted) return;
         if (range) this.#on.indexer.giveBack(range);
         if (!isFull(codeOf(error))) this.#commits?.fail(error);
       })
@@ -124,9 +126,10 @@ export class JournalParts {
       });
   }
 
+  /** Lets others go on; not when so much is waiting that memory would fill up with it. */
   readonly #pause = async (): Promise<void> => {
-    await wait(this.#on.clock, 0, this.#halt.signal);
-    this.#halt.signal.throwIfAborted();
+    const { clock, indexer, partBytes } = this.#on;
+    if (indexer.waitingBytes < waitingPartsMax * partBytes) await wait(clock, 0, this.#hurry.signal);
   };
 }
 

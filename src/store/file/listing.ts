@@ -15,8 +15,8 @@ export type Wanted = (number: number) => boolean;
  *
  * @throws InvalidInput `bad_cursor`
  */
-export function pageOf<Row, Column extends string>(
-  rows: LogRows<Row, Column>,
+export function pageOf<Row, Name extends string>(
+  rows: LogRows<Row, Name>,
   { limit, cursor }: PageAsk,
   wanted: Wanted,
 ): { readonly found: readonly RowOrPlace<Row>[]; readonly nextCursor: string | null } {
@@ -30,11 +30,10 @@ export function pageOf<Row, Column extends string>(
     }
   }
   const found: RowOrPlace<Row>[] = [];
-  while (at > rows.begin) {
-    at--;
-    if (!rows.isThere(at) || !wanted(at)) continue;
-    if (found.length === limit) return { found, nextCursor: String(at + 1) };
-    found.push(rows.at(at));
+  for (let number = rows.before(at); number !== null; number = rows.before(number)) {
+    if (!wanted(number)) continue;
+    if (found.length === limit) return { found, nextCursor: String(number + 1) };
+    found.push(rows.at(number));
   }
   return { found, nextCursor: null };
 }
@@ -53,13 +52,12 @@ export function deliveriesWanted(state: State, filter: DeliveryFilter): Wanted {
   const isState = hasShownState(state, filter.state);
   return (number) => {
     if (ofEvent && !ofEvent.has(number)) return false;
-    if (clinic !== null && columns.get('clinic', number) !== clinic) return false;
-    if (type !== null && columns.get('type', number) !== type) return false;
-    if (subscribers && !subscribers.has(columns.get('subscriber', number))) return false;
-    if (since !== undefined && columns.get('createdAt', number) < since) return false;
-    if (until !== undefined && columns.get('createdAt', number) >= until) return false;
-    if (filter.includeSkipped === false && endReasonIn(columns.get('flags', number)) === 'skipped')
-      return false;
+    if (clinic !== null && columns.clinic.get(number) !== clinic) return false;
+    if (type !== null && columns.type.get(number) !== type) return false;
+    if (subscribers && !subscribers.has(columns.subscriber.get(number))) return false;
+    if (since !== undefined && columns.createdAt.get(number) < since) return false;
+    if (until !== undefined && columns.createdAt.get(number) >= until) return false;
+    if (filter.includeSkipped === false && endReasonIn(columns.flags.get(number)) === 'skipped') return false;
     return isState(number);
   };
 }
@@ -74,13 +72,13 @@ export function eventsWanted(state: State, filter: EventFilter): Wanted {
   if (isUnknown || (filter.eventType !== undefined && type === null)) return () => false;
   const isOwed = wasOwedTo(state, filter.subscriberIds);
   return (number) => {
-    if (filter.state !== undefined && isPast(columns.get('flags', number)) !== (filter.state === 'past')) {
+    if (filter.state !== undefined && isPast(columns.flags.get(number)) !== (filter.state === 'past')) {
       return false;
     }
-    if (clinic !== null && columns.get('clinic', number) !== clinic) return false;
-    if (type !== null && columns.get('type', number) !== type) return false;
-    if (since !== undefined && columns.get('recordedAt', number) < since) return false;
-    if (until !== undefined && columns.get('recordedAt', number) >= until) return false;
+    if (clinic !== null && columns.clinic.get(number) !== clinic) return false;
+    if (type !== null && columns.type.get(number) !== type) return false;
+    if (since !== undefined && columns.recordedAt.get(number) < since) return false;
+    if (until !== undefined && columns.recordedAt.get(number) >= until) return false;
     return isOwed(number);
   };
 }
@@ -102,8 +100,8 @@ function hasShownState(state: State, shown: ShownState | undefined): Wanted {
   /** By the subscriber's word. */
   const answers = new Map<number, boolean>();
   return (number) => {
-    if (stateIn(columns.get('flags', number)) !== stored) return false;
-    const subscriber = columns.get('subscriber', number);
+    if (stateIn(columns.flags.get(number)) !== stored) return false;
+    const subscriber = columns.subscriber.get(number);
     const known = answers.get(subscriber);
     if (known !== undefined) return known;
     const subscriberId = state.words.text(subscriber);
@@ -119,16 +117,16 @@ function wasOwedTo(state: State, subscriberIds: readonly string[] | undefined): 
   if (!subscribers) return () => true;
   const { events, deliveries } = state;
   const isOwedHere = (number: number) => {
-    const first = events.columns.get('first', number);
-    const end = first + events.columns.get('count', number);
+    const first = events.columns.first.get(number);
+    const end = first + events.columns.count.get(number);
     for (let at = first; at < end; at++) {
-      if (deliveries.isThere(at) && subscribers.has(deliveries.columns.get('subscriber', at))) return true;
+      if (deliveries.isThere(at) && subscribers.has(deliveries.columns.subscriber.get(at))) return true;
     }
     return false;
   };
   return (number) =>
     isOwedHere(number) ||
-    (isSeenAgain(events.columns.get('flags', number)) && events.numbersLike(number).some(isOwedHere));
+    (isSeenAgain(events.columns.flags.get(number)) && events.numbersLike(number).some(isOwedHere));
 }
 
 function deliveriesOf(state: State, eventId: string): ReadonlySet<number> {

@@ -1,4 +1,4 @@
-import { type ColumnKind, Columns } from './columns.ts';
+import { type Column, type ColumnKind, type Columns, columnsOf } from './columns.ts';
 import { keyColumns, keyOfId, type RowKey, RowNumbers } from './row-numbers.ts';
 import type { UndoLog } from './table.ts';
 
@@ -16,15 +16,15 @@ export type RowOrPlace<Row> = { readonly row: Row } | { readonly place: Place };
 const placeColumns = { file: 'u32', at: 'u32', length: 'u32' } as const;
 type OwnColumn = keyof typeof keyColumns | keyof typeof placeColumns;
 
-/** What `file` says of a row that is in memory only, and of one that was removed. */
-const nowhere = 0;
-const gone = 0xffffffff;
+/** What `file` says of a row that is not there, or not any more, and of one that is in memory only. */
+const absent = 0;
+const nowhere = 0xffffffff;
 
 /** What distinguishes one kind of rows from another. */
-export interface RowKind<Row, Column extends string> {
+export interface RowKind<Row, Name extends string> {
   /** What lists, counts and rules look at. */
-  readonly columns: Readonly<Record<Column, ColumnKind>>;
-  columnsOf(row: Row): Readonly<Record<Column, number>>;
+  readonly columns: Readonly<Record<Name, ColumnKind>>;
+  columnsOf(row: Row): Readonly<Record<Name, number>>;
   /** The row's name in memory. */
   nameOf(row: Row): string;
   /** The id in a name, and the clinic when several rows may share the id. */
@@ -84,15 +84,14 @@ export class NotInMemory extends Error {
  *
  * Every change goes through `put` or `remove` and can be taken back, as in `Table`.
  */
-export class LogRows<Row, Column extends string> {
-  readonly columns: Columns<Column | OwnColumn>;
-  /** No row before it is there. */
-  begin = 0;
+export class LogRows<Row, Name extends string> {
+  readonly columns: Columns<Name>;
   /** One more than the highest number given. */
   end = 0;
   /** Rows that are there, hot or cold. */
   size = 0;
-  readonly #kind: RowKind<Row, Column>;
+  readonly #kind: RowKind<Row, Name>;
+  readonly #own: Columns<OwnColumn>;
   readonly #undo: UndoLog;
   readonly #clinicNumber: (clinicId: string) => number | null;
   readonly #numbers: RowNumbers;
@@ -106,16 +105,15 @@ export class LogRows<Row, Column extends string> {
   /** @param clinicNumber the word in column `clinic` of a clinic's rows. */
   constructor(
     undo: UndoLog,
-    kind: RowKind<Row, Column>,
+    kind: RowKind<Row, Name>,
     clinicNumber: (clinicId: string) => number | null = () => null,
   ) {
     this.#undo = undo;
     this.#kind = kind;
     this.#clinicNumber = clinicNumber;
-    this.columns = new Columns<Column | OwnColumn>({ ...keyColumns, ...placeColumns, ...kind.columns });
-    this.#numbers = new RowNumbers(this.columns as unknown as Columns<keyof typeof keyColumns>, (number) =>
-      this.isThere(number),
-    );
+    this.columns = columnsOf(kind.columns);
+    this.#own = columnsOf({ ...keyColumns, ...placeColumns });
+    this.#numbers = new RowNumbers(this.#own, (number) => this.isThere(number));
   }
 
   /** @throws NotInMemory when the row is cold. */
@@ -149,8 +147,9 @@ export class LogRows<Row, Column extends string> {
     const { id, clinicId } = this.#kind.seek(name);
     const clinic = clinicId === undefined ? null : this.#clinicNumber(clinicId);
     if (clinicId !== undefined && clinic === null) return null;
+    const clinics = (this.columns as Columns<string>).clinic;
     for (const number of this.numbersOf(id)) {
-      if (clinic === null || this.columns.get('clinic' as Column, number) === clinic) return number;
+      if (clinic === null || clinics?.get(number) === clinic) return number;
     }
     return null;
   }
@@ -162,12 +161,21 @@ export class LogRows<Row, Column extends string> {
 
   /** Of all rows that share the id of row `number`, itself included. */
   numbersLike(number: number): number[] {
-    const key = (name: keyof typeof keyColumns) => this.columns.get(name, number);
+    const key = (name: keyof typeof keyColumns) => this.#own[name].get(number);
     return this.#numbers.of([key('k0'), key('k1'), key('k2'), key('k3')]);
   }
 
   isThere(number: number): boolean {
-    return number < this.end && this.columns.get('file', number) !== gone;
+    return this.#own.file.get(number) !== absent;
+  }
+
+  /** The number of the last row before `number`; `null` when there is none. */
+  before(number: number): number | null {
+    for (let at = number - 1; at >= 0; at--) {
+      if (this.#own.file.get(at) !== absent) return at;
+      at = this.#own.file.gapBefore(at);
+    }
+    return null;
   }
 
   /** The row, or where it lies. Only of a row that is there. */
@@ -177,12 +185,8 @@ export class LogRows<Row, Column extends string> {
   }
 
   placeOf(number: number): Place {
-    const { columns } = this;
-    return {
-      file: columns.get('file', number),
-      at: columns.get('at', number),
-      length: columns.get('length', number),
-    };
+    const { file, at, length } = this.#own;
+    return { file: file.get(number), at: at.get(number), length: length.get(number) };
   }
 
   /** Those in memory. */
@@ -228,7 +232,7 @@ export class LogRows<Row, Column extends string> {
 
   /** Its columns as an index holds them. */
   columnsOf({ number, row }: TakenRow<Row>): Readonly<Record<string, number>> {
-    const key = (name: keyof typeof keyColumns) => this.columns.get(name, number);
+    const key = (name: keyof typeof keyColumns) => this.#own[name].get(number);
     return {
       k0: key('k0'),
       k1: key('k1'),
@@ -274,25 +278,17 @@ export class LogRows<Row, Column extends string> {
 
   /** Rows come to be, or to be something else, without being read. */
   load({ numbers, at, length, columns }: LoadedRows, file: number): void {
-    for (let i = 0; i < numbers.length; i++) {
-      const number = numbers[i] as number;
-      // Numbers between are of rows that are gone.
-      while (this.end < number) this.columns.set('file', this.end++, gone);
-      if (number === this.end) {
-        this.end++;
-        this.columns.set('file', number, gone);
-      }
-    }
+    const all = { ...this.#own, ...this.columns } as Columns<string>;
     for (const [name, values] of Object.entries(columns)) {
-      for (let i = 0; i < numbers.length; i++) {
-        this.columns.set(name as Column, numbers[i] as number, values[i] as number);
-      }
+      const column = all[name] as Column;
+      for (let i = 0; i < numbers.length; i++) column.set(numbers[i] as number, values[i] as number);
     }
     for (let i = 0; i < numbers.length; i++) {
       const number = numbers[i] as number;
       const wasThere = this.isThere(number);
+      this.end = Math.max(this.end, number + 1);
       const bytes = length[i] as number;
-      this.#setPlace(number, { file: bytes === 0 ? gone : file, at: at[i] as number, length: bytes });
+      this.#setPlace(number, { file: bytes === 0 ? absent : file, at: at[i] as number, length: bytes });
       if (wasThere !== bytes > 0) this.size += wasThere ? -1 : 1;
       if (!wasThere && bytes > 0) this.#numbers.add(number);
     }
@@ -326,6 +322,7 @@ export class LogRows<Row, Column extends string> {
     this.#kind.changed(undefined, row);
     this.#undo.note(() => {
       this.#numbers.remove(number);
+      this.#own.file.set(number, absent);
       this.#hot.delete(name);
       this.#hotByNumber.delete(number);
       this.#changed.delete(number);
@@ -349,19 +346,19 @@ export class LogRows<Row, Column extends string> {
 
   #setColumns(number: number, row: Row): void {
     const values = this.#kind.columnsOf(row);
-    for (const name in values) this.columns.set(name, number, values[name]);
+    for (const name in values) this.columns[name].set(number, values[name]);
   }
 
   #setKey(number: number, [k0, k1, k2, k3]: RowKey): void {
-    this.columns.set('k0', number, k0);
-    this.columns.set('k1', number, k1);
-    this.columns.set('k2', number, k2);
-    this.columns.set('k3', number, k3);
+    this.#own.k0.set(number, k0);
+    this.#own.k1.set(number, k1);
+    this.#own.k2.set(number, k2);
+    this.#own.k3.set(number, k3);
   }
 
   #setPlace(number: number, { file, at, length }: Place): void {
-    this.columns.set('file', number, file);
-    this.columns.set('at', number, at);
-    this.columns.set('length', number, length);
+    this.#own.file.set(number, file);
+    this.#own.at.set(number, at);
+    this.#own.length.set(number, length);
   }
 }

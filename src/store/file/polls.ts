@@ -215,8 +215,8 @@ function afterPoll(stream: Stream, end: PollEnd, now: number): Stream {
 function numberElsewhere({ events, words }: State, clinicId: string, event: NewEvent): number | null {
   if (event.body === null) return null;
   const isElsewhere = (number: number) =>
-    hasOwnBody(events.columns.get('flags', number)) &&
-    words.text(events.columns.get('clinic', number)) !== clinicId;
+    hasOwnBody(events.columns.flags.get(number)) &&
+    words.text(events.columns.clinic.get(number)) !== clinicId;
   return (
     events
       .numbersOf(event.id)

@@ -46,15 +46,15 @@ export class RowNumbers {
   /** Takes in a live row whose key columns are set. */
   add(row: number): void {
     if (row >= removed - 1) throw new RangeError('the log has as many rows as it can number');
-    const table = this.#tableOf(this.#columns.get('k1', row));
+    const table = this.#tableOf(this.#columns.k1.get(row));
     if (2 * (table.used + 1) > table.slots.length) this.#rebuild(table);
     this.#put(table, row);
   }
 
   remove(row: number): void {
-    const { slots } = this.#tableOf(this.#columns.get('k1', row));
+    const { slots } = this.#tableOf(this.#columns.k1.get(row));
     const mask = slots.length - 1;
-    let at = this.#columns.get('k0', row) & mask;
+    let at = this.#columns.k0.get(row) & mask;
     while (slots[at] !== 0 && slots[at] !== row + 1) at = (at + 1) & mask;
     // The slot stays taken, so that what was put behind it is still found.
     if (slots[at] !== 0) slots[at] = removed;
@@ -62,7 +62,7 @@ export class RowNumbers {
 
   #put(table: { slots: Uint32Array; used: number }, row: number): void {
     const mask = table.slots.length - 1;
-    let at = this.#columns.get('k0', row) & mask;
+    let at = this.#columns.k0.get(row) & mask;
     while (table.slots[at] !== 0) at = (at + 1) & mask;
     table.slots[at] = row + 1;
     table.used++;
@@ -85,10 +85,10 @@ export class RowNumbers {
   #hasKey(row: number, [k0, k1, k2, k3]: RowKey): boolean {
     const columns = this.#columns;
     return (
-      columns.get('k0', row) === k0 &&
-      columns.get('k1', row) === k1 &&
-      columns.get('k2', row) === k2 &&
-      columns.get('k3', row) === k3
+      columns.k0.get(row) === k0 &&
+      columns.k1.get(row) === k1 &&
+      columns.k2.get(row) === k2 &&
+      columns.k3.get(row) === k3
     );
   }
 }

@@ -244,8 +244,8 @@ export class State {
     this.counts.clear();
     for (let number = 0; number < end; number++) {
       if (!this.deliveries.isThere(number)) continue;
-      const state = stateIn(columns.get('flags', number));
-      this.count(this.words.text(columns.get('subscriber', number)), state, 1);
+      const state = stateIn(columns.flags.get(number));
+      this.count(this.words.text(columns.subscriber.get(number)), state, 1);
     }
   }
 
