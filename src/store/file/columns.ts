@@ -30,6 +30,17 @@ export class Column {
     chunk[row & (chunkRows - 1)] = value;
   }
 
+  /** Puts `values` from index `from` to `to` (not included) at the rows that begin with `row`. */
+  setRun(row: number, values: ColumnArray, from: number, to: number): void {
+    for (let done = from; done < to; ) {
+      const at = row + done - from;
+      const many = Math.min(to - done, chunkRows - (at & (chunkRows - 1)));
+      this.set(at, values[done] as number);
+      this.#chunks[at >>> chunkBits]?.set(values.subarray(done, done + many), at & (chunkRows - 1));
+      done += many;
+    }
+  }
+
   /** The first row of the rows up to `row` that nothing was ever put at, or `row` itself: whoever goes down may go on before it. */
   gapBefore(row: number): number {
     let first = row;

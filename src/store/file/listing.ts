@@ -47,14 +47,14 @@ export function deliveriesWanted(state: State, filter: DeliveryFilter): Wanted {
   const type = filter.eventType === undefined ? null : words.known(filter.eventType);
   const isUnknown = filter.clinicId !== undefined && clinic === null;
   if (isUnknown || (filter.eventType !== undefined && type === null)) return () => false;
-  const subscribers = wordsOf(state, filter.subscriberIds);
+  const isSubscriber = wordsOf(state, filter.subscriberIds);
   const ofEvent = eventId === undefined ? null : deliveriesOf(state, eventId);
   const isState = hasShownState(state, filter.state);
   return (number) => {
     if (ofEvent && !ofEvent.has(number)) return false;
     if (clinic !== null && columns.clinic.get(number) !== clinic) return false;
     if (type !== null && columns.type.get(number) !== type) return false;
-    if (subscribers && !subscribers.has(columns.subscriber.get(number))) return false;
+    if (isSubscriber && isSubscriber[columns.subscriber.get(number)] !== 1) return false;
     if (since !== undefined && columns.createdAt.get(number) < since) return false;
     if (until !== undefined && columns.createdAt.get(number) >= until) return false;
     if (filter.includeSkipped === false && endReasonIn(columns.flags.get(number)) === 'skipped') return false;
@@ -113,20 +113,20 @@ function hasShownState(state: State, shown: ShownState | undefined): Wanted {
 
 /** An event that was seen in another clinic before was owed through that one, too. */
 function wasOwedTo(state: State, subscriberIds: readonly string[] | undefined): Wanted {
-  const subscribers = wordsOf(state, subscriberIds);
-  if (!subscribers) return () => true;
+  const isSubscriber = wordsOf(state, subscriberIds);
+  if (!isSubscriber) return () => true;
   const { events, deliveries } = state;
+  const { first, count, flags } = events.columns;
+  const { subscriber } = deliveries.columns;
   const isOwedHere = (number: number) => {
-    const first = events.columns.first.get(number);
-    const end = first + events.columns.count.get(number);
-    for (let at = first; at < end; at++) {
-      if (deliveries.isThere(at) && subscribers.has(deliveries.columns.subscriber.get(at))) return true;
+    let at = first.get(number);
+    for (const end = at + count.get(number); at < end; at++) {
+      if (isSubscriber[subscriber.get(at)] === 1 && deliveries.isThere(at)) return true;
     }
     return false;
   };
   return (number) =>
-    isOwedHere(number) ||
-    (isSeenAgain(events.columns.flags.get(number)) && events.numbersLike(number).some(isOwedHere));
+    isOwedHere(number) || (isSeenAgain(flags.get(number)) && events.numbersLike(number).some(isOwedHere));
 }
 
 function deliveriesOf(state: State, eventId: string): ReadonlySet<number> {
@@ -138,6 +138,13 @@ function deliveriesOf(state: State, eventId: string): ReadonlySet<number> {
   return numbers;
 }
 
-function wordsOf({ words }: State, texts: readonly string[] | undefined): ReadonlySet<number> | null {
-  return texts ? new Set(texts.map((text) => words.known(text) ?? -1)) : null;
+/** 1 at the words of these texts; `null` when there are none to look for. */
+function wordsOf({ words }: State, texts: readonly string[] | undefined): Uint8Array | null {
+  if (!texts) return null;
+  const wanted = new Uint8Array(words.texts.length);
+  for (const text of texts) {
+    const word = words.known(text);
+    if (word !== null) wanted[word] = 1;
+  }
+  return wanted;
 }

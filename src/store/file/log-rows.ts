@@ -1,4 +1,4 @@
-import { type Column, type ColumnKind, type Columns, columnsOf } from './columns.ts';
+import { type Column, type ColumnArray, type ColumnKind, type Columns, columnsOf } from './columns.ts';
 import { keyColumns, keyOfId, type RowKey, RowNumbers } from './row-numbers.ts';
 import type { UndoLog } from './table.ts';
 
@@ -57,11 +57,11 @@ export interface TakenRow<Row> {
 
 /** What an index says of the rows that changed in its range, a column an array. */
 export interface LoadedRows {
-  readonly numbers: ArrayLike<number>;
-  readonly at: ArrayLike<number>;
+  readonly numbers: ColumnArray;
+  readonly at: ColumnArray;
   /** 0 of a row that was removed. */
-  readonly length: ArrayLike<number>;
-  readonly columns: Readonly<Record<string, ArrayLike<number>>>;
+  readonly length: ColumnArray;
+  readonly columns: Readonly<Record<string, ColumnArray>>;
 }
 
 /** A decision met rows that are not in memory: it is taken again once they are. */
@@ -218,7 +218,7 @@ export class LogRows<Row, Name extends string> {
       else taken.push({ number, row, stored: this.#kind.store(row), isBusy: this.#kind.isBusy(row) });
     }
     this.#changed = new Set();
-    return taken;
+    return taken.sort((a, b) => a.number - b.number);
   }
 
   /** They could not be put away: they count as changed again. */
@@ -278,19 +278,20 @@ export class LogRows<Row, Name extends string> {
 
   /** Rows come to be, or to be something else, without being read. */
   load({ numbers, at, length, columns }: LoadedRows, file: number): void {
+    const wasThere = Array.from(numbers, (number) => this.isThere(number));
     const all = { ...this.#own, ...this.columns } as Columns<string>;
-    for (const [name, values] of Object.entries(columns)) {
-      const column = all[name] as Column;
-      for (let i = 0; i < numbers.length; i++) column.set(numbers[i] as number, values[i] as number);
+    const values: Readonly<Record<string, ColumnArray>> = { ...columns, at, length };
+    for (const [from, to] of runsOf(numbers)) {
+      const first = numbers[from] as number;
+      for (const name in values) (all[name] as Column).setRun(first, values[name] as ColumnArray, from, to);
+      this.end = Math.max(this.end, first + to - from);
     }
     for (let i = 0; i < numbers.length; i++) {
       const number = numbers[i] as number;
-      const wasThere = this.isThere(number);
-      this.end = Math.max(this.end, number + 1);
-      const bytes = length[i] as number;
-      this.#setPlace(number, { file: bytes === 0 ? absent : file, at: at[i] as number, length: bytes });
-      if (wasThere !== bytes > 0) this.size += wasThere ? -1 : 1;
-      if (!wasThere && bytes > 0) this.#numbers.add(number);
+      const isThere = length[i] !== 0;
+      this.#own.file.set(number, isThere ? file : absent);
+      if (wasThere[i] !== isThere) this.size += isThere ? 1 : -1;
+      if (isThere && !wasThere[i]) this.#numbers.add(number);
     }
   }
 
@@ -361,4 +362,16 @@ export class LogRows<Row, Name extends string> {
     this.#own.at.set(number, at);
     this.#own.length.set(number, length);
   }
+}
+
+/** From index to index (not included), where each number is one more than the number before it. */
+function runsOf(numbers: ColumnArray): [from: number, to: number][] {
+  const runs: [number, number][] = [];
+  for (let from = 0; from < numbers.length; ) {
+    let to = from + 1;
+    while (to < numbers.length && numbers[to] === (numbers[to - 1] as number) + 1) to++;
+    runs.push([from, to]);
+    from = to;
+  }
+  return runs;
 }
