@@ -149,7 +149,7 @@ describe('a store that is killed or loses power at any moment', () => {
     }
     expect(events).toBeGreaterThan(1_000);
     expect(delivered).toBeGreaterThan(200);
-  }, 60_000);
+  }, 180_000);
 
   test('what a killed process wrote and never synced is synced before anything is built on it', async () => {
     const clock = simulatedClock(noon);

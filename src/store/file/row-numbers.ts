@@ -16,6 +16,11 @@ const tables = 64;
 const slotsMin = 64;
 const removed = 0xffffffff;
 
+interface Slots {
+  slots: Uint32Array;
+  used: number;
+}
+
 /**
  * From a key to the numbers of the rows that have it: open addressing over plain arrays,
  * because a Map of a million strings takes more memory than all that is kept of the rows.
@@ -23,7 +28,7 @@ const removed = 0xffffffff;
 export class RowNumbers {
   readonly #columns: Columns<keyof typeof keyColumns>;
   readonly #isLive: (row: number) => boolean;
-  readonly #tables = Array.from({ length: tables }, () => ({ slots: new Uint32Array(slotsMin), used: 0 }));
+  readonly #tables: (Slots | undefined)[] = new Array(tables);
 
   /** @param isLive says which rows are still to be found. */
   constructor(columns: Columns<keyof typeof keyColumns>, isLive: (row: number) => boolean) {
@@ -60,7 +65,7 @@ export class RowNumbers {
     if (slots[at] !== 0) slots[at] = removed;
   }
 
-  #put(table: { slots: Uint32Array; used: number }, row: number): void {
+  #put(table: Slots, row: number): void {
     const mask = table.slots.length - 1;
     let at = this.#columns.k0.get(row) & mask;
     while (table.slots[at] !== 0) at = (at + 1) & mask;
@@ -69,7 +74,7 @@ export class RowNumbers {
   }
 
   /** With room for as many rows again as are live. */
-  #rebuild(table: { slots: Uint32Array; used: number }): void {
+  #rebuild(table: Slots): void {
     const live = [...table.slots].filter((slot) => slot !== 0 && slot !== removed && this.#isLive(slot - 1));
     let length = slotsMin;
     while (length < 3 * (live.length + 1)) length *= 2;
@@ -78,8 +83,12 @@ export class RowNumbers {
     for (const slot of live) this.#put(table, slot - 1);
   }
 
-  #tableOf(k1: number) {
-    return this.#tables[k1 % tables] as { slots: Uint32Array; used: number };
+  #tableOf(k1: number): Slots {
+    const known = this.#tables[k1 % tables];
+    if (known) return known;
+    const table = { slots: new Uint32Array(slotsMin), used: 0 };
+    this.#tables[k1 % tables] = table;
+    return table;
   }
 
   #hasKey(row: number, [k0, k1, k2, k3]: RowKey): boolean {
