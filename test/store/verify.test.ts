@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { writeLine } from '../../src/store/file/journal-line.ts';
 import { KeyRing } from '../../src/store/file/keys.ts';
@@ -260,4 +261,29 @@ test('a damaged checkpoint is said, while the one before it still counts', async
   expect(await verify(disk)).toMatchObject({ isCheckpointDamaged: true });
   disk.take(`${path}.previous`);
   await expect(verify(disk)).rejects.toMatchObject({ code: 'checkpoint_corrupt' });
+});
+
+test('a checkpoint that somebody wrote again, with the right digest, is held against the journal and found', async () => {
+  const { disk: model, store } = await twoDays();
+  await store.close();
+  const path = `${folder}/checkpoint.json`;
+  const text = model.contents(path).toString();
+  for (const { from, to, says } of [
+    { from: 'ehr.example', to: 'evil.example', says: 'subscribers sub_1' },
+    { from: '"name":"Washington"', to: '"name":"Elsewhere"', says: 'clinics clinic-1' },
+  ]) {
+    const disk = model.kill();
+    const body = text.slice(text.indexOf('"checkpoint":') + 13, text.lastIndexOf('}')).replaceAll(from, to);
+    const sha256 = createHash('sha256').update(body).digest('hex');
+    disk.put(path, `{"sha256":"${sha256}","checkpoint":${body}}\n`);
+    await expect(verify(disk)).rejects.toThrow(
+      `The checkpoint says something else than the journal of ${says}.`,
+    );
+    disk.take(path);
+    disk.take(`${path}.previous`);
+    const again = await storeOn(disk, simulatedClock(noon + 2 * 86_400_000));
+    expect((await again.subscribers()).subscribers[0]?.url).toBe('https://ehr.example/hook');
+    await again.close();
+    expect((await verify(disk)).damagedBodies.count).toBe(0);
+  }
 });

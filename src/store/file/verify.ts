@@ -5,6 +5,7 @@ import { isNewestWhole, readCheckpoint } from './checkpoint.ts';
 import { assertReaches, CommitReader, partsInOrder, readParts, type TornTail } from './commit-reader.ts';
 import type { Disk } from './disk.ts';
 import type { Fact, SealedRef } from './facts.ts';
+import { FoldedRows } from './folded-rows.ts';
 import { KeyRing, type MasterKeys } from './keys.ts';
 import { eventKey } from './kinds.ts';
 import type { SealedFor } from './sealing.ts';
@@ -40,8 +41,9 @@ const damagedShownMax = 10;
 
 /**
  * Reads the whole log and changes nothing, while a relay may be writing it: every line,
- * every commit's authentication code, and every sealed body that a fact refers to. A body
- * that cannot be read is counted, and the rest goes on.
+ * every commit's authentication code, every sealed body that a fact refers to, and that the
+ * checkpoint says of clinics, connections, streams and subscribers what the journal leads to.
+ * A body that cannot be read is counted, and the rest goes on.
  *
  * Only the holder of the master key can write what passes. What cannot be seen: a log
  * that was put back as a whole, with its checkpoint, to an earlier state of its own.
@@ -73,8 +75,10 @@ async function verifyOnce(disk: Disk, path: string, masterKeys: MasterKeys): Pro
   }
   const bodies = new Bodies(disk, join(path, 'bodies'), keys);
   const seen = new Seen(bodies, keys);
+  const folded = new FoldedRows();
   const reader = new CommitReader(keys, (facts, sequence) => {
     seen.take(facts, sequence);
+    if (sequence <= (checkpoint?.sequence ?? 0)) for (const fact of facts) folded.take(fact);
     return undefined;
   });
   try {
@@ -89,6 +93,8 @@ async function verifyOnce(disk: Disk, path: string, masterKeys: MasterKeys): Pro
         },
       );
     }
+    // Without its first lines a journal does not lead to all that the checkpoint holds.
+    if (checkpoint && parts[0]?.firstSequence === 1) folded.assertSame(checkpoint);
     const { sequence } = reader.place;
     return {
       storeId: reader.storeId,
