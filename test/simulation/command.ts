@@ -31,11 +31,14 @@ export async function command(args: readonly string[], program: string): Promise
   if (asked.isJob) return workForParent(asked);
   const began = performance.now();
   const { seed, seeds, jobs } = asked;
+  let ran = 0;
   let broken = 0;
-  const report = ({ seed: ran, found }: Result): void => {
+  const report = ({ seed: of, found }: Result): void => {
+    ran += 1;
+    if (process.stderr.isTTY) process.stderr.write(`${ran} of ${seeds} seeds, ${broken} broken\r`);
     if (found === null) return;
     broken += 1;
-    process.stdout.write(`seed ${ran} broke "${found.invariant}": ${found.what}\n`);
+    process.stdout.write(`seed ${of} broke "${found.invariant}": ${found.what}\n`);
   };
   const areWhole =
     seeds === 1 || jobs === 1 ? await runHere(asked, report) : await runInJobs(program, args, asked, report);
