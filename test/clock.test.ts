@@ -32,7 +32,7 @@ describe('the system’s clock', () => {
     { delayMs: Number.POSITIVE_INFINITY, because: 'for ever' },
     { delayMs: 86_400_000, because: 'a day' },
   ]) {
-    test(`does not fire early when asked to wait for ${because}`, async () => {
+    test(`case 199: does not fire early when asked to wait for ${because}`, async () => {
       const clock = systemClock();
       let isFired = false;
       const cancel = clock.after(delayMs, () => {

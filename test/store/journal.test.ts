@@ -70,7 +70,7 @@ async function outcomeOf(disk: SimulatedDisk): Promise<{ names: string[] } | { r
 }
 
 describe('a torn journal', () => {
-  test('case 50: cut at every byte, it opens with exactly the whole commits before the cut', async () => {
+  test('cases 22 and 50: cut at every byte, it opens with exactly the whole commits before the cut', async () => {
     const { disk, last, synced, whole } = await aJournal();
     const bytes = disk.contents(last);
     const checkpointed = synced[0]?.names === 2 ? 1 : 0;

@@ -79,7 +79,7 @@ describe('what lies on the disk', () => {
     }
   });
 
-  test('case 253: a value that was moved to another record does not open', async () => {
+  test('cases 191 and 253: a value that was moved to another record does not open', async () => {
     const key = { id: 'body-1', bytes: Buffer.alloc(32, 1) };
     const sealed = seal(Buffer.from('hers'), key, { kind: 'body', record: 'a' });
     expect(unseal(sealed, key, { kind: 'body', record: 'a' }).toString()).toBe('hers');
