@@ -162,6 +162,21 @@ test('a handshake that fails is tried again until it passes', async () => {
   expect((await stage.only()).pauseReasons).toEqual([]);
 });
 
+test('one that came out of a backup is not asked until somebody resumes it', async () => {
+  const stage = await aStage();
+  await stage.declare([withToken]);
+  const { id } = await stage.only();
+  await stage.store.pauseSubscriber(id, 'restored');
+  let asked = 0;
+  const answers: ShakeHands = async () => {
+    asked++;
+    return failed;
+  };
+  await handshakes(stage, answers, stage.store);
+  await stage.clock.advance(60_000);
+  expect(asked).toBe(0);
+});
+
 test('a full disk at that moment ends nothing: it is tried again', async () => {
   const stage = await aStage();
   await stage.declare([withToken]);
