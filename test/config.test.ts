@@ -151,8 +151,8 @@ describe('refused', () => {
       because: 'a declared subscriber needs a secret that survives a restart',
     },
     {
-      file: { ...whole, subscribers: [{ ...subscriber, thin: true }] },
-      path: 'subscribers[0].thin',
+      file: { ...whole, subscribers: [{ ...subscriber, order: 'perClinic' }] },
+      path: 'subscribers[0].order',
       because: 'unsupported',
     },
     {

@@ -27,16 +27,16 @@ export const pageQuery = {
 
 export const windowQuery = { since: instantQuery.optional(), until: instantQuery.optional() };
 
-/** @throws InvalidInput when the window ends before it begins */
-export function checkWindow({
-  since,
-  until,
-}: {
-  since?: number | undefined;
-  until?: number | undefined;
-}): void {
+/**
+ * @param code of what it stands in: the query, or a body.
+ * @throws InvalidInput when the window ends before it begins
+ */
+export function checkWindow(
+  { since, until }: { readonly since?: number | undefined; readonly until?: number | undefined },
+  code: 'invalid_query' | 'invalid_body' = 'invalid_query',
+): void {
   if (since === undefined || until === undefined || since <= until) return;
-  throw new InvalidInput('invalid_query', '`since` is after `until`.', {
+  throw new InvalidInput(code, '`since` is after `until`.', {
     hint: 'Exchange the two.',
     problems: [{ path: 'since', message: 'is after until' }],
   });

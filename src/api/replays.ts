@@ -68,7 +68,7 @@ export function replayRoutes({ store, clock, replayer }: ReplaysDependencies): r
       body: replayInput,
       answers: { status: 202, schema: z.union([replayView, dryRunView]) },
       async answer({ caller, body: { state, subscriberId, dryRun, ...narrowing } }) {
-        checkWindow(narrowing);
+        checkWindow(narrowing, 'invalid_body');
         const visible = await visibleSubscribers(store, caller);
         const living = subscriberId === undefined ? visible.filter(isLiving) : [named(visible, subscriberId)];
         const subscriberIds = living.map(({ id }) => id);

@@ -1,8 +1,11 @@
-import type { Command } from 'commander';
+import type { Command, Option } from 'commander';
 import type { SubscriberInput } from '../client/views.ts';
 import { fromEnv } from './ask.ts';
 import type { Surroundings } from './surroundings.ts';
 import { badUsage, listOption, numberOption, rateOption, secondsOption } from './verb.ts';
+
+/** An empty value takes back what was chosen before. */
+type TakenBack = '';
 
 export interface FieldOptions {
   readonly name?: string;
@@ -13,9 +16,9 @@ export interface FieldOptions {
   readonly clinicIds?: readonly string[];
   readonly envelope?: string;
   readonly handshake?: string;
-  readonly retrySeconds?: readonly number[];
-  readonly concurrency?: number;
-  readonly requestsPerSecond?: number;
+  readonly retrySeconds?: readonly number[] | TakenBack;
+  readonly concurrency?: number | TakenBack;
+  readonly requestsPerSecond?: number | TakenBack;
   readonly thin?: boolean;
   readonly headersEnv?: readonly string[];
 }
@@ -29,9 +32,25 @@ export function withFields(command: Command): Command {
     .addOption(listOption('--clinic-ids <ids>', 'clinic ids or names; "" for all'))
     .option('--envelope <envelope>', 'event, event_payload or both')
     .option('--handshake <when>', 'onRegistration, perEvent or off')
-    .addOption(secondsOption('--retry-seconds <waits>', 'waits after the first, second … failure, 5,300'))
-    .addOption(numberOption('--concurrency <n>', 'requests at once', { min: 1, max: 1000 }))
-    .addOption(rateOption('--requests-per-second <n>', 'at most, 0.01 to 1000'))
+    .addOption(
+      orNone(
+        secondsOption(
+          '--retry-seconds <waits>',
+          'waits after the first, second … failure, 5,300; "" for its profile’s',
+        ),
+      ),
+    )
+    .addOption(
+      orNone(
+        numberOption('--concurrency <n>', 'requests at once; "" for the configured number', {
+          min: 1,
+          max: 1000,
+        }),
+      ),
+    )
+    .addOption(
+      orNone(rateOption('--requests-per-second <n>', 'at most, 0.01 to 1000; "" for as many as come')),
+    )
     .option('--thin', 'send ids only, nothing of a patient’s')
     .option('--no-thin', 'send whole events')
     .addOption(
@@ -40,6 +59,11 @@ export function withFields(command: Command): Command {
         'headers on every request, each with the environment variable that holds its value: Authorization=EHR_AUTH; "" for none',
       ),
     );
+}
+
+function orNone(option: Option): Option {
+  const read = option.parseArg as (text: string, previous: unknown) => unknown;
+  return option.argParser((text, previous) => (text === '' ? text : read(text, previous)));
 }
 
 /** The fields that were given, as the API names them. */
@@ -59,9 +83,9 @@ export function fieldsOf(options: FieldOptions, env: Surroundings['env']): Subsc
     clinicIds,
     envelope,
     handshake,
-    retrySeconds,
-    concurrency,
-    requestsPerSecond,
+    retrySeconds: retrySeconds === '' ? null : retrySeconds,
+    concurrency: concurrency === '' ? null : concurrency,
+    requestsPerSecond: requestsPerSecond === '' ? null : requestsPerSecond,
     thin,
     headers: headersEnv && headersFrom(headersEnv, env),
   };

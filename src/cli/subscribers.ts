@@ -125,18 +125,22 @@ const columns = [
 ];
 
 function printFields(to: Printer, subscriber: SubscriberView): void {
-  const { id, name, url, profile, eventTypes, clinicIds, isDeclared, createdAt, retrySeconds, concurrency } =
-    subscriber;
+  const { id, name, url, profile, eventTypes, clinicIds, isDeclared, createdAt } = subscriber;
+  const { retrySeconds, concurrency, requestsPerSecond, envelope, thin, headerNames, owner } = subscriber;
   const lines: readonly (readonly [string, string])[] = [
     ['id', id],
     ['name', isDeclared ? `${name} (declared in the configuration)` : name],
     ['url', url],
+    ['owner', owner ?? 'the operator'],
     ['profile', profile],
+    ['sends', thin ? 'ids only' : profile === 'fullscript' ? `whole events, as ${envelope}` : 'whole events'],
+    ['headers', headerNames.join(', ') || 'none of its own'],
     ['state', stateOf(subscriber)],
     ['events', eventTypes.join(', ') || 'all types'],
     ['clinics', clinicIds.join(', ') || 'all clinics'],
     ['retries', retrySeconds === null ? 'as its profile has them' : `after ${retrySeconds.join(', ')} s`],
     ['at once', concurrency === null ? 'as configured' : String(concurrency)],
+    ['rate', requestsPerSecond === null ? 'as many as come' : `${requestsPerSecond} requests a second`],
     ['token', subscriber.hasChallengeToken ? 'it is asked for a challenge token' : 'none'],
     ['success', shownInstant(subscriber.lastSuccessAt)],
     ['failure', shownInstant(subscriber.lastFailureAt)],

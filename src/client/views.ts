@@ -25,6 +25,14 @@ export interface SubscriberView {
   readonly retrySeconds: readonly number[] | null;
   /** Requests at once; `null` for what the configuration says. */
   readonly concurrency: number | null;
+  /** `null` for as many as come. */
+  readonly requestsPerSecond: number | null;
+  readonly envelope: string;
+  readonly thin: boolean;
+  /** Of its static headers; nobody is shown their values. */
+  readonly headerNames: readonly string[];
+  /** `null` where it is the operator's alone. */
+  readonly owner: string | null;
   readonly hasChallengeToken: boolean;
   readonly lastSuccessAt: string | null;
   readonly lastFailureAt: string | null;
@@ -64,9 +72,10 @@ export interface SubscriberInput {
   readonly clinicIds?: readonly string[] | undefined;
   readonly envelope?: string | undefined;
   readonly handshake?: string | undefined;
-  readonly retrySeconds?: readonly number[] | undefined;
-  readonly concurrency?: number | undefined;
-  readonly requestsPerSecond?: number | undefined;
+  /** `null`, of these three: as if none had ever been chosen. */
+  readonly retrySeconds?: readonly number[] | null | undefined;
+  readonly concurrency?: number | null | undefined;
+  readonly requestsPerSecond?: number | null | undefined;
   readonly thin?: boolean | undefined;
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }

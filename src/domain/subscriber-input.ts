@@ -55,13 +55,13 @@ const fields = z.strictObject({
   retrySeconds: z
     .array(z.number().int('must be whole seconds').min(0).max(604_800, 'must be a week at most'))
     .max(50, 'must be 50 waits at most')
-    .optional(),
-  concurrency: z.number().int('must be a whole number').min(1).max(1000).optional(),
+    .nullish(),
+  concurrency: z.number().int('must be a whole number').min(1).max(1000).nullish(),
   requestsPerSecond: z
     .number()
     .min(0.01, 'must be 0.01 at least: one request in 100 seconds')
     .max(1000, 'must be 1,000 at most')
-    .optional(),
+    .nullish(),
   thin: z.boolean('must be true or false').optional(),
   headers: staticHeaders.optional(),
 });
@@ -78,7 +78,7 @@ export const subscriberInput = all.superRefine(checkTogether);
 /** In the file a secret is not made but given: it has to survive a restart. */
 export const declaredSubscriberInput = all.required({ secret: true }).superRefine(checkTogether);
 
-/** What may be changed afterwards; `null` takes a challenge token away. */
+/** What may be changed afterwards; `null` takes a challenge token away, and goes back to the waits, slots or rate that nobody chose. */
 export const subscriberChangeInput = all
   .omit({ challenge: true, secret: true })
   .extend({ challengeToken: fields.shape.challengeToken.nullable() })

@@ -264,7 +264,8 @@ describe('a replay of many', () => {
     { state: 'failed', subscriber: 'sub_1' },
   ]) {
     test(`asked as ${JSON.stringify(body)} is refused`, async () => {
-      expect((await asked(body)).status).toBe(400);
+      const { status, body: problem } = await asked(body);
+      expect({ status, code: problem.code }).toEqual({ status: 400, code: 'invalid_body' });
     });
   }
 

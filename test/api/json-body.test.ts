@@ -54,6 +54,8 @@ describe('a body is one JSON object, or it is refused', () => {
     { body: '{"a":1,"a":2}', because: 'a name twice' },
     { body: '{"a":1,"\\u0061":2}', because: 'a name twice, once in disguise' },
     { body: '{"b":[{"a":1,"a":2}]}', because: 'a name twice, deep inside' },
+    { body: '{"headers":{"__proto__":"x"}}', because: 'a name that readers pass over' },
+    { body: '{"\\u005f_proto__":{}}', because: 'the same in disguise' },
     { body: '{"a":"\\ud800"}', because: 'half of a surrogate pair' },
     { body: '{"\\udc00":1}', because: 'half of a surrogate pair in a name' },
     { body: `{"a":${'['.repeat(45_000)}${']'.repeat(45_000)}}`, because: 'it is nested 45,000 deep' },
@@ -78,13 +80,6 @@ describe('a body is one JSON object, or it is refused', () => {
     test(`taken: ${because}`, async () =>
       expect(await sent(body)).toEqual({ read: read ?? JSON.parse(body) }));
   }
-
-  test('__proto__ stays a name that a strict schema refuses, and changes no prototype', async () => {
-    expect(JSON.stringify(await sent('{"__proto__":{"isAdmin":true}}'))).toBe(
-      '{"read":{"__proto__":{"isAdmin":true}}}',
-    );
-    expect(({} as { isAdmin?: boolean }).isAdmin).toBeUndefined();
-  });
 
   test('what is refused is not repeated', async () => {
     expect((await sent('{"secret":"whsec_abc" oh}')).message).toBe('The body is not JSON in UTF-8.');

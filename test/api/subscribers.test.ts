@@ -260,6 +260,15 @@ describe('a change', () => {
     expect(body).toMatchObject({ state: 'active', hasChallengeToken: false });
   });
 
+  test('to null goes back to the waits, slots and rate that nobody chose', async () => {
+    const chosen = { retrySeconds: [5], concurrency: 2, requestsPerSecond: 3 };
+    const { id } = await registered(chosen);
+    const none = { retrySeconds: null, concurrency: null, requestsPerSecond: null };
+    const { status, body } = await api.ask('PATCH', `/v1/subscribers/${id}`, { body: none });
+    expect(status).toBe(200);
+    expect(body).toMatchObject(none);
+  });
+
   test('of the filters asks nobody', async () => {
     const { id } = await registered({ challengeToken: 'a-challenge-token' });
     api.told.length = 0;

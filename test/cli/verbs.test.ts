@@ -26,6 +26,11 @@ const subscriber = {
   isDeclared: false,
   retrySeconds: [5, 300],
   concurrency: null,
+  requestsPerSecond: 0.5,
+  envelope: 'event',
+  thin: false,
+  headerNames: ['Authorization'],
+  owner: 'ehr-team',
   hasChallengeToken: false,
   lastSuccessAt: null,
   lastFailureAt: null,
@@ -95,11 +100,34 @@ describe('a server that answers everything with {} is no relay, whatever is aske
   }
 });
 
-test('a subscriber is shown with its waits and its slots', async () => {
+test('a subscriber is shown with its owner, waits, slots, rate and what it is sent', async () => {
   const { exit, out } = await relayRun(['subscribers', 'show', 'ehr']);
   expect(exit).toBe(0);
   expect(out).toContain('retries  after 5, 300 s\n');
   expect(out).toContain('at once  as configured\n');
+  expect(out).toContain('rate     0.5 requests a second\n');
+  expect(out).toContain('owner    ehr-team\n');
+  expect(out).toContain('sends    whole events, as event\n');
+  expect(out).toContain('headers  Authorization\n');
+});
+
+test('an empty value takes back waits, slots and a rate that were chosen', async () => {
+  const { exit, asked } = await relayRun(
+    [
+      ...'subscribers update sub_1 --retry-seconds'.split(' '),
+      '',
+      '--concurrency',
+      '',
+      '--requests-per-second=',
+    ],
+    { 'PATCH /v1/subscribers/sub_1': () => ({ status: 200, json: { ...subscriber, warnings: [] } }) },
+  );
+  expect(exit).toBe(0);
+  expect(asked.at(-1)?.body).toEqual({
+    retrySeconds: null,
+    concurrency: null,
+    requestsPerSecond: null,
+  });
 });
 
 describe('a list', () => {
