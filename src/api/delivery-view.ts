@@ -32,8 +32,9 @@ export const attemptView = z.object({
   outcome: z.string(),
   /** The answer's status; `null` when no status line was read. */
   status: z.number().nullable(),
-  /** It came after its claim was lost and changed nothing. */
+  /** The subscriber's breaker was open: a failure consumed no step of the schedule. */
   isProbe: z.boolean(),
+  /** It came after its claim was lost and changed nothing. */
   isLate: z.boolean(),
   /** At most 1 KiB of the answer; `null` for accepted ones. */
   excerpt: z.string().nullable(),

@@ -1,4 +1,4 @@
-import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type Clock, systemClock } from '../clock.ts';
 import { RelayError } from '../domain/errors.ts';
@@ -60,14 +60,14 @@ export async function startServer(app: RequestListener, options: ServerOptions):
       keepAliveTimeout: limits.keepAliveTimeoutMs,
       connectionsCheckingInterval: limits.checkEveryMs,
       maxHeaderSize: headerBytesMax,
-      // One request of HTTP/1.1 has one Host, and no lenient reading of anything else.
       requireHostHeader: true,
       insecureHTTPParser: false,
     },
     (request, response) => {
       // A connection that is kept alive would hold up the end until it times out.
       response.once('close', () => closed && setImmediate(() => server.closeIdleConnections()));
-      app(request, response);
+      if (isOfTwoHosts(request)) response.writeHead(400, { connection: 'close' }).end();
+      else app(request, response);
     },
   );
   server.maxConnections = limits.connectionsMax;
@@ -82,6 +82,11 @@ export async function startServer(app: RequestListener, options: ServerOptions):
       return closed;
     },
   };
+}
+
+/** Node takes the first of several, and a proxy in front may take the last. Source: RFC 9112, 3.2. */
+function isOfTwoHosts({ rawHeaders }: IncomingMessage): boolean {
+  return rawHeaders.filter((name, at) => at % 2 === 0 && name.toLowerCase() === 'host').length > 1;
 }
 
 function close(server: Server, clock: Clock, graceMs: number): Promise<void> {

@@ -105,8 +105,9 @@ export interface AttemptView {
   readonly startedAt: string;
   readonly durationMs: number;
   readonly outcome: string;
-  /** It came after its claim was lost and changed nothing. */
+  /** The subscriber's breaker was open: a failure consumed no step of the schedule. */
   readonly isProbe: boolean;
+  /** It came after its claim was lost and changed nothing. */
   readonly isLate: boolean;
   readonly excerpt: string | null;
 }

@@ -67,6 +67,7 @@ describe('a client that is slow is let go', () => {
 describe('a request that could be read in two ways is refused and its connection closed', () => {
   for (const { request, because } of [
     { request: 'GET / HTTP/1.1\r\n\r\n', because: 'no Host' },
+    { request: 'GET / HTTP/1.1\r\nHost: a\r\nhost: b\r\n\r\n', because: 'two Hosts' },
     { request: 'GET / HTTP/1.1\r\nHost: a\r\n folded\r\nBad\r\n\r\n', because: 'a header without a colon' },
     {
       request:
