@@ -1,5 +1,6 @@
-import type { Clock } from '../clock.ts';
+import { type Clock, wait } from '../clock.ts';
 import type { Stream } from '../domain/clinic.ts';
+import { StoreUnavailable } from '../domain/errors.ts';
 import type { Logger } from '../logger.ts';
 import type { ClinicStore, PollClaim, PollEnd, PollStore } from '../store/store.ts';
 import { type ListEvents, wordsOf } from './clinic-access.ts';
@@ -21,6 +22,8 @@ export interface PollDependencies extends IntakeDependencies {
   readonly retryAt: (stream: Stream) => number;
   /** Read the whole 30 days, though no sweep is due. */
   readonly isSweepWanted: boolean;
+  /** Ends the waiting for a store that takes no writes. */
+  readonly signal: AbortSignal;
 }
 
 const dayMs = 86_400_000;
@@ -32,6 +35,7 @@ const historyDays = listedDays + 1;
 export const pagesMax = 1_000;
 const leaseMs = 120_000;
 const offRetryMs = hourMs;
+const storeAgainMs = 1_000;
 
 /**
  * Polls one stream once: reads the list to its last page, retrieves what is new, records
@@ -43,16 +47,42 @@ const offRetryMs = hourMs;
  * cursor where it is, and everything that could be read recorded: one event that the
  * vendor never hands out (500, 403, a time-out) does not hold up those after it.
  *
- * @throws ClaimLost, StoreUnavailable, StoreBroken
+ * While the store takes no writes the end waits here for it: a claim that is not ended
+ * keeps its stream from being read until the lease lapses.
+ *
+ * @throws ClaimLost, StoreBroken; StoreUnavailable only after `signal`
  */
 export async function poll(claim: PollClaim, dependencies: PollDependencies): Promise<Stream> {
-  const { store } = dependencies;
   const release = keepLease(claim, dependencies);
   try {
-    const end = await new Reading(claim, dependencies).run();
-    return await store.endPoll(claim, end);
+    return await recordEnd(claim, await read(claim, dependencies), dependencies);
   } finally {
     release();
+  }
+}
+
+async function read(claim: PollClaim, dependencies: PollDependencies): Promise<PollEnd> {
+  try {
+    return await new Reading(claim, dependencies).run();
+  } catch (error) {
+    if (!(error instanceof StoreUnavailable)) throw error;
+    const nextPollAt = dependencies.retryAt(claim.stream);
+    return { kind: 'failed', problem: `what was read could not be recorded: ${error.message}`, nextPollAt };
+  }
+}
+
+async function recordEnd(
+  claim: PollClaim,
+  end: PollEnd,
+  { store, clock, signal }: PollDependencies,
+): Promise<Stream> {
+  for (;;) {
+    try {
+      return await store.endPoll(claim, end);
+    } catch (error) {
+      if (!(error instanceof StoreUnavailable) || signal.aborted) throw error;
+      await wait(clock, storeAgainMs, signal);
+    }
   }
 }
 

@@ -38,6 +38,7 @@ export class Poller {
   readonly #asked: AskedPolls;
   /** By stream. */
   readonly #polling = new Map<string, { readonly clinicId: string; readonly ended: Promise<void> }>();
+  readonly #stopping = new AbortController();
   #isRunning = false;
   #turning: Promise<void> | null = null;
   #mustTurnAgain = false;
@@ -95,6 +96,7 @@ export class Poller {
     this.#isRunning = false;
     this.#cancelTimer();
     this.#cancelKeepAlive();
+    this.#stopping.abort();
     this.#dependencies.stopRequests();
     const polls = [...this.#polling.values()].map(({ ended }) => ended);
     const underWay = [this.#turning, this.#keepingAlive, ...polls, ...this.#discovery.underWay];
@@ -210,6 +212,7 @@ export class Poller {
         overlapDays,
         sweepHours,
         isSweepWanted,
+        signal: this.#stopping.signal,
         nextPollAt: (stream) => schedule.nextPollAt(stream, { now: clock.now(), streams }),
         retryAt: (stream) => schedule.retryAt(stream, clock.now()),
         onRecorded,

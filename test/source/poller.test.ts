@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import { StoreUnavailable } from '../../src/domain/errors.ts';
 import type { Refusal } from '../../src/source/events-api.ts';
 import { poll } from '../../src/source/poll.ts';
 import type { VendorHttp } from '../../src/source/vendor-http.ts';
+import type { Store } from '../../src/store/store.ts';
 import { keptLog } from '../world/log.ts';
 import { pollingRelay, recordedIds } from './clinic.ts';
 
@@ -30,6 +32,30 @@ function holding(isHeld: (url: string, accessToken: string) => boolean) {
     state.isHolding = true;
   };
   return { http, waiting, letGo, hold };
+}
+
+/** A store that takes some of its writes only while there is space. */
+function refusing(refused: readonly ('recordEvents' | 'endPoll')[]) {
+  const full = {
+    isFull: false,
+    refusals: 0,
+    store(real: Store): Store {
+      const unlessFull =
+        <Asked extends unknown[], Answer>(write: (...asked: Asked) => Promise<Answer>) =>
+        async (...asked: Asked): Promise<Answer> => {
+          if (!full.isFull) return write(...asked);
+          full.refusals += 1;
+          throw new StoreUnavailable('disk_full', 'The disk is full.', { hint: 'Free some space.' });
+        };
+      const { recordEvents, endPoll } = real;
+      return {
+        ...real,
+        ...(refused.includes('recordEvents') && { recordEvents: unlessFull(recordEvents) }),
+        ...(refused.includes('endPoll') && { endPoll: unlessFull(endPoll) }),
+      };
+    },
+  };
+  return full;
 }
 
 describe('the poller', () => {
@@ -94,6 +120,7 @@ describe('the poller', () => {
       overlapDays: 2,
       sweepHours: 24,
       isSweepWanted: false,
+      signal: new AbortController().signal,
       nextPollAt: () => 0,
       retryAt: () => 0,
       onRecorded: () => {},
@@ -105,6 +132,60 @@ describe('the poller', () => {
     await relay.clock.advance(1);
     expect(relay.clock.waiting).toBe(0);
   });
+
+  test('case 37: on a full disk nothing is asked of Fullscript, and it goes on by itself', async () => {
+    const { clock, fullscript, store, disk, fatal } = await pollingRelay({
+      clinics: ['Washington', 'New York'],
+    });
+    await clock.advance(minute);
+    disk.freeBytes = 0;
+    await clock.advance(minute);
+    const { all } = fullscript.requests();
+    const events = ['Washington', 'New York'].map((clinic) =>
+      fullscript.addEvent({ clinic, type: 'order.placed' }),
+    );
+    await clock.advance(10 * minute);
+    expect(fullscript.requests().all).toBe(all);
+    disk.freeBytes = Number.POSITIVE_INFINITY;
+    await clock.advance(minute);
+    expect((await recordedIds(store)).toSorted()).toEqual(events.map(({ id }) => id).sort());
+    expect(fatal).toEqual([]);
+  });
+
+  for (const { refused, because } of [
+    { refused: ['recordEvents', 'endPoll'], because: 'what was read' },
+    { refused: ['endPoll'], because: 'how far was read' },
+  ] as const) {
+    test(`a store that refuses ${because} is asked again, and the stream is not left until its lease lapses`, async () => {
+      const full = refusing(refused);
+      const { clock, fullscript, store, fatal } = await pollingRelay({ store: full.store });
+      await clock.advance(minute);
+      full.isFull = true;
+      const event = fullscript.addEvent({ clinic: 'Washington', type: 'order.placed' });
+      await clock.advance(minute);
+      expect(full.refusals).toBeGreaterThan(0);
+      full.isFull = false;
+      await clock.advance(5 * second);
+      expect(await recordedIds(store)).toEqual([event.id]);
+      const orders = (await store.streams()).find(({ category }) => category === 'orders');
+      expect(orders).toMatchObject({ failedInRow: 0, problem: null });
+      expect(orders?.polledAt).toBeGreaterThan(clock.now() - 5 * second);
+      expect(fatal).toEqual([]);
+    });
+
+    test(`a store that refuses ${because} holds up no stop`, async () => {
+      const full = refusing(refused);
+      const { clock, fullscript, poller } = await pollingRelay({ store: full.store });
+      await clock.advance(minute);
+      full.isFull = true;
+      fullscript.addEvent({ clinic: 'Washington', type: 'order.placed' });
+      await clock.advance(minute);
+      const stopped = poller.stop(20 * second);
+      await clock.advance(1);
+      await stopped;
+      expect(clock.waiting).toBe(0);
+    });
+  }
 
   test('a vendor that never answers holds up a stop for its grace and no longer', async () => {
     const hung = holding((url) => url.includes('/events/'));

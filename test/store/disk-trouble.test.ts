@@ -49,6 +49,10 @@ describe('a full disk', () => {
       expect(disk.contents(bodies)).toEqual(before.bodies);
       await expect(store.saveClinic(aClinic('c2', 'Two'))).rejects.toThrow(StoreUnavailable);
       await expect(store.assertWritable()).rejects.toThrow(StoreUnavailable);
+      await expect(
+        store.claimPolls({ streams: await store.streams(), leaseMs: 60_000 }),
+        'what would be read could not be recorded',
+      ).rejects.toThrow(StoreUnavailable);
       expect(await store.unseen('clinic-1', ['e1'])).toEqual(['e1']);
       expect((await store.deliveries({}, { limit: 9, cursor: null })).items).toEqual([]);
       await clock.advance(2_000);

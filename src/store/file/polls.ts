@@ -56,6 +56,8 @@ export function pollPart({ commits, bodies, coldRows, clock }: Core): PollStore 
 
     claimPolls: ({ streams, leaseMs }) =>
       commits.read((state) => {
+        // What a poll reads could not be recorded.
+        commits.assertWritable();
         const claims: PollClaim[] = [];
         for (const key of streams) {
           const stream = state.streams.get(streamKey(key));
