@@ -1,11 +1,13 @@
 import { parseArgs } from 'node:util';
 import { errorTrials, killTrials, nameOf, type Row, runTrials, type Trial } from './matrix.ts';
+import { type DiskRow, tryRealDisks } from './real-disks.ts';
 import { builtRelay } from './relay.ts';
 
 const usage = `npm run test:crash -- [--kills N] [--errors N] [--seed S] [--jobs J] [--only POINT]
 
   --kills N     at least so many kills of the relay's process, over all points (500)
   --errors N    at least so many errors of the disk (150)
+  --disks N     times that each trouble comes to a real disk: filled up, without power (5)
   --seed S      decides the events and the moments (1)
   --jobs J      data folders at once (2)
   --only POINT  only the trials whose name begins so
@@ -14,6 +16,7 @@ const usage = `npm run test:crash -- [--kills N] [--errors N] [--seed S] [--jobs
 interface Asked {
   readonly kills: number;
   readonly errors: number;
+  readonly disks: number;
   readonly seed: number;
   readonly jobs: number;
   readonly only: string;
@@ -39,6 +42,7 @@ export async function command(args: readonly string[]): Promise<number> {
   ];
   const relay = await builtRelay();
   const rows = new Map<string, Row>();
+  let diskRows: readonly DiskRow[] = [];
   let done = 0;
   const share = Math.ceil(trials.length / asked.jobs);
   try {
@@ -57,10 +61,23 @@ export async function command(args: readonly string[]): Promise<number> {
         }),
       ),
     );
+    if (asked.disks > 0) diskRows = await realDisks(relay.path, asked);
   } finally {
     relay.discard();
   }
-  return printed([...rows.values()]);
+  const codes = [printed([...rows.values()]), printedDisks(diskRows)];
+  return Math.max(...codes);
+}
+
+function realDisks(program: string, { seed, disks, only }: Asked): Promise<readonly DiskRow[]> {
+  return tryRealDisks({
+    program,
+    seed,
+    times: disks,
+    only,
+    onFault: (fault) => process.stdout.write(`${fault}\n`),
+    onSkipped: (disk, why) => process.stdout.write(`${disk} skipped: ${why}\n`),
+  });
 }
 
 function readArguments(args: readonly string[]): Asked {
@@ -69,12 +86,13 @@ function readArguments(args: readonly string[]): Asked {
     options: {
       kills: { type: 'string', default: '500' },
       errors: { type: 'string', default: '150' },
+      disks: { type: 'string', default: '5' },
       seed: { type: 'string', default: '1' },
       jobs: { type: 'string', default: '2' },
       only: { type: 'string', default: '' },
     },
   });
-  const whole = (name: 'kills' | 'errors' | 'seed' | 'jobs') => {
+  const whole = (name: 'kills' | 'errors' | 'disks' | 'seed' | 'jobs') => {
     const number = Number(values[name]);
     if (!Number.isInteger(number) || number < (name === 'jobs' ? 1 : 0)) {
       throw new Error(`--${name} must be a whole number.`);
@@ -84,6 +102,7 @@ function readArguments(args: readonly string[]): Asked {
   return {
     kills: whole('kills'),
     errors: whole('errors'),
+    disks: whole('disks'),
     seed: whole('seed'),
     jobs: whole('jobs'),
     only: values.only,
@@ -111,6 +130,7 @@ function add(rows: Map<string, Row>, row: Row): void {
 }
 
 function printed(rows: readonly Row[]): number {
+  if (rows.length === 0) return 0;
   console.table(
     rows.map(({ trial, tried, met, lost, wrong, repeats, recoverMs }) => ({
       'point and step': nameOf(trial),
@@ -133,4 +153,19 @@ function printed(rows: readonly Row[]): number {
   );
   if (unmet.length > 0) process.stdout.write(`never met: ${unmet.join(', ')}\n`);
   return lost === 0 && wrong === 0 && unmet.length === 0 ? 0 : 1;
+}
+
+function printedDisks(rows: readonly DiskRow[]): number {
+  if (rows.length === 0) return 0;
+  console.table(
+    rows.map(({ disk, trouble, tried, lost, wrong, repeats, recoverMs }) => ({
+      'disk and trouble': `${disk}: ${trouble}`,
+      tried,
+      lost,
+      wrong,
+      repeats,
+      'recovered in ms': Math.round(recoverMs.sort((a, b) => a - b)[recoverMs.length >> 1] ?? 0),
+    })),
+  );
+  return rows.every(({ lost, wrong }) => lost === 0 && wrong === 0) ? 0 : 1;
 }

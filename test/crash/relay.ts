@@ -87,6 +87,11 @@ export class RelayLife {
     return this.exit !== null;
   }
 
+  /** Stops it where it stands; only `kill` ends it then. */
+  freeze(): void {
+    this.#child.kill('SIGSTOP');
+  }
+
   async kill(): Promise<void> {
     if (this.exit === null) this.#child.kill('SIGKILL');
     await this.#until(() => this.exit !== null, 10_000);
