@@ -16,7 +16,6 @@ describe('what is wrong with an input is said in our words', () => {
     { input: { concurrency: 1001 }, says: 'concurrency must be 1,000 at most' },
     { input: { concurrency: 1.5 }, says: 'concurrency must be a whole number' },
     { input: { concurrency: '4' }, says: 'concurrency must be a number' },
-    { input: { concurrency: null }, says: 'concurrency must be a number' },
     { input: { retrySeconds: [-1] }, says: 'retrySeconds[0] must be 0 at least' },
     { input: { retrySeconds: [604_801] }, says: 'retrySeconds[0] must be a week at most' },
     { input: { retrySeconds: 5 }, says: 'retrySeconds must be a list' },
