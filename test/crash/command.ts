@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { casesOf } from './cases.ts';
 import { errorTrials, killTrials, nameOf, type Row, runTrials, type Trial } from './matrix.ts';
 import { type DiskRow, tryRealDisks } from './real-disks.ts';
 import { builtRelay } from './relay.ts';
@@ -134,6 +135,7 @@ function printed(rows: readonly Row[]): number {
   console.table(
     rows.map(({ trial, tried, met, lost, wrong, repeats, recoverMs }) => ({
       'point and step': nameOf(trial),
+      'fault case': casesOf[nameOf(trial)] ?? '',
       tried,
       met,
       lost,

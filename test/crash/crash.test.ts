@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { seededRandom } from '../../src/sandbox/random.ts';
+import { casesOf } from './cases.ts';
 import { Fate } from './doom.ts';
 import { judge, Ledger } from './ledger.ts';
 import { errorTrials, killTrials, nameOf, type Row, runTrials } from './matrix.ts';
@@ -106,4 +107,8 @@ test('a doom is met at its point, its step and its time, and nowhere else', asyn
     await step(['record'], 'write'),
   ]).toEqual(['done', 'done', 'done', 'ENOSPC: injected', 'ENOSPC: injected', 'done']);
   expect(met).toEqual(['told']);
+});
+
+test('each fault case that the matrix names is one of its trials', () => {
+  expect(killTrials.map(nameOf)).toEqual(expect.arrayContaining(Object.keys(casesOf)));
 });
