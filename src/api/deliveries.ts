@@ -114,11 +114,22 @@ export function deliveryRoutes({ store, clock, wakeDispatcher }: DeliveriesDepen
         const [started] = await store.startRounds([id]);
         if (started === undefined) throw new NotFound('delivery', id);
         if (started.kind === 'cancelled') throw neverAgain(id);
+        if (started.kind === 'notKept') throw notKept(id);
         wakeDispatcher();
         return { body: { deliveryId: id, kind: started.kind } };
       },
     }),
   ];
+}
+
+function notKept(id: string): Conflict {
+  return new Conflict(
+    'event_not_kept',
+    `There is nothing to send for delivery ${id}: its event is kept no longer.`,
+    {
+      hint: 'Raise retention.bodiesDays to keep the text of events for longer.',
+    },
+  );
 }
 
 function neverAgain(id: string): Conflict {

@@ -44,6 +44,8 @@ const replayView = z.object({
   state: z.enum(['running', 'done', 'cancelled']),
   matched: z.number(),
   done: z.number(),
+  /** Of these, left as they are: their event is kept no longer. */
+  notKept: z.number(),
   createdAt: z.string(),
   endedAt: z.string().nullable(),
 });
@@ -132,6 +134,6 @@ async function checkRunning(store: Pick<JobStore, 'jobs'>, { subject }: Caller):
 }
 
 function viewOfReplay({ id, state, createdAt, endedAt, progress }: ReplayJob): z.infer<typeof replayView> {
-  const { matched, done } = progress;
-  return { id, state, matched, done, createdAt: shown(createdAt), endedAt: shown(endedAt) };
+  const { matched, done, notKept = 0 } = progress;
+  return { id, state, matched, done, notKept, createdAt: shown(createdAt), endedAt: shown(endedAt) };
 }

@@ -129,6 +129,8 @@ export interface ReplayView {
   readonly matched: number;
   /** How many of them it has gone through. */
   readonly done: number;
+  /** How many of those were left as they are, because their event is kept no longer. */
+  readonly notKept: number;
 }
 
 /** What a replay of one delivery did: a `newRound`, made `due` now, or left as it is. */

@@ -21,6 +21,8 @@ export type ReplayProgress = {
   readonly matched: number;
   /** How many of them it has gone through. */
   readonly done: number;
+  /** How many of those were left as they are, because their event is kept no longer. */
+  readonly notKept?: number;
   /** The page whose round is being started, so that a restart neither leaves it out nor counts it twice. */
   readonly starting: readonly string[];
   /** Where the page after it begins; `null` for the first one, and after the last. */
@@ -89,14 +91,15 @@ export async function countReplay(
  */
 export async function replayPage(store: ReplayStore, job: ReplayJob, now: number): Promise<ReplayJob> {
   const { ask, progress } = job;
-  if (progress.starting.length > 0) await startPage(store, job, now);
+  const left = progress.starting.length > 0 ? await startPage(store, job, now) : 0;
+  const notKept = (progress.notKept ?? 0) + left;
   const done = progress.done + progress.starting.length;
   if (progress.isLastPage) {
     const ended = {
       ...job,
       state: 'done',
       endedAt: now,
-      progress: { ...progress, done, starting: [] },
+      progress: { ...progress, done, notKept, starting: [] },
     } as const;
     await store.saveJob(ended);
     return ended;
@@ -104,19 +107,28 @@ export async function replayPage(store: ReplayStore, job: ReplayJob, now: number
   const { ids, nextCursor } = await wantedPage(store, ask, { endedBy: job.createdAt, now }, progress.cursor);
   const next = {
     ...job,
-    progress: { ...progress, done, starting: ids, cursor: nextCursor, isLastPage: nextCursor === null },
+    progress: {
+      ...progress,
+      done,
+      notKept,
+      starting: ids,
+      cursor: nextCursor,
+      isLastPage: nextCursor === null,
+    },
   };
   await store.saveJob(next);
   return next;
 }
 
-async function startPage(store: ReplayStore, job: ReplayJob, now: number): Promise<void> {
+/** @returns how many of the page have nothing left to send. */
+async function startPage(store: ReplayStore, job: ReplayJob, now: number): Promise<number> {
   const times = { endedBy: job.createdAt, now };
   const deliveries = await Promise.all(job.progress.starting.map((id) => store.delivery(id)));
   const ids = deliveries
     .filter((delivery) => delivery !== null && isWanted(delivery, job.ask, times))
     .map((delivery) => (delivery as Delivery).id);
-  if (ids.length > 0) await store.startRounds(ids);
+  const started = ids.length > 0 ? await store.startRounds(ids) : [];
+  return started.filter(({ kind }) => kind === 'notKept').length;
 }
 
 async function wantedPage(

@@ -6,6 +6,7 @@ import type { Disk } from '../store/file/disk.ts';
 import { type FileStore, openFileStore } from '../store/file/file-store.ts';
 import { kernelLock } from '../store/file/lock.ts';
 import { networkDiskOf } from '../store/file/network-disk.ts';
+import type { Retained } from '../store/file/retention.ts';
 import type { Store } from '../store/store.ts';
 import type { Shared } from './shared.ts';
 
@@ -21,6 +22,12 @@ export async function openStore(
     lock: kernelLock,
     clock,
     random,
+    retention: {
+      ids: config.retention.idsDays,
+      bodies: config.retention.bodiesDays,
+      deliveries: config.retention.deliveriesDays,
+      onRetained: (retained) => tellOfRetention(retained, logger),
+    },
     onTrouble: (trouble) => {
       if (trouble === null) logger.info('The delivery log takes writes again.');
       // A store that is closed while its disk is full says so; nobody has to act on it.
@@ -47,6 +54,18 @@ export async function openStore(
   if (cut)
     logger.warn('A torn tail was cut off the journal and kept aside: nothing acknowledged was in it.', cut);
   return store;
+}
+
+function tellOfRetention(retained: Retained | Error, logger: Logger): void {
+  if (retained instanceof Error) {
+    logger.error('What is kept no longer could not be deleted; it is tried again.', {
+      problem: retained.message,
+    });
+  } else if (retained.isClockDoubted) {
+    logger.warn(
+      'The clock went ahead further than time passed: nothing is deleted until it has gone on evenly for a day.',
+    );
+  } else logger.info('Deleted what is kept no longer.', { ...retained });
 }
 
 async function tellOfRestoration(store: Store, logger: Logger): Promise<void> {

@@ -319,8 +319,11 @@ export interface AfterAttempt {
 
 export interface RoundStarted {
   readonly deliveryId: string;
-  /** `due`: pending and made due now; `inFlight`, `held`: left as it is; `cancelled`: never sent again. */
-  readonly kind: 'newRound' | 'due' | 'inFlight' | 'held' | 'cancelled';
+  /**
+   * `due`: pending and made due now; `inFlight`, `held`: left as it is; `cancelled`: never
+   * sent again; `notKept`: left as it is, because the event's text is kept no longer.
+   */
+  readonly kind: 'newRound' | 'due' | 'inFlight' | 'held' | 'cancelled' | 'notKept';
 }
 
 // --- the log ------------------------------------------------------------------------

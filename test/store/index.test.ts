@@ -179,7 +179,8 @@ describe('rows in indexes', () => {
   test('an index that cannot be synced ends the process', async () => {
     const { disk, clock, store } = await aLog();
     disk.failNext('datasync', 'EIO', { path: '.index.tmp' });
-    await record(store, [anEvent('one')]);
+    // The store may break before this is done.
+    await record(store, [anEvent('one')]).catch(() => {});
     await clock.advance(1);
     expect(store.troubles).toMatchObject([{ code: 'store_sync_failed' }]);
   });

@@ -119,6 +119,23 @@ export class Bodies {
     }
   }
 
+  /** Takes a file away, with all that is remembered of it. Not the one that is written. */
+  async remove(name: string): Promise<void> {
+    await this.#readers.get(name)?.close();
+    this.#readers.delete(name);
+    for (const cache of [this.#fresh, this.#lessFresh]) {
+      for (const place of cache.keys()) if (place.startsWith(`${name}:`)) cache.delete(place);
+    }
+    await this.#disk.remove(join(this.#folder, name));
+    await this.#disk.syncFolder(this.#folder);
+  }
+
+  /** Names of the files that are there, the oldest first. */
+  async files(): Promise<readonly string[]> {
+    const names = await this.#disk.list(this.#folder);
+    return names.filter((name) => /^\d{4}-\d{2}-\d{2}\.sealed$/.test(name)).sort();
+  }
+
   async close(): Promise<void> {
     await this.#day?.file.close();
     for (const reader of this.#readers.values()) await reader.close();

@@ -6,8 +6,8 @@ import type { AfterAttempt, AttemptResult, DeliveryClaim, DeliveryStore, RoundSt
 import { bodyUnreadable } from './bodies.ts';
 import type { Decision } from './commits.ts';
 import type { Core } from './core.ts';
-import { type AttemptFact, type EventRow, idsPerLine } from './facts.ts';
-import { eventKey, type OpenAttempt } from './kinds.ts';
+import { type AttemptFact, type EventRow, idsPerLine, type OpenAttempt } from './facts.ts';
+import { eventKey } from './kinds.ts';
 import { Leases } from './leases.ts';
 import { recordedEvent } from './log.ts';
 import type { RowOrPlace } from './log-rows.ts';
@@ -319,7 +319,7 @@ export function deliveryPart({
           );
           started.push({ deliveryId, kind });
           const health = state.healthOf(subscriber.id);
-          if (health.isFailing && kind !== 'inFlight' && kind !== 'cancelled')
+          if (health.isFailing && kind !== 'inFlight' && kind !== 'cancelled' && kind !== 'notKept')
             asked.set(subscriber.id, health);
           if ((kind === 'newRound' || kind === 'due') && startRound(delivery, now) !== delivery)
             changed.push(deliveryId);
@@ -355,8 +355,15 @@ function roundKind(
 ): RoundStarted['kind'] {
   if (delivery.state === 'cancelled' || isDeleted) return 'cancelled';
   if (state.openAttempts.has(delivery.id)) return 'inFlight';
-  if (delivery.state !== 'pending') return 'newRound';
+  if (delivery.state !== 'pending') return isEventKept(state, delivery) ? 'newRound' : 'notKept';
   return isPaused || state.healthOf(delivery.subscriberId).isFailing ? 'held' : 'due';
+}
+
+function isEventKept(state: State, { clinicId, eventId }: Delivery): boolean {
+  const number = state.events.numberOf(eventKey(clinicId, eventId));
+  if (number === null) return false;
+  const file = state.words.text(state.events.columns.bodyFile.get(number));
+  return file !== '' && !state.isExpired(file);
 }
 
 function claimIdOf(open: OpenAttempt): string {

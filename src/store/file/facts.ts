@@ -31,6 +31,7 @@ export type Fact =
       readonly reason: Exclude<EndReason, 'scheduleUsedUp'>;
       readonly of: readonly string[];
     }
+  | RetentionFact
   | { readonly t: 'job'; readonly row: Job }
   | { readonly t: 'jobGone'; readonly id: string }
   /** The store came out of a backup taken at `takenAt`. */
@@ -38,6 +39,54 @@ export type Fact =
   | { readonly t: 'revoked'; readonly jti: string; readonly until: number }
   /** Requests taken out of the vendor's budget. */
   | { readonly t: 'budget'; readonly at: number; readonly count: number; readonly countsUntil: number };
+
+/** Row numbers from the first to the second, which is not included. */
+export type Run = readonly [from: number, to: number];
+
+/** What retention did. */
+export type RetentionFact =
+  /** Rows that are kept no longer, by number. */
+  | { readonly t: 'deliveriesGone'; readonly at: number; readonly of: readonly Run[] }
+  | { readonly t: 'eventsGone'; readonly at: number; readonly of: readonly Run[] }
+  /** An event's body lies elsewhere now, because the file that it lay in is to go. */
+  | {
+      readonly t: 'bodyMoved';
+      readonly at: number;
+      readonly clinic: string;
+      readonly event: string;
+      readonly body: SealedRef;
+      /** The clinic whose record the body is sealed for, when it is another one's. */
+      readonly bodyOf?: string;
+    }
+  | {
+      readonly t: 'excerptMoved';
+      readonly at: number;
+      readonly delivery: string;
+      readonly n: number;
+      readonly from: SealedRef;
+      readonly excerpt: SealedRef;
+    }
+  /** The bodies' files of the days before this one (days since 1970) are gone, and their keys. */
+  | { readonly t: 'bodiesGone'; readonly at: number; readonly before: number }
+  /** A look at what is to go. @see Retention */
+  | { readonly t: 'retained'; readonly at: number; readonly trustedAt: number; readonly doubtedMs: number };
+
+/** A delivery and all that is kept with it. */
+export interface StoredDelivery {
+  readonly delivery: Delivery;
+  readonly attempts: readonly AttemptRow[];
+  readonly open?: OpenAttempt;
+}
+
+/** An attempt under way: whoever holds its number may record what came of it. */
+export interface OpenAttempt {
+  readonly deliveryId: string;
+  readonly number: number;
+  readonly revision: number;
+  readonly startedAt: number;
+  /** The breaker was open when it was claimed. */
+  readonly isProbe: boolean;
+}
 
 /** Of deliveries on one line of the journal: a longer list goes on several. */
 export const idsPerLine = 1_000;

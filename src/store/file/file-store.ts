@@ -22,6 +22,7 @@ import { NotInMemory } from './log-rows.ts';
 import { pollPart } from './polls.ts';
 import { type Recovered, recover } from './recovery.ts';
 import { forgetRestored, holdRestored, readRestored, restorationPart } from './restored.ts';
+import { Retention, type RetentionDays, type RetentionDependencies } from './retention.ts';
 import { Codec } from './rows.ts';
 import { State } from './state.ts';
 import { subscriberPart } from './subscribers.ts';
@@ -38,6 +39,8 @@ export interface FileStoreOptions {
   readonly random: () => number;
   /** A part of the journal that is longer is closed, and indexed. */
   readonly partBytes?: number;
+  /** Without it nothing is ever deleted. */
+  readonly retention?: RetentionDays & Pick<RetentionDependencies, 'onRetained'>;
   /** Hears of a full disk, of its end (`null`), and of a store that cannot go on. */
   readonly onTrouble: (trouble: StoreUnavailable | StoreBroken | null) => void;
 }
@@ -143,6 +146,18 @@ async function openLocked(options: FileStoreOptions, opened: (() => unknown)[]):
   if (restored) await holdRestored(core, restored);
   await parts.settle(commits);
   if (restored) await forgetRestored(disk, path);
+  const retention =
+    options.retention &&
+    new Retention({
+      commits,
+      bodies,
+      coldRows,
+      keys,
+      clock,
+      days: options.retention,
+      onRetained: options.retention.onRetained,
+    });
+  retention?.start();
 
   return {
     ...clinicPart(core),
@@ -165,6 +180,7 @@ async function openLocked(options: FileStoreOptions, opened: (() => unknown)[]):
     close: async () => {
       const isWhole = isWritable(commits);
       try {
+        await retention?.stop();
         await commits.stop(() => parts.halt());
         if (isWhole) await parts.saveCheckpoint();
       } finally {

@@ -1,7 +1,7 @@
 import type { Delivery, DeliveryState, EndReason } from '../../domain/delivery.ts';
 import type { Words } from './columns.ts';
 import type { DueQueues } from './due-queues.ts';
-import type { AttemptRow, EventRow } from './facts.ts';
+import type { AttemptRow, EventRow, OpenAttempt, StoredDelivery } from './facts.ts';
 import type { LogRows, RowKind } from './log-rows.ts';
 import type { Table } from './table.ts';
 
@@ -89,18 +89,9 @@ export function eventKind(words: Words): RowKind<EventRow, keyof typeof eventCol
     restore: (stored) => stored as EventRow,
     isBusy: () => false,
     left: () => {},
+    removed: () => {},
     changed: () => {},
   };
-}
-
-/** An attempt under way: whoever holds its number may record what came of it. */
-export interface OpenAttempt {
-  readonly deliveryId: string;
-  readonly number: number;
-  readonly revision: number;
-  readonly startedAt: number;
-  /** The breaker was open when it was claimed. */
-  readonly isProbe: boolean;
 }
 
 /** What is kept beside a delivery while it is in memory. */
@@ -111,12 +102,8 @@ export interface BesideDeliveries {
   readonly due: DueQueues;
   /** Takes note of a delivery that came to be in a state, or (-1) is in it no more. */
   count(subscriberId: string, state: DeliveryState, by: 1 | -1): void;
-}
-
-export interface StoredDelivery {
-  readonly delivery: Delivery;
-  readonly attempts: readonly AttemptRow[];
-  readonly open?: OpenAttempt;
+  /** The same of a delivery that is known by its number only. */
+  countRemoved(number: number, by: 1 | -1): void;
 }
 
 /** A delivery as an index holds it, with its attempts. */
@@ -150,6 +137,7 @@ export function deliveryKind(beside: BesideDeliveries): RowKind<Delivery, keyof 
     },
     isBusy: (row) => row.state === 'pending' || beside.openAttempts.has(row.id),
     left: ({ id }) => beside.attempts.release(id),
+    removed: (number, by) => beside.countRemoved(number, by),
     changed: (before, after) => {
       if (before) beside.count(before.subscriberId, before.state, -1);
       if (!after) return;

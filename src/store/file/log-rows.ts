@@ -1,4 +1,11 @@
-import { type Column, type ColumnArray, type ColumnKind, type Columns, columnsOf } from './columns.ts';
+import {
+  type Column,
+  type ColumnArray,
+  type ColumnKind,
+  type Columns,
+  chunkRows,
+  columnsOf,
+} from './columns.ts';
 import { keyColumns, keyOfId, type RowKey, RowNumbers } from './row-numbers.ts';
 import type { UndoLog } from './table.ts';
 
@@ -37,6 +44,8 @@ export interface RowKind<Row, Name extends string> {
   isBusy(row: Row): boolean;
   /** It left memory, and what is held beside it may go. */
   left(row: Row): void;
+  /** A row was removed, or (by 1) the removal was taken back; its columns still say what it was. */
+  removed(number: number, by: 1 | -1): void;
   changed(before: Row | undefined, after: Row | undefined): void;
 }
 
@@ -200,6 +209,44 @@ export class LogRows<Row, Name extends string> {
     else {
       this.need([name]);
       this.#create(name, row, this.end);
+    }
+  }
+
+  /** The row is kept no longer; its number stays its own. Not for one that is busy. */
+  remove(number: number): void {
+    if (!this.isThere(number)) return;
+    const file = this.#own.file.get(number);
+    const hot = this.#hotByNumber.get(number);
+    const wasChanged = this.#changed.has(number);
+    this.#own.file.set(number, absent);
+    this.#hotByNumber.delete(number);
+    if (hot) this.#hot.delete(hot.name);
+    this.size--;
+    this.#changed.add(number);
+    this.#kind.removed(number, -1);
+    this.#undo.note(() => {
+      this.#own.file.set(number, file);
+      if (hot) {
+        this.#hot.set(hot.name, hot);
+        this.#hotByNumber.set(number, hot);
+      }
+      this.size++;
+      if (!wasChanged) this.#changed.delete(number);
+      this.#kind.removed(number, 1);
+    });
+  }
+
+  isBusy(number: number): boolean {
+    const hot = this.#hotByNumber.get(number);
+    return hot !== undefined && this.#kind.isBusy(hot.row);
+  }
+
+  /** Gives back the memory of chunks of which no row is there any more. */
+  dropEmptyChunks(): void {
+    for (let from = 0; from + chunkRows <= this.end; from += chunkRows) {
+      const last = this.before(from + chunkRows);
+      if (last !== null && last >= from) continue;
+      for (const column of Object.values<Column>({ ...this.#own, ...this.columns })) column.dropChunk(from);
     }
   }
 

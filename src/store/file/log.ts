@@ -3,8 +3,8 @@ import type { RecordedEvent } from '../../domain/event.ts';
 import type { LogStore } from '../store.ts';
 import { bodyUnreadable } from './bodies.ts';
 import type { Core } from './core.ts';
-import type { EventRow, SealedRef } from './facts.ts';
-import { eventKey, type StoredDelivery, storedDelivery } from './kinds.ts';
+import type { EventRow, SealedRef, StoredDelivery } from './facts.ts';
+import { eventKey, storedDelivery } from './kinds.ts';
 import { deliveriesWanted, eventsWanted, pageOf, shownIn } from './listing.ts';
 
 export function logPart({ commits, bodies, coldRows, codec }: Core): LogStore {
@@ -40,7 +40,9 @@ export function logPart({ commits, bodies, coldRows, codec }: Core): LogStore {
       const rows = recorded.toSorted((a, b) => a.number - b.number);
       return Promise.all(
         rows.map(async (row) => {
-          const excerpt = row.excerpt && (await excerptOf(deliveryId, row.number, row.excerpt));
+          const { excerpt: ref } = row;
+          const isThere = ref !== null && !(await commits.read((state) => state.isExpired(ref.file)));
+          const excerpt = isThere ? await excerptOf(deliveryId, row.number, ref) : null;
           return codec.attempt(deliveryId, row, excerpt);
         }),
       );
@@ -87,7 +89,7 @@ export function logPart({ commits, bodies, coldRows, codec }: Core): LogStore {
         return number === null ? [] : [events.at(number)];
       });
       const [row] = await coldRows.rows(found);
-      if (!row?.body) return null;
+      if (!row?.body || (await commits.read((state) => state.isExpired(row.body?.file ?? '')))) return null;
       const record = eventKey(row.bodyOf ?? clinicId, eventId);
       try {
         return (await bodies.open(row.body, { kind: 'body', record })).toString();

@@ -15,6 +15,9 @@ type KnownBodies = ReadonlyMap<string, { readonly row: EventRow; readonly body: 
 
 export function pollPart({ commits, bodies, coldRows, clock }: Core): PollStore {
   const polls = new Leases(clock);
+  /** By stream: when the claim was given, see `State.sweeps`. */
+  const began = new Map<string, number>();
+  const seconds = () => Math.floor(clock.monotonic() / 1_000) + 1;
 
   const held = ({ stream, claimId }: PollClaim): void => {
     if (!polls.isHeld(streamKey(stream), claimId)) {
@@ -62,14 +65,20 @@ export function pollPart({ commits, bodies, coldRows, clock }: Core): PollStore 
         for (const key of streams) {
           const stream = state.streams.get(streamKey(key));
           const claimId = stream && polls.take(streamKey(key), randomUUID(), leaseMs);
-          if (stream && claimId) claims.push({ claimId, stream });
+          if (!stream || !claimId) continue;
+          claims.push({ claimId, stream });
+          began.set(streamKey(key), seconds());
         }
         return claims;
       }),
 
     unseen: (clinicId, eventIds) =>
       commits.read((state) =>
-        [...new Set(eventIds)].filter((id) => !state.events.has(eventKey(clinicId, id))),
+        [...new Set(eventIds)].filter((id) => {
+          const number = state.events.numberOf(eventKey(clinicId, id));
+          if (number !== null) state.listed.set(number, seconds());
+          return number === null;
+        }),
       ),
 
     recordEvents: async (claim, { events, subscribersVersion }) => {
@@ -81,8 +90,12 @@ export function pollPart({ commits, bodies, coldRows, clock }: Core): PollStore 
           const { state } = decision;
           if (state.subscribersVersion !== subscribersVersion) return { kind: 'subscribersChanged' } as const;
           // Another clinic has recorded one of them since: its body is looked at first.
-          const isUnread = (event: NewEvent) =>
-            numberElsewhere(state, clinicId, event) !== null && !known.has(event.id);
+          const isUnread = (event: NewEvent) => {
+            const file = known.get(event.id)?.row.body?.file;
+            return numberElsewhere(state, clinicId, event) === null
+              ? file !== undefined
+              : file === undefined || state.isExpired(file);
+          };
           if (events.some(isUnread)) return null;
           let recorded = 0;
           let added = 0;
@@ -92,6 +105,8 @@ export function pollPart({ commits, bodies, coldRows, clock }: Core): PollStore 
             recorded++;
             if (!event.isPast) added++;
             const seen = { clinicId, category, now: clock.now() };
+            // The sweep that brings an event has listed it.
+            state.listed.set(state.events.end, seconds());
             deliveries += recordEvent(decision, event, seen, known.get(event.id));
           }
           const stream = state.streams.get(streamKey(claim.stream));
@@ -154,8 +169,12 @@ export function pollPart({ commits, bodies, coldRows, clock }: Core): PollStore 
           record({ t: 'stream', row });
           return row;
         })
-        .then((stream) => {
-          polls.end(streamKey(stream), claim.claimId);
+        .then(async (stream) => {
+          const key = streamKey(stream);
+          polls.end(key, claim.claimId);
+          if (end.kind === 'completed' && end.isSweep) {
+            await commits.read((state) => state.sweeps.set(key, began.get(key) ?? 0));
+          }
           return stream;
         }),
 
@@ -214,10 +233,12 @@ function afterPoll(stream: Stream, end: PollEnd, now: number): Stream {
 }
 
 /** The number of another clinic's record of the event that holds a body of its own; `null` when there is none. */
-function numberElsewhere({ events, words }: State, clinicId: string, event: NewEvent): number | null {
+function numberElsewhere(state: State, clinicId: string, event: NewEvent): number | null {
   if (event.body === null) return null;
+  const { events, words } = state;
   const isElsewhere = (number: number) =>
     hasOwnBody(events.columns.flags.get(number)) &&
+    !state.isExpired(words.text(events.columns.bodyFile.get(number))) &&
     words.text(events.columns.clinic.get(number)) !== clinicId;
   return (
     events

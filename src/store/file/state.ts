@@ -4,18 +4,19 @@ import { type Delivery, endUnsent, newDelivery, startRound } from '../../domain/
 import { StoreCorrupt } from '../../domain/errors.ts';
 import { type Health, untriedHealth } from '../../domain/subscriber.ts';
 import type { Job } from '../store.ts';
-import { Words } from './columns.ts';
+import { Column, Words } from './columns.ts';
 import { DueQueues } from './due-queues.ts';
-import type { AttemptFact, AttemptRow, ConnectionRow, EventFact, Fact, SubscriberRow } from './facts.ts';
-import {
-  type DeliveryRows,
-  deliveryKind,
-  type EventRows,
-  eventKey,
-  eventKind,
-  type OpenAttempt,
-  stateIn,
-} from './kinds.ts';
+import type {
+  AttemptFact,
+  AttemptRow,
+  ConnectionRow,
+  EventFact,
+  Fact,
+  OpenAttempt,
+  Run,
+  SubscriberRow,
+} from './facts.ts';
+import { type DeliveryRows, deliveryKind, type EventRows, eventKey, eventKind, stateIn } from './kinds.ts';
 import { LogRows } from './log-rows.ts';
 import { Table, UndoLog } from './table.ts';
 
@@ -65,6 +66,10 @@ export class State {
     const delivery = after ? undefined : this.deliveries.hot(deliveryId);
     if (delivery) this.due.note(delivery);
   });
+  /** By event number: when it was last listed, in seconds of this process counted from 1; 0 before. */
+  readonly listed = new Column('u32');
+  /** Stream → when its last completed sweep began, in the same seconds. */
+  readonly sweeps = new Map<string, number>();
   /** Subscriber id → how many of its deliveries are in each state. */
   readonly counts = new Map<string, Record<Delivery['state'], number>>();
 
@@ -142,6 +147,25 @@ export class State {
           // A skipped one in flight is left to its result.
           if (fact.reason !== 'skipped') this.#endOpenAttempt(id);
         }
+        break;
+      case 'deliveriesGone':
+        for (const number of numbersIn(fact.of)) this.deliveries.remove(number);
+        break;
+      case 'eventsGone':
+        for (const number of numbersIn(fact.of)) this.events.remove(number);
+        break;
+      case 'bodyMoved':
+        this.#moveBody(fact);
+        break;
+      case 'excerptMoved':
+        this.#moveExcerpt(fact);
+        break;
+      case 'bodiesGone':
+        this.#fold(this.counters, 'bodiesFrom', fact.before);
+        break;
+      case 'retained':
+        this.#fold(this.counters, 'retainedAt', fact.trustedAt);
+        this.#fold(this.counters, 'doubtedMs', fact.doubtedMs);
         break;
       default:
         throw unknownFact(fact);
@@ -225,6 +249,24 @@ export class State {
     this.#fold(this.budget, `block ${number}`, { at, count, countsUntil });
   }
 
+  #moveBody({ clinic, event, body }: Extract<Fact, { t: 'bodyMoved' }>): void {
+    const key = eventKey(clinic, event);
+    const row = this.events.get(key);
+    if (row) this.events.put(key, { ...row, body });
+  }
+
+  #moveExcerpt({ delivery, from, excerpt }: Extract<Fact, { t: 'excerptMoved' }>): void {
+    this.deliveries.need([delivery]);
+    const rows = this.attempts.get(delivery);
+    if (!rows) return;
+    const isMoved = (row: AttemptRow) => row.excerpt?.file === from.file && row.excerpt.at === from.at;
+    this.attempts.put(
+      delivery,
+      rows.map((row) => (isMoved(row) ? { ...row, excerpt } : row)),
+    );
+    this.deliveries.touch(delivery);
+  }
+
   #endOpenAttempt(deliveryId: string): void {
     if (this.openAttempts.has(deliveryId)) this.openAttempts.put(deliveryId, undefined);
   }
@@ -247,6 +289,16 @@ export class State {
       const state = stateIn(columns.flags.get(number));
       this.count(this.words.text(columns.subscriber.get(number)), state, 1);
     }
+  }
+
+  countRemoved(number: number, by: 1 | -1): void {
+    const { subscriber, flags } = this.deliveries.columns;
+    this.count(this.words.text(subscriber.get(number)), stateIn(flags.get(number)), by);
+  }
+
+  /** Whether the file of a body or excerpt was taken away because its days were over. */
+  isExpired(file: string): boolean {
+    return file !== '' && dayNumber(file) < (this.counters.get('bodiesFrom') ?? 0);
   }
 
   count(subscriberId: string, state: Delivery['state'], by: 1 | -1): void {
@@ -278,6 +330,15 @@ export function healthChange(
     JSON.stringify({ ...health, lastSuccessAt: 0 }) === JSON.stringify({ ...before, lastSuccessAt: 0 });
   const isFirstSuccess = before.lastSuccessAt === null && health.lastSuccessAt !== null;
   return { health: isSame && !isFirstSuccess ? null : health, ...change };
+}
+
+/** The days since 1970 of the day that a file's name begins with. */
+export function dayNumber(file: string): number {
+  return Math.floor(Date.parse(file.slice(0, 10)) / 86_400_000);
+}
+
+function* numbersIn(runs: readonly Run[]): Generator<number> {
+  for (const [from, to] of runs) for (let number = from; number < to; number++) yield number;
 }
 
 export function streamKey({ clinicId, category }: { clinicId: string; category: string }): string {

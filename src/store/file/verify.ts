@@ -187,6 +187,16 @@ function referredBy(fact: Fact): Referred | null {
     const what = `the body of event ${fact.row.id} of clinic ${fact.row.clinicId}`;
     return { ref: fact.row.body, sealedFor: { kind: 'body', record }, what };
   }
+  if (fact.t === 'bodyMoved') {
+    const record = eventKey(fact.bodyOf ?? fact.clinic, fact.event);
+    const what = `the body of event ${fact.event} of clinic ${fact.clinic}`;
+    return { ref: fact.body, sealedFor: { kind: 'body', record }, what };
+  }
+  if (fact.t === 'excerptMoved') {
+    const record = `${fact.delivery}#${fact.n}`;
+    const what = `the answer to attempt ${fact.n} of delivery ${fact.delivery}`;
+    return { ref: fact.excerpt, sealedFor: { kind: 'excerpt', record }, what };
+  }
   if (fact.t === 'attempt' && fact.excerpt) {
     const record = `${fact.delivery}#${fact.n}`;
     const what = `the answer to attempt ${fact.n} of delivery ${fact.delivery}`;

@@ -1,0 +1,356 @@
+import type { Clock } from '../../clock.ts';
+import { StoreBroken, StoreUnavailable } from '../../domain/errors.ts';
+import type { Bodies } from './bodies.ts';
+import type { ColdRows } from './cold-rows.ts';
+import type { Commits } from './commits.ts';
+import type { EventRow, Run, SealedRef } from './facts.ts';
+import type { KeyRing } from './keys.ts';
+import { eventKey, stateIn } from './kinds.ts';
+import { dayNumber, type State, streamKey } from './state.ts';
+import { TrustedTime } from './trusted-time.ts';
+
+/** How long what is done is kept, in days. Nothing open is ever deleted. */
+export interface RetentionDays {
+  /** From recording, and until a later sweep does not list the event any more. */
+  readonly ids: number;
+  /** From the end of the event's last delivery. */
+  readonly bodies: number;
+  /** From the end of the delivery; at least as long as ids. */
+  readonly deliveries: number;
+}
+
+/** What one look deleted. */
+export interface Retained {
+  readonly deliveries: number;
+  readonly events: number;
+  readonly bodyFiles: number;
+  /** Bodies and excerpts that are still needed and were moved to a newer file. */
+  readonly moved: number;
+  /** The clock jumped ahead, so nothing is deleted until it has gone on evenly for a day. */
+  readonly isClockDoubted: boolean;
+}
+
+export interface RetentionDependencies {
+  readonly commits: Commits;
+  readonly bodies: Bodies;
+  readonly coldRows: ColdRows;
+  readonly keys: KeyRing;
+  readonly clock: Clock;
+  readonly days: RetentionDays;
+  /** Hears of each look that found something to do or to say, and of one that failed. */
+  readonly onRetained: (retained: Retained | Error) => void;
+}
+
+const dayMs = 86_400_000;
+const firstLookMs = 60_000;
+const betweenLooksMs = 6 * 3_600_000;
+/** Rows that are looked at in one go: less than a millisecond of work. */
+const rowsPerLook = 4_096;
+const runsPerFact = 1_000;
+const movedPerCommit = 20;
+const triesMax = 3;
+
+/**
+ * Deletes what is kept no longer, a little at a time, while the relay works.
+ *
+ * - A delivery, with its attempts, some days after it ended.
+ * - An event's id some days after it was recorded, and only once a sweep that began later
+ *   has not listed it: it would be taken for a new one otherwise.
+ * - A day's file of bodies and excerpts, with the key that opens it, when nothing in it is
+ *   needed any more. What is still needed in a file that is old enough to go is moved to
+ *   the file of today first.
+ */
+export class Retention {
+  readonly #on: RetentionDependencies;
+  readonly #time: TrustedTime;
+  #cancel = (): void => {};
+  #look: Promise<void> | null = null;
+  #isStopped = false;
+
+  constructor(dependencies: RetentionDependencies) {
+    this.#on = dependencies;
+    this.#time = new TrustedTime(dependencies.clock);
+  }
+
+  start(): void {
+    this.#wait(firstLookMs);
+  }
+
+  /** Ends after the commit under way; the next start goes on. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    this.#cancel();
+    await this.#look;
+  }
+
+  /** One look: deletes all that is to go now. @throws StoreUnavailable, StoreBroken, StoreCorrupt */
+  async look(): Promise<Retained> {
+    const { commits, clock, days } = this.#on;
+    const nothing = { deliveries: 0, events: 0, bodyFiles: 0, moved: 0 };
+    const time = await commits.commit(({ state, record }) => {
+      const now = Math.min(clock.now(), clock.wall());
+      const last = {
+        trustedAt: state.counters.get('retainedAt') ?? newestRecord(state) ?? now,
+        doubtedMs: state.counters.get('doubtedMs') ?? 0,
+      };
+      const look = this.#time.look(last);
+      record({ t: 'retained', at: clock.now(), ...look });
+      return look;
+    });
+    if (time.doubtedMs > 0) return { ...nothing, isClockDoubted: true };
+    const now = time.trustedAt;
+    // As long as an id may be listed in one more clinic, its deliveries say whom it was sent to.
+    const endedBefore = now - Math.max(days.deliveries, days.ids) * dayMs;
+    const deliveries = await this.#remove('deliveriesGone', (state) => {
+      const { deliveries: rows } = state;
+      const { endedAt } = rows.columns;
+      return (number) => rows.isThere(number) && !isOpen(state, number) && endedAt.get(number) < endedBefore;
+    });
+    const events = await this.#remove('eventsGone', (state) => eventGoes(state, now - days.ids * dayMs));
+    const gone = await this.#bodies(now);
+    await commits.read((state) => {
+      state.events.dropEmptyChunks();
+      state.deliveries.dropEmptyChunks();
+    });
+    return { deliveries, events, ...gone, isClockDoubted: false };
+  }
+
+  #wait(ms: number): void {
+    if (this.#isStopped) return;
+    this.#cancel = this.#on.clock.after(ms, () => {
+      this.#look = this.#lookAndTell().finally(() => {
+        this.#look = null;
+        this.#wait(betweenLooksMs);
+      });
+    });
+  }
+
+  async #lookAndTell(): Promise<void> {
+    const { onRetained } = this.#on;
+    try {
+      const retained = await this.look();
+      const { deliveries, events, bodyFiles, moved, isClockDoubted } = retained;
+      if (deliveries + events + bodyFiles + moved > 0 || isClockDoubted) onRetained(retained);
+    } catch (error) {
+      // The store itself tells of both; the next look goes on.
+      if (error instanceof StoreUnavailable || error instanceof StoreBroken) return;
+      onRetained(error as Error);
+    }
+  }
+
+  /** @returns how many rows it removed. */
+  async #remove(
+    fact: 'deliveriesGone' | 'eventsGone',
+    rule: (state: State) => (number: number) => boolean,
+  ): Promise<number> {
+    const { commits, clock } = this.#on;
+    const end = await commits.read(({ deliveries, events }) =>
+      fact === 'deliveriesGone' ? deliveries.end : events.end,
+    );
+    let removed = 0;
+    for (let from = 0; from < end && !this.#isStopped; from += rowsPerLook) {
+      removed += await commits.commit(({ state, record }) => {
+        const runs = runsIn(from, Math.min(from + rowsPerLook, end), rule(state));
+        for (let first = 0; first < runs.length; first += runsPerFact) {
+          record({ t: fact, at: clock.now(), of: runs.slice(first, first + runsPerFact) });
+        }
+        return runs.reduce((sum, [first, last]) => sum + last - first, 0);
+      });
+    }
+    return removed;
+  }
+
+  async #bodies(now: number): Promise<Pick<Retained, 'bodyFiles' | 'moved'>> {
+    const { commits, bodies, clock, days } = this.#on;
+    const today = dayNumber(new Date(clock.now()).toISOString());
+    let moved = 0;
+    let bodyFiles = await this.#takeAway();
+    for (const file of await bodies.files()) {
+      const day = dayNumber(file);
+      if (this.#isStopped || day >= today || (day + 1 + days.bodies) * dayMs > now) break;
+      let isGone = false;
+      for (let tries = 1; tries <= triesMax && !isGone && !this.#isStopped; tries++) {
+        moved += await this.#moveNeeded(file, now - days.bodies * dayMs);
+        isGone = await commits.commit(({ state, record }) => {
+          // A replay may have begun since; what cannot be read cannot be moved, and is lost already.
+          if (tries < triesMax && isAwaited(state, file)) return false;
+          record({ t: 'bodiesGone', at: clock.now(), before: day + 1 });
+          return true;
+        });
+      }
+      bodyFiles += await this.#takeAway();
+    }
+    return { bodyFiles, moved };
+  }
+
+  /** Removes the files that are on record as gone, and their keys: also what a crash left of that. */
+  async #takeAway(): Promise<number> {
+    const { commits, bodies, keys } = this.#on;
+    const files = await bodies.files();
+    const expired = await commits.read((state) => files.filter((file) => state.isExpired(file)));
+    for (const file of expired) {
+      // Without its key nobody can read it, in no copy of it either.
+      await keys.drop('body', file.slice(0, 10));
+      await bodies.remove(file);
+    }
+    return expired.length;
+  }
+
+  /** @param endedBefore what ended before this instant is needed no more. */
+  async #moveNeeded(file: string, endedBefore: number): Promise<number> {
+    const { commits, coldRows } = this.#on;
+    const needed: number[] = [];
+    const end = await commits.read(({ events }) => events.end);
+    for (let from = 0; from < end; from += rowsPerLook) {
+      const to = Math.min(from + rowsPerLook, end);
+      needed.push(...(await commits.read((state) => neededEvents(state, { from, to }, file, endedBefore))));
+    }
+    let moved = 0;
+    for (let from = 0; from < needed.length && !this.#isStopped; from += movedPerCommit) {
+      const found = await commits.read(({ events }) =>
+        needed.slice(from, from + movedPerCommit).flatMap((number) => {
+          return events.isThere(number) ? [events.at(number)] : [];
+        }),
+      );
+      moved += await this.#moveBodies((await coldRows.rows(found)).filter((row) => row.body?.file === file));
+    }
+    return moved + (await this.#moveExcerpts(file));
+  }
+
+  async #moveBodies(rows: readonly EventRow[]): Promise<number> {
+    const { commits, bodies, clock } = this.#on;
+    const read: { row: EventRow; record: string; plain: Buffer }[] = [];
+    for (const row of rows) {
+      const record = eventKey(row.bodyOf ?? row.clinicId, row.id);
+      const plain = await this.#readable(() => bodies.open(row.body as SealedRef, { kind: 'body', record }));
+      if (plain) read.push({ row, record, plain });
+    }
+    await commits.commit(({ record: put, keep }) => {
+      for (const { row, record, plain } of read) {
+        const body = keep(plain, { kind: 'body', record });
+        const { clinicId: clinic, id: event, bodyOf } = row;
+        put({
+          t: 'bodyMoved',
+          at: clock.now(),
+          clinic,
+          event,
+          body,
+          ...(bodyOf !== undefined && { bodyOf }),
+        });
+      }
+    });
+    return read.length;
+  }
+
+  /** Of deliveries that are open: those that ended lose theirs with the file. */
+  async #moveExcerpts(file: string): Promise<number> {
+    const { commits, bodies, clock } = this.#on;
+    const open = await commits.read((state) =>
+      [...state.deliveries.values()]
+        .filter(({ state }) => state === 'pending')
+        .flatMap(({ id }) => (state.attempts.get(id) ?? []).map((row) => ({ id, ...row })))
+        .filter(({ excerpt }) => excerpt?.file === file),
+    );
+    let moved = 0;
+    for (const { id: delivery, number: n, excerpt } of open) {
+      if (this.#isStopped || !excerpt) break;
+      const sealedFor = { kind: 'excerpt', record: `${delivery}#${n}` } as const;
+      const plain = await this.#readable(() => bodies.open(excerpt, sealedFor));
+      if (!plain) continue;
+      await commits.commit(({ record, keep }) => {
+        const to = keep(plain, sealedFor);
+        record({ t: 'excerptMoved', at: clock.now(), delivery, n, from: excerpt, excerpt: to });
+      });
+      moved++;
+    }
+    return moved;
+  }
+
+  /** `null` when it is damaged: there is nothing to move then. */
+  async #readable(read: () => Promise<Buffer>): Promise<Buffer | null> {
+    try {
+      return await read();
+    } catch (error) {
+      if (error instanceof StoreUnavailable) throw error;
+      return null;
+    }
+  }
+}
+
+/** When something was recorded last; `null` in an empty log. */
+function newestRecord({ events }: State): number | null {
+  const last = events.before(events.end);
+  return last === null ? null : events.columns.recordedAt.get(last);
+}
+
+/** An id goes when nothing hangs on it, and the vendor was seen not to list it any more. */
+function eventGoes(state: State, recordedBefore: number): (number: number) => boolean {
+  const { events, words } = state;
+  const { clinic, category, recordedAt, bodyFile } = events.columns;
+  return (number) => {
+    if (!events.isThere(number) || recordedAt.get(number) >= recordedBefore) return false;
+    const key = { clinicId: words.text(clinic.get(number)), category: words.text(category.get(number)) };
+    const sweptFrom = state.sweeps.get(streamKey(key)) ?? 0;
+    if (state.listed.get(number) >= sweptFrom) return false;
+    const file = words.text(bodyFile.get(number));
+    if (file !== '' && !state.isExpired(file)) return false;
+    return !deliveriesOf(state, number).some((each) => isOpen(state, each));
+  };
+}
+
+/** Events of these numbers whose body lies in the file and whose deliveries are open, or ended not long ago. */
+function neededEvents(
+  state: State,
+  { from, to }: { readonly from: number; readonly to: number },
+  file: string,
+  endedBefore: number,
+): number[] {
+  const { events, deliveries, words } = state;
+  const word = words.known(file);
+  const needed: number[] = [];
+  if (word === null) return needed;
+  const isNeeded = (each: number) =>
+    isOpen(state, each) || deliveries.columns.endedAt.get(each) >= endedBefore;
+  for (let number = from; number < to; number++) {
+    if (events.columns.bodyFile.get(number) !== word || !events.isThere(number)) continue;
+    if (deliveriesOf(state, number).some(isNeeded)) needed.push(number);
+  }
+  return needed;
+}
+
+/** Whether an open delivery is still to be sent out of this file. */
+function isAwaited({ deliveries, events, words }: State, file: string): boolean {
+  const word = words.known(file);
+  for (const { state, clinicId, eventId } of deliveries.values()) {
+    if (state !== 'pending') continue;
+    const number = events.numberOf(eventKey(clinicId, eventId));
+    if (number !== null && events.columns.bodyFile.get(number) === word) return true;
+  }
+  return false;
+}
+
+/** Numbers from `from` to `to` (not included) that a rule says yes to, as runs. */
+function runsIn(from: number, to: number, goes: (number: number) => boolean): Run[] {
+  const runs: [number, number][] = [];
+  for (let number = from; number < to; number++) {
+    if (!goes(number)) continue;
+    const last = runs.at(-1);
+    if (last?.[1] === number) last[1] = number + 1;
+    else runs.push([number, number + 1]);
+  }
+  return runs;
+}
+
+function isOpen({ deliveries }: State, number: number): boolean {
+  return stateIn(deliveries.columns.flags.get(number)) === 'pending' || deliveries.isBusy(number);
+}
+
+/** Those made with the event that are still there. */
+function deliveriesOf({ events, deliveries }: State, number: number): number[] {
+  const first = events.columns.first.get(number);
+  const numbers: number[] = [];
+  for (let at = first; at < first + events.columns.count.get(number); at++) {
+    if (deliveries.isThere(at)) numbers.push(at);
+  }
+  return numbers;
+}
