@@ -180,8 +180,11 @@ async function openLocked(options: FileStoreOptions, opened: (() => unknown)[]):
     close: async () => {
       const isWhole = isWritable(commits);
       try {
-        await retention?.stop();
-        await commits.stop(() => parts.halt());
+        const looked = retention?.stop();
+        await commits.stop(async () => {
+          await looked;
+          await parts.halt();
+        });
         if (isWhole) await parts.saveCheckpoint();
       } finally {
         await closeAll(opened);
