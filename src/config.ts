@@ -4,6 +4,7 @@ import { type Keys, keyProblems, keysOf } from './config/keys.ts';
 import { substituted } from './config/substitution.ts';
 import { type AllowEntry, parseAllowEntry } from './domain/allow-entry.ts';
 import { clinicInput, httpUrl } from './domain/clinic-input.ts';
+import { type EgressProxy, parseEgressProxy } from './domain/egress-proxy.ts';
 import { InvalidInput, type Problem } from './domain/errors.ts';
 import { inputWords } from './domain/input-words.ts';
 import { problemsOf } from './domain/problems-of.ts';
@@ -18,8 +19,10 @@ export type Config = Omit<z.infer<typeof definition>, 'source' | 'delivery' | 's
     readonly redirectUri: string;
   };
   readonly server: z.infer<typeof definition>['server'] & { readonly host: string; readonly port: number };
-  readonly delivery: Omit<z.infer<typeof definition>['delivery'], 'allow'> & {
+  readonly delivery: Omit<z.infer<typeof definition>['delivery'], 'allow' | 'proxy'> & {
     readonly allow: readonly AllowEntry[];
+    /** `null`: what may be dialled is dialled directly. */
+    readonly proxy: EgressProxy | null;
   };
   readonly keys: Keys;
 };
@@ -50,6 +53,11 @@ const startFrom = z
 const allowEntry = z.string().superRefine((text, context) => {
   const entry = parseAllowEntry(text);
   if (entry.kind === 'problem') context.addIssue({ code: 'custom', message: entry.message });
+});
+
+const egressProxy = z.string().superRefine((text, context) => {
+  const proxy = parseEgressProxy(text);
+  if ('kind' in proxy) context.addIssue({ code: 'custom', message: proxy.message });
 });
 
 const whole = (min: number, max: number) =>
@@ -93,6 +101,7 @@ const definition = z.strictObject({
       allow: z.array(allowEntry).default([]),
       allowPrivateAddresses: z.boolean().default(false),
       allowHttp: z.boolean().default(false),
+      proxy: egressProxy.optional(),
     })
     .prefault({}),
   store: z
@@ -165,6 +174,7 @@ export function loadConfig({ path, env, readFile }: LoadConfig): Config {
     delivery: {
       ...config.delivery,
       allow: config.delivery.allow.map(parseAllowEntry).filter((entry) => entry.kind !== 'problem'),
+      proxy: proxyOf(config.delivery.proxy),
     },
     server: {
       ...config.server,
@@ -173,6 +183,12 @@ export function loadConfig({ path, env, readFile }: LoadConfig): Config {
     },
     keys: keysOf(env),
   };
+}
+
+function proxyOf(text: string | undefined): EgressProxy | null {
+  if (text === undefined) return null;
+  const proxy = parseEgressProxy(text);
+  return 'kind' in proxy ? null : proxy;
 }
 
 /** The JSON Schema of the file, for editors. */

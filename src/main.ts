@@ -136,8 +136,8 @@ export async function startRelay({
 }
 
 function wayOut(config: Config, guard: AddressGuard, { store, clock, random, logger, onFatal }: Shared) {
-  const { timeoutMs, concurrency, concurrencyPerSubscriber } = config.delivery;
-  const sender = createWebhookSender({ guard, clock });
+  const { timeoutMs, concurrency, concurrencyPerSubscriber, proxy } = config.delivery;
+  const sender = createWebhookSender({ guard, clock, proxy });
   const { post } = sender;
   const deliver = createDeliver({ store, post, clock, random, logger, userAgent, timeoutMs });
   const dispatcher = new Dispatcher({

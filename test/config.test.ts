@@ -176,6 +176,11 @@ describe('refused', () => {
       because: 'it is everything',
     },
     {
+      file: { ...whole, delivery: { proxy: 'socks5://proxy.internal:1080' } },
+      path: 'delivery.proxy',
+      because: 'SOCKS is unsupported',
+    },
+    {
       file: { ...whole, server: { trustProxy: true } },
       path: 'server.trustProxy',
       because: 'it has to say how many',
@@ -229,6 +234,16 @@ describe('refused', () => {
       expect(Object.keys(problemsOf(file, changes))).toEqual([path]);
     });
   }
+
+  test('an egress proxy is read from its URL, and there is none unless one is given', () => {
+    const proxy = (delivery: object) => load({ ...whole, delivery }).delivery.proxy;
+    expect(proxy({})).toBeNull();
+    expect(proxy({ proxy: 'http://proxy.internal:3128' })).toEqual({
+      host: 'proxy.internal',
+      port: 3128,
+      authorization: null,
+    });
+  });
 
   test('no secret is repeated in a message', () => {
     const text = JSON.stringify(

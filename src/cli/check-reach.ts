@@ -1,5 +1,8 @@
-import { isIP } from 'node:net';
+import { once } from 'node:events';
+import { connect, isIP } from 'node:net';
 import type { AddressGuard } from '../delivery/address-guard.ts';
+import { hostAndPort } from '../delivery/url-text.ts';
+import type { EgressProxy } from '../domain/egress-proxy.ts';
 import { type Finding, failure, ok, warning } from './finding.ts';
 
 const reachMs = 5_000;
@@ -21,6 +24,28 @@ export async function checkVendor(apiUrl: string): Promise<Finding> {
         ? 'Start the offline one with `relay sandbox`.'
         : 'Look at this machine’s DNS, firewall and proxy; source.apiUrl names the address.',
     );
+  }
+}
+
+/** Whether the egress proxy can be connected to; it is asked for nothing. */
+export async function checkProxy(proxy: EgressProxy): Promise<Finding> {
+  const check = 'egress proxy';
+  const name = hostAndPort(proxy);
+  const socket = connect({ host: proxy.host, port: proxy.port });
+  try {
+    await once(socket, 'connect', { signal: AbortSignal.timeout(reachMs) });
+    return ok(
+      check,
+      `${name} can be reached; it is given addresses that were resolved and vetted here. Private ones, and token URLs, are dialled directly`,
+    );
+  } catch (thrown) {
+    return failure(
+      check,
+      `${name} cannot be reached (${reasonOf(thrown)}).`,
+      'Look at the proxy and at `delivery.proxy`; until then nothing is delivered to public addresses.',
+    );
+  } finally {
+    socket.destroy();
   }
 }
 
@@ -56,8 +81,8 @@ function refused(
 
 function reasonOf(thrown: unknown): string {
   if (!(thrown instanceof Error)) return 'no answer';
-  if (thrown.name === 'TimeoutError') return `no answer within ${reachMs / 1000} s`;
   const cause = thrown.cause instanceof Error ? thrown.cause : thrown;
+  if (cause.name === 'TimeoutError') return `no answer within ${reachMs / 1000} s`;
   const { code } = cause as NodeJS.ErrnoException;
   return code ?? cause.message;
 }

@@ -6,7 +6,7 @@ import { RelayError } from '../domain/errors.ts';
 import { filterWarnings } from '../domain/filter-warnings.ts';
 import { networkDiskOfStore, tryStoreOf } from '../main/upkeep.ts';
 import { checkLog } from './check-log.ts';
-import { checkAddress, checkVendor } from './check-reach.ts';
+import { checkAddress, checkProxy, checkVendor } from './check-reach.ts';
 import { checkStanding } from './check-standing.ts';
 import { checkDisk, checkStore } from './check-store.ts';
 import { type Finding, ok, warning } from './finding.ts';
@@ -55,6 +55,7 @@ async function findingsOf(config: Config, folder: string): Promise<readonly Find
     ...checkDisk(path, await networkDiskOfStore({ config, folder })),
     ...(await checkStanding(config, folder)),
     await checkVendor(config.source.apiUrl),
+    ...(config.delivery.proxy === null ? [] : [await checkProxy(config.delivery.proxy)]),
     ...filterFindings(config),
     ...(
       await Promise.all([

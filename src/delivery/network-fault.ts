@@ -1,8 +1,11 @@
 import type { NetworkError, Phase } from '../domain/attempt.ts';
 
-/** Faults of this machine, which say nothing about the subscriber: descriptors, memory, ports, a local firewall, a header that cannot be sent. */
+/** By these the egress proxy says that it reached nobody; whatever else is wrong with it is a fault of our own. */
+const isProxyBeyond = /^PROXY_50[234]$/;
+
+/** Faults of our own, which say nothing about the subscriber: descriptors, memory, ports, a local firewall or proxy, a header that cannot be sent. */
 const localCodes =
-  /^(EMFILE|ENFILE|ENOBUFS|ENOMEM|EADDRNOTAVAIL|EADDRINUSE|EACCES|EPERM|EAFNOSUPPORT|ERR_HTTP_\w+|ERR_INVALID_\w+|ERR_UNESCAPED_CHARACTERS)$/;
+  /^(PROXY_\w+|EMFILE|ENFILE|ENOBUFS|ENOMEM|EADDRNOTAVAIL|EADDRINUSE|EACCES|EPERM|EAFNOSUPPORT|ERR_HTTP_\w+|ERR_INVALID_\w+|ERR_UNESCAPED_CHARACTERS)$/;
 
 /** OpenSSL's own names for what a certificate or its chain lacks do not share a prefix, so the phase helps. */
 const tlsCodes =
@@ -27,6 +30,7 @@ export function networkFault(error: unknown, phase: Phase): { error: NetworkErro
 }
 
 function classOf(code: string, phase: Phase): NetworkError {
+  if (isProxyBeyond.test(code)) return 'unreachable';
   if (localCodes.test(code)) return 'local';
   if (phase === 'dns') return 'dns';
   if (code.startsWith('HPE_')) return 'badResponse';

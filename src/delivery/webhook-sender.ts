@@ -3,13 +3,10 @@ import http, { type ClientRequest, type IncomingMessage } from 'node:http';
 import https from 'node:https';
 import type { Clock } from '../clock.ts';
 import type { Phase } from '../domain/attempt.ts';
+import type { EgressProxy } from '../domain/egress-proxy.ts';
 import type { AddressGuard, Refusal, VettedUrl } from './address-guard.ts';
-import {
-  AddressRefused,
-  createGuardedAgents,
-  type GuardedAgents,
-  phaseOfConnection,
-} from './guarded-agents.ts';
+import { PhaseTimedOut, phaseOfConnection } from './connection-phases.ts';
+import { AddressRefused, createGuardedAgents, type GuardedAgents } from './guarded-agents.ts';
 import { networkFault } from './network-fault.ts';
 import type { Post, PostRequest, PostResult, Unanswered } from './post.ts';
 
@@ -24,6 +21,8 @@ export interface SenderOptions {
   readonly clock: Clock;
   /** PEM certificates to trust beside the well-known ones. */
   readonly extraAuthorities?: readonly string[];
+  /** What public addresses are reached through. */
+  readonly proxy?: EgressProxy | null;
 }
 
 const answerBytesMax = 16 * 1024;
@@ -54,15 +53,16 @@ const senderOwnHeaders = new Set([
 /**
  * The relay's only way to a subscriber: one POST over a kept-alive connection whose
  * address was vetted when it was dialled. Redirects are not followed, answers neither
- * decompressed nor read beyond 16 KiB, environment proxies not used.
+ * decompressed nor read beyond 16 KiB, proxies of the environment not used.
  *
  * A connection that the other side closed while it lay idle is found out by the next
  * POST on it: that one is sent once more, on a connection of its own, if nothing at all
  * was answered.
  */
-export function createWebhookSender({ guard, clock, extraAuthorities = [] }: SenderOptions): WebhookSender {
-  const pooled = createGuardedAgents(guard, { keepAlive: true, extraAuthorities });
-  const fresh = createGuardedAgents(guard, { keepAlive: false, extraAuthorities });
+export function createWebhookSender(options: SenderOptions): WebhookSender {
+  const { guard, clock } = options;
+  const pooled = createGuardedAgents({ ...options, keepAlive: true });
+  const fresh = createGuardedAgents({ ...options, keepAlive: false });
   const vettedUrls = new Map<string, VettedUrl | Refusal>();
 
   function vet(url: string): VettedUrl | Refusal {
@@ -249,6 +249,9 @@ function badStatus(status: number): Unanswered {
 
 function unanswered(error: unknown, phase: Phase): Unanswered {
   if (error instanceof AddressRefused) return blocked(error.refusal);
+  if (error instanceof PhaseTimedOut) {
+    return { kind: 'timedOut', phase: error.phase, timeoutMs: error.timeoutMs };
+  }
   return { kind: 'unreachable', ...networkFault(error, phase) };
 }
 

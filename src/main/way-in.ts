@@ -23,7 +23,7 @@ export function wayIn(config: Config, shared: WayInShared) {
   const { source } = config;
   const http = createVendorHttp({ userAgent, clock });
   const budget = new RequestBudget({ ...source, store, clock, random, logger });
-  const agents = createGuardedAgents(tokenUrlGuard, { keepAlive: false });
+  const agents = createGuardedAgents({ guard: tokenUrlGuard, clock, keepAlive: false });
   const oauth = createOAuth(http, source, clock, createVendorHttp({ userAgent, clock, agents }));
   const tokens = new ConnectionTokens({ store, oauth: withinBudget(oauth, budget), clock, logger });
   const api = createEventsApi(http, source.apiUrl, clock);

@@ -92,6 +92,23 @@ describe('relay check', () => {
     expect(out).not.toContain(secret);
   });
 
+  test('says whether the egress proxy can be reached, and nothing of its password', async () => {
+    const proxy = vendor.url.replace('http://', 'http://relay:pass-of-the-proxy@');
+    change((config) => {
+      config.delivery = { proxy };
+    });
+    const reached = await checked();
+    expect(verdictsOf(reached.out)).toMatchObject({ 'egress proxy': 'ok' });
+    expect(reached.out).toContain('127.0.0.1:');
+    expect(reached.out).not.toContain('pass-of-the-proxy');
+    expect(vendor.seen.map(({ path }) => path)).toEqual(['/api']);
+    await vendor.close();
+    const refused = await checked();
+    expect(refused.exit).toBe(1);
+    expect(refused.out).toContain('cannot be reached (ECONNREFUSED)');
+    expect(refused.out).not.toContain('pass-of-the-proxy');
+  });
+
   test('tells which token URL would not be asked, and `serve` refuses it before anything is dialled', async () => {
     change((config) => {
       config.clinics = [

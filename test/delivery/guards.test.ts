@@ -79,7 +79,11 @@ describe('the socket on which tokens are asked for is guarded', () => {
   const vendor = createVendorHttp({ userAgent: 'test', clock });
 
   async function asked(url: string, file: readonly string[], to: string) {
-    const agents = createGuardedAgents(guards(declared(...file), { to }).tokenUrls, { keepAlive: false });
+    const agents = createGuardedAgents({
+      guard: guards(declared(...file), { to }).tokenUrls,
+      clock,
+      keepAlive: false,
+    });
     const http = createVendorHttp({ userAgent: 'test', clock, agents });
     return createOAuth(vendor, app, clock, http).askTokenUrl(url, 'app-secret');
   }
