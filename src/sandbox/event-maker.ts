@@ -32,6 +32,8 @@ export interface EventDraft {
   readonly listableAt: number;
   /** Members of the event object, in their order; `created_at` is written from `createdAt`. */
   readonly members: { readonly [key: string]: JsonValue };
+  /** Members that the lists know and the event's text does not have. */
+  readonly untold: readonly string[];
 }
 
 export interface EventAsk {
@@ -47,6 +49,10 @@ export interface EventAsk {
   readonly listedLateMs?: number;
   /** Takes the place of the invented `data`. */
   readonly data?: JsonValue;
+}
+
+function told(members: EventDraft['members'], untold: readonly string[]): EventDraft['members'] {
+  return Object.fromEntries(Object.entries(members).filter(([key]) => !untold.includes(key)));
 }
 
 /** Invents events: the same seed, clinics and questions give the same events. */
@@ -75,6 +81,7 @@ export class EventMaker {
         ...(isWithoutClinic ? {} : { clinic_id: clinic.id }),
         data: ask.data ?? this.#data(type, clinic, createdAt),
       },
+      untold: [],
     };
   }
 
@@ -90,7 +97,7 @@ export class EventMaker {
       shownClinicId: typeof shownClinicId === 'string' ? shownClinicId : null,
       createdAt: draft.createdAt,
       listableAt: draft.listableAt,
-      text: jsonText(members, this.#random.pick(jsonStyles)),
+      text: jsonText(told(members, draft.untold), this.#random.pick(jsonStyles)),
       firstListedAt: null,
       timesListed: 0,
       firstRetrievedAt: null,

@@ -120,6 +120,26 @@ const tokenFaults = {
     operations: ['token'],
     settings: none,
   }),
+  'refresh-tokens-expire': define({
+    about: 'Refresh tokens end `seconds` after they were issued.',
+    operations: ['token'],
+    settings: z.strictObject({ seconds: z.int().min(0).default(86_400) }),
+  }),
+  'second-authorization-ends-first': define({
+    about: 'A code that is exchanged ends every pair that the same user gave before.',
+    operations: ['token'],
+    settings: none,
+  }),
+  'particular-token-endpoint': define({
+    about: 'The token endpoint takes JSON only, and a refresh only with its `redirect_uri`.',
+    operations: ['token'],
+    settings: none,
+  }),
+  'revokes-one-token': define({
+    about: 'A revocation ends the token that it names, and not the other one of its pair.',
+    operations: ['revoke'],
+    settings: none,
+  }),
   'odd-expires-in': define({
     about: 'The token endpoint’s answer says `expiresIn` (anything) instead of 7200.',
     operations: ['token'],

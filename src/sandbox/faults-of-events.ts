@@ -1,8 +1,14 @@
 import { z } from 'zod';
+import type { EventDraft } from './event-maker.ts';
 import { define } from './fault-kind.ts';
 import { RawJson } from './json-text.ts';
 
 const none = z.strictObject({});
+
+export function ofNoClinic(draft: EventDraft): EventDraft {
+  const { clinic_id: _, ...members } = draft.members;
+  return { ...draft, members };
+}
 
 /** Faults of the events themselves; those of `make` stay with the events that they struck. */
 export const eventFaults = {
@@ -45,14 +51,22 @@ export const eventFaults = {
     settings: none,
     draft: (draft) => ({ ...draft, members: Object.fromEntries(Object.entries(draft.members).reverse()) }),
   }),
+  'missing-keys': define({
+    about: 'New events lack `keys` when they are retrieved; lists still have them.',
+    operations: ['make'],
+    settings: z.strictObject({ keys: z.array(z.string()).default(['type', 'created_at', 'data']) }),
+    draft: (draft, { keys }) => ({ ...draft, untold: keys }),
+  }),
+  'shared-products': define({
+    about: 'New events of products are listed at every clinic under one id, and have no `clinic_id`.',
+    operations: ['make'],
+    settings: none,
+  }),
   'without-clinic-id': define({
     about: 'New events have no `clinic_id`.',
     operations: ['make'],
     settings: none,
-    draft: (draft) => {
-      const { clinic_id: _, ...members } = draft.members;
-      return { ...draft, members };
-    },
+    draft: ofNoClinic,
   }),
   'item-of-other-clinic': define({
     about: 'New events carry another clinic’s `clinic_id`, in the list and retrieved.',

@@ -6,9 +6,9 @@ const none = z.strictObject({});
 /** Faults of what a list says; the ledger counts an item as listed only if its id can be read. */
 export const listFaults = {
   'order-descending': define({
-    about: 'Lists come newest first unless `order_by` says otherwise.',
+    about: 'Lists come newest first unless `order_by` says otherwise, or `evenIfAsked` for another order.',
     operations: ['list'],
-    settings: none,
+    settings: z.strictObject({ evenIfAsked: z.boolean().default(false) }),
   }),
   'named-day-included': define({
     about: '`created_at=>day` and `<day` take in the named day.',
@@ -19,6 +19,21 @@ export const listFaults = {
     about: 'The days of `created_at` begin `utcOffsetMinutes` from UTC.',
     operations: ['list'],
     settings: z.strictObject({ utcOffsetMinutes: z.int().min(-840).max(840).default(-480) }),
+  }),
+  'days-ignored': define({
+    about: 'Lists are of the whole 30 days, whatever `created_at` asks for.',
+    operations: ['list'],
+    settings: none,
+  }),
+  'small-pages': define({
+    about: 'No page has more than `size` items, whatever `page[size]` asks for.',
+    operations: ['list'],
+    settings: z.strictObject({ size: z.int().min(1).max(100).default(5) }),
+  }),
+  'page-shift': define({
+    about: 'Pages after the first leave out `items`, as if so many had left the front of the list meanwhile.',
+    operations: ['list'],
+    settings: z.strictObject({ items: z.int().min(1).max(100).default(1) }),
   }),
   'item-without-id': define({
     about: 'The first item of a page has no `id`.',
@@ -72,6 +87,12 @@ export const listFaults = {
     operations: ['list'],
     settings: z.strictObject({ key: z.string().min(1).default('data') }),
     page: (page, { key }) => ({ ...page, key }),
+  }),
+  'bare-list': define({
+    about: 'The answer is the list of items, with nothing round it, and so without `meta`.',
+    operations: ['list'],
+    settings: none,
+    page: (page) => ({ ...page, key: null, meta: null }),
   }),
   'list-without-meta': define({
     about: 'Lists have no `meta`.',

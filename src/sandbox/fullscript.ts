@@ -7,8 +7,9 @@ import { type EventAsk, EventMaker } from './event-maker.ts';
 import { Exchange, type RequestCounts, type Work } from './exchange.ts';
 import type { Moment } from './fault-kind.ts';
 import { Faults } from './faults.ts';
+import { ofNoClinic } from './faults-of-events.ts';
 import { idsOn, listItem, pageText } from './list-page.ts';
-import { pageOf, readListQuery } from './list-query.ts';
+import { type ListDialect, pageOf, pageSizeMax, readListQuery } from './list-query.ts';
 import { seededRandom, seedOf } from './random.ts';
 import { documentedLimit, RollingLimit } from './rate-limit.ts';
 import { apiError, jsonReply, type Reply } from './reply.ts';
@@ -133,15 +134,13 @@ export class Fullscript {
   }): Reply {
     const { accessToken, category } = ask;
     return this.#asUser('list', accessToken, { category }, (clinic, moment) => {
-      const query = readListQuery(ask.query, {
-        isDescending: this.faults.take('order-descending', moment) !== null,
-        includesNamedDay: this.faults.take('named-day-included', moment) !== null,
-        utcOffsetMinutes: this.faults.take('day-zone', moment)?.utcOffsetMinutes ?? 0,
-      });
+      const query = readListQuery(ask.query, this.#dialect(moment));
       if (typeof query === 'string') return { reply: apiError(400, 'invalid_parameter', query) };
       const { now } = moment;
       const stream = { clinicId: clinic.id, category };
-      const found = pageOf(this.#log.listable(stream, { now, from: query.from, until: query.until }), query);
+      const listable = this.#log.listable(stream, { now, from: query.from, until: query.until });
+      const isFirst = query.pageNumber === 1;
+      const found = pageOf(listable, query, isFirst ? 0 : this.faults.take('page-shift', moment)?.items);
       const whole = { key: 'events', items: found.events.map(listItem), meta: found.meta };
       const page = this.faults.page(whole, moment);
       return {
@@ -175,14 +174,23 @@ export class Fullscript {
     const moment = this.#moment('make', clinic.id, {});
     const draft = this.#maker.draft(clinic, ask, moment.now);
     const changed = this.faults.draft(draft, { ...moment, category: draft.category });
-    const event = this.#maker.write(clinic, changed);
+    const isShared = changed.category === 'products' && this.faults.take('shared-products', moment) !== null;
+    const event = this.#maker.write(clinic, isShared ? ofNoClinic(changed) : changed);
     if (!this.#log.add(event)) {
       throw new InvalidInput('event_invalid', `${clinic.name} has an event ${event.id} already.`, {
         hint: 'Leave id out to get a new one.',
         problems: [{ path: 'id', message: 'is taken' }],
       });
     }
+    if (isShared) this.#share(event);
     return event;
+  }
+
+  /** Lists the event at every other clinic, byte for byte, as one of the whole catalog. */
+  #share(event: StoredEvent): void {
+    for (const { id: clinicId } of this.clinics) {
+      if (clinicId !== event.clinicId) this.#log.add({ ...event, clinicId });
+    }
   }
 
   /** Every event that was made, of one clinic or of all, and when it was first listed and retrieved. */
@@ -199,14 +207,33 @@ export class Fullscript {
     this.#tokens.revokeClinic(this.#index.find(clinic).id);
   }
 
+  #dialect(moment: Moment): ListDialect {
+    const descending = this.faults.take('order-descending', moment);
+    return {
+      isDescending: descending?.evenIfAsked ? 'always' : descending !== null,
+      ignoresDays: this.faults.take('days-ignored', moment) !== null,
+      pageSizeMax: this.faults.take('small-pages', moment)?.size ?? pageSizeMax,
+      includesNamedDay: this.faults.take('named-day-included', moment) !== null,
+      utcOffsetMinutes: this.faults.take('day-zone', moment)?.utcOffsetMinutes ?? 0,
+    };
+  }
+
   #token(request: VendorRequest): Reply {
     const form = this.#tokenEndpoint.read(request);
     const user = this.#tokens.userOf(form.refresh_token ?? null);
     const moment = this.#moment('token', user?.clinicId ?? null, {});
     return this.#exchange.run(moment, () => ({
-      reply: this.#tokenEndpoint.grant(form, this.#clock.now(), () => {
-        if (this.faults.take('refresh-token-missing', moment) !== null) return 'none';
-        return this.faults.take('strict-rotation', moment) === null ? 'graceful' : 'strict';
+      reply: this.#tokenEndpoint.grant({ contentType: request.contentType, form }, this.#clock.now(), {
+        rotation: () => {
+          if (this.faults.take('refresh-token-missing', moment) !== null) return 'none';
+          return this.faults.take('strict-rotation', moment) === null ? 'graceful' : 'strict';
+        },
+        refreshTokenLifeMs: () => {
+          const limited = this.faults.take('refresh-tokens-expire', moment);
+          return limited === null ? Number.POSITIVE_INFINITY : limited.seconds * 1000;
+        },
+        endsFormerPairs: () => this.faults.take('second-authorization-ends-first', moment) !== null,
+        isParticular: () => this.faults.take('particular-token-endpoint', moment) !== null,
       }),
     }));
   }
@@ -214,8 +241,9 @@ export class Fullscript {
   #revoke(request: VendorRequest): Reply {
     const form = this.#tokenEndpoint.read(request);
     const user = this.#tokens.userOf(form.token ?? null);
-    return this.#exchange.run(this.#moment('revoke', user?.clinicId ?? null, {}), () => ({
-      reply: this.#tokenEndpoint.revoke(form),
+    const moment = this.#moment('revoke', user?.clinicId ?? null, {});
+    return this.#exchange.run(moment, () => ({
+      reply: this.#tokenEndpoint.revoke(form, () => this.faults.take('revokes-one-token', moment) !== null),
     }));
   }
 

@@ -3,8 +3,8 @@ import type { PageMeta } from './list-query.ts';
 
 /** A page of a list before it is written. */
 export interface ListPage {
-  /** The key of the items. */
-  readonly key: string;
+  /** The key of the items; `null` when they stand alone. */
+  readonly key: string | null;
   readonly items: readonly ListItem[];
   /** `null` leaves it out. */
   readonly meta: PageMeta | null;
@@ -35,5 +35,6 @@ export function idsOn(page: ListPage): readonly string[] {
 }
 
 export function pageText(page: ListPage): string {
+  if (page.key === null) return JSON.stringify(page.items);
   return JSON.stringify({ [page.key]: page.items, ...(page.meta === null ? {} : { meta: page.meta }) });
 }

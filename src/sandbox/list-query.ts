@@ -18,7 +18,10 @@ export interface ListQuery {
 
 /** How the vendor understands what the documentation leaves open. */
 export interface ListDialect {
-  readonly isDescending: boolean;
+  /** `always`: whatever `order_by` says. */
+  readonly isDescending: boolean | 'always';
+  readonly ignoresDays: boolean;
+  readonly pageSizeMax: number;
   /** `>day` and `<day` take in the named day. */
   readonly includesNamedDay: boolean;
   /** Days begin at this distance from UTC. */
@@ -30,7 +33,7 @@ export const pageSizeMax = 100;
 
 /** Reads the query of a list; a string says what is wrong with it. Unknown parameters are ignored. */
 export function readListQuery(query: URLSearchParams, dialect: ListDialect): ListQuery | string {
-  const days = readDays(query.get('created_at'), dialect);
+  const days = readDays(dialect.ignoresDays ? null : query.get('created_at'), dialect);
   if (days === null) {
     return 'created_at takes yyyy-mm-dd, <yyyy-mm-dd, >yyyy-mm-dd or yyyy-mm-dd..yyyy-mm-dd';
   }
@@ -47,9 +50,9 @@ export function readListQuery(query: URLSearchParams, dialect: ListDialect): Lis
     ...days,
     eventType: query.get('event_type'),
     sortBy,
-    isDescending: orderBy === 'DESC',
+    isDescending: dialect.isDescending === 'always' || orderBy === 'DESC',
     pageNumber,
-    pageSize: Math.min(pageSize, pageSizeMax),
+    pageSize: Math.min(pageSize, dialect.pageSizeMax),
   };
 }
 
@@ -81,10 +84,15 @@ function startOfDay(day: string, utcOffsetMinutes: number): number | null {
   return at - utcOffsetMinutes * 60_000;
 }
 
-/** One page in the asked order; `events` come oldest first, ties in the order of their making. */
+/**
+ * One page in the asked order; `events` come oldest first, ties in the order of their making.
+ *
+ * @param shift so many items less stand before a page that is not the first.
+ */
 export function pageOf(
   events: readonly StoredEvent[],
   query: ListQuery,
+  shift = 0,
 ): { readonly events: readonly StoredEvent[]; readonly meta: PageMeta } {
   const { eventType } = query;
   let sorted = eventType === null ? [...events] : events.filter((event) => event.type === eventType);
@@ -92,7 +100,7 @@ export function pageOf(
     sorted = sorted.sort((a, b) => (a.type < b.type ? -1 : a.type > b.type ? 1 : 0));
   }
   if (query.isDescending) sorted.reverse();
-  const start = (query.pageNumber - 1) * query.pageSize;
+  const start = (query.pageNumber - 1) * query.pageSize + (query.pageNumber > 1 ? shift : 0);
   const totalPages = Math.ceil(sorted.length / query.pageSize);
   return {
     events: sorted.slice(start, start + query.pageSize),

@@ -13,6 +13,15 @@ export interface RegisteredApp {
 export const grantedScope =
   'clinic:read catalog:read patients:read patients:order_history patients:treatment_plan_history';
 
+/** What the documentation leaves open; each is asked when it matters. */
+export interface GrantDialect {
+  readonly rotation: () => Rotation;
+  readonly refreshTokenLifeMs: () => number;
+  readonly endsFormerPairs: () => boolean;
+  /** JSON only, and a refresh only with its `redirect_uri`. */
+  readonly isParticular: () => boolean;
+}
+
 type Form = Readonly<Record<string, string | undefined>>;
 
 /** The part of the vendor that gives tokens for codes and refresh tokens, and takes them back. */
@@ -40,25 +49,37 @@ export class TokenEndpoint {
     }
   }
 
-  grant(form: Form, now: number, rotation: () => Rotation): Reply {
+  grant(
+    request: { readonly contentType?: string | undefined; readonly form: Form },
+    now: number,
+    dialect: GrantDialect,
+  ): Reply {
+    const { form } = request;
     const refusal = this.#refuseClient(form) ?? this.#refuseFields(form);
     if (refusal !== null) return refusal;
+    const isPlain = request.contentType?.startsWith('application/json') && form.redirect_uri !== undefined;
+    if (!isPlain && dialect.isParticular()) {
+      return oauthError(400, 'invalid_request', 'Send JSON, redirect_uri included.');
+    }
     if (form.redirect_uri !== undefined && !this.#app.redirectUris.includes(form.redirect_uri)) {
       return oauthError(400, 'invalid_grant', 'The redirect_uri is not the registered one.');
     }
     const pair =
       form.grant_type === 'authorization_code'
-        ? this.#tokens.exchange(form.code ?? '', form.redirect_uri ?? '', now)
-        : this.#tokens.refresh(form.refresh_token ?? '', now, rotation);
+        ? this.#tokens.exchange(form.code ?? '', form.redirect_uri ?? '', now, dialect.endsFormerPairs)
+        : this.#tokens.refresh(form.refresh_token ?? '', now, {
+            rotation: dialect.rotation,
+            lifeMs: dialect.refreshTokenLifeMs,
+          });
     if (pair === null) return oauthError(400, 'invalid_grant', 'The grant is invalid, expired or revoked.');
     return jsonReply(200, JSON.stringify({ oauth: oauthOf(pair) }), { 'cache-control': 'no-store' });
   }
 
-  revoke(form: Form): Reply {
+  revoke(form: Form, isAlone: () => boolean): Reply {
     const refusal = this.#refuseClient(form);
     if (refusal !== null) return refusal;
     if (!form.token) return oauthError(400, 'invalid_request', 'token is missing.');
-    this.#tokens.revoke(form.token);
+    this.#tokens.revoke(form.token, isAlone());
     return jsonReply(200, '{}');
   }
 

@@ -26,6 +26,7 @@ interface Kept extends TokenPair {
   /** The pair whose refresh token made this one; it ends when this one is first used. */
   readonly replaces: Kept | null;
   isRevoked: boolean;
+  isAccessEnded: boolean;
   isRefreshEnded: boolean;
 }
 
@@ -60,24 +61,37 @@ export class Tokens {
     return code;
   }
 
-  /** `null` when the code is unknown, used, over ten minutes old, or was given to another redirect URI. */
-  exchange(code: string, redirectUri: string, now: number): TokenPair | null {
+  /**
+   * `null` when the code is unknown, used, over ten minutes old, or was given to another redirect URI.
+   *
+   * @param endsFormer whether it ends the pairs that the user gave before.
+   */
+  exchange(code: string, redirectUri: string, now: number, endsFormer: () => boolean): TokenPair | null {
     const given = this.#codes.get(code);
     this.#codes.delete(code);
     if (given === undefined || given.redirectUri !== redirectUri || now - given.issuedAt > codeMs)
       return null;
+    if (endsFormer()) {
+      for (const pair of this.#byAccess.values()) if (pair.user.id === given.user.id) pair.isRevoked = true;
+    }
     return this.#issue(given.user, now, null);
   }
 
   /**
    * A new pair; `null` when the refresh token no longer counts.
    *
-   * @param rotation asked when the token is about to be spent.
+   * @param how.rotation asked when the token is about to be spent.
+   * @param how.lifeMs how long refresh tokens are good for.
    */
-  refresh(refreshToken: string, now: number, rotation: () => Rotation): TokenPair | null {
+  refresh(
+    refreshToken: string,
+    now: number,
+    how: { readonly rotation: () => Rotation; readonly lifeMs: () => number },
+  ): TokenPair | null {
     const old = this.#byRefresh.get(refreshToken) ?? this.#adopt(refreshToken, now);
     if (old === null || old.isRevoked || old.isRefreshEnded) return null;
-    switch (rotation()) {
+    if (now - old.issuedAt >= how.lifeMs()) return null;
+    switch (how.rotation()) {
       case 'graceful':
         return this.#issue(old.user, now, old);
       case 'strict':
@@ -103,14 +117,25 @@ export class Tokens {
     if (accessToken === null) return refused('token_missing', 'No bearer token was sent.');
     const pair = this.#byAccess.get(accessToken);
     if (pair === undefined) return refused('token_invalid', 'The access token is unknown.');
-    if (pair.isRevoked) return refused('token_revoked', 'The access token was revoked.');
+    if (pair.isRevoked || pair.isAccessEnded)
+      return refused('token_revoked', 'The access token was revoked.');
     if (now - pair.issuedAt >= lifeMs) return refused('token_expired', 'The access token expired.');
     if (pair.replaces !== null) pair.replaces.isRefreshEnded = true;
     return { kind: 'known', user: pair.user };
   }
 
-  /** Ends the pair that the access or refresh token belongs to, and the one that it replaced. */
-  revoke(token: string): void {
+  /**
+   * Ends the pair that the access or refresh token belongs to, and the one that it replaced.
+   *
+   * @param isAlone the other token of the pair stays.
+   */
+  revoke(token: string, isAlone: boolean): void {
+    if (isAlone) {
+      const [ofAccess, ofRefresh] = [this.#byAccess.get(token), this.#byRefresh.get(token)];
+      if (ofAccess) ofAccess.isAccessEnded = true;
+      if (ofRefresh) ofRefresh.isRefreshEnded = true;
+      return;
+    }
     const pair = this.#byAccess.get(token) ?? this.#byRefresh.get(token);
     for (let each: Kept | null | undefined = pair; each; each = each.replaces) each.isRevoked = true;
   }
@@ -135,7 +160,7 @@ export class Tokens {
   }
 
   #keep(pair: Pick<Kept, 'accessToken' | 'refreshToken' | 'user' | 'issuedAt'>, replaces: Kept | null): Kept {
-    const kept: Kept = { ...pair, replaces, isRevoked: false, isRefreshEnded: false };
+    const kept: Kept = { ...pair, replaces, isRevoked: false, isAccessEnded: false, isRefreshEnded: false };
     this.#byAccess.set(kept.accessToken, kept);
     this.#byRefresh.set(kept.refreshToken, kept);
     return kept;

@@ -98,6 +98,39 @@ const shown: Readonly<Record<FaultName, (name: FaultName) => void>> = {
     expect(v.get('/api/clinic', oauth.access_token).status).toBe(200);
     expect(v.refresh('sandbox-refresh-washington').status).toBe(200);
   },
+  'refresh-tokens-expire': (name) => {
+    const v = struck({ name, seconds: 60 });
+    expect(v.refresh('sandbox-refresh-washington').status).toBe(200);
+    v.fullscript.faults.switchAllOff();
+    v.fullscript.faults.switchOn({ name, seconds: 0 });
+    expect(v.refresh('sandbox-refresh-washington').status).toBe(400);
+  },
+  'second-authorization-ends-first': (name) => {
+    const statusAfter = (isOn: boolean) => {
+      const v = vendor();
+      if (isOn) v.fullscript.faults.switchOn({ name });
+      const pair = v.authorize('Washington');
+      return [v.get('/api/clinic').status, v.get('/api/clinic', pair.access_token).status];
+    };
+    expect([statusAfter(false), statusAfter(true)]).toEqual([
+      [200, 200],
+      [401, 200],
+    ]);
+  },
+  'particular-token-endpoint': (name) => {
+    const v = struck({ name });
+    const fields = { grant_type: 'refresh_token', refresh_token: 'sandbox-refresh-washington' };
+    const redirect_uri = 'http://127.0.0.1:8080/oauth/callback';
+    expect([v.token(fields).status, v.token({ ...fields, redirect_uri }).status]).toEqual([400, 200]);
+  },
+  'revokes-one-token': (name) => {
+    const v = struck({ name });
+    v.revoke(washington);
+    expect(v.get('/api/clinic').status).toBe(401);
+    const { access_token, refresh_token } = oauthIn(v.refresh('sandbox-refresh-washington'));
+    v.revoke(refresh_token);
+    expect([v.get('/api/clinic', access_token).status, v.refresh(refresh_token).status]).toEqual([200, 400]);
+  },
   'odd-expires-in': (name) => {
     const v = struck({ name, expiresIn: '7200' });
     expect(oauthIn(v.refresh('sandbox-refresh-washington')).expires_in).toBe('7200');
@@ -115,7 +148,26 @@ const shown: Readonly<Record<FaultName, (name: FaultName) => void>> = {
   'order-descending': (name) => {
     const v = struck({ name }, 2);
     const [first, second] = v.fullscript.ledger();
-    expect(v.list('orders').events.map(({ id }) => id)).toEqual([second?.id, first?.id]);
+    const ids = (order_by?: string) =>
+      v.list('orders', order_by === undefined ? {} : { order_by }).events.map(({ id }) => id);
+    expect(ids()).toEqual([second?.id, first?.id]);
+    expect(ids('ASC')).toEqual([first?.id, second?.id]);
+    v.fullscript.faults.switchAllOff();
+    v.fullscript.faults.switchOn({ name, evenIfAsked: true });
+    expect(ids('ASC')).toEqual([second?.id, first?.id]);
+  },
+  'days-ignored': (name) =>
+    expect(struck({ name }).list('orders', { created_at: '>2026-11-25' }).events).toHaveLength(1),
+  'small-pages': (name) => {
+    const { events, meta } = struck({ name, size: 2 }, 3).list('orders', { 'page[size]': '100' });
+    expect([events.length, meta.next_page]).toEqual([2, 2]);
+  },
+  'page-shift': (name) => {
+    const v = struck({ name }, 4);
+    const page = (number: string) =>
+      v.list('orders', { 'page[size]': '2', 'page[number]': number }).events.map(({ id }) => id);
+    const [first, second, , fourth] = v.fullscript.ledger();
+    expect([page('1'), page('2')]).toEqual([[first?.id, second?.id], [fourth?.id]]);
   },
   'named-day-included': (name) => {
     expect(struck({ name }).list('orders', { created_at: '>2026-11-20' }).events).toHaveLength(1);
@@ -144,6 +196,7 @@ const shown: Readonly<Record<FaultName, (name: FaultName) => void>> = {
   'page-cycle': (name) => expect(struck({ name }).list('orders').meta.next_page).toBe(1),
   'other-list-key': (name) =>
     expect(Object.keys(JSON.parse(listText(struck({ name }))))).toEqual(['data', 'meta']),
+  'bare-list': (name) => expect(JSON.parse(listText(struck({ name })))).toHaveLength(1),
   'list-without-meta': (name) =>
     expect(Object.keys(JSON.parse(listText(struck({ name }))))).toEqual(['events']),
   'bare-event': (name) => {
@@ -162,6 +215,21 @@ const shown: Readonly<Record<FaultName, (name: FaultName) => void>> = {
   'unknown-keys': (name) =>
     expect(retrieved(struck({ name })).body).toContain('"__proto__":{"isAdmin":true}'),
   'reordered-keys': (name) => expect(orderIn(struck({ name })).text).toMatch(/^\{"data":/),
+  'missing-keys': (name) => {
+    const v = struck({ name });
+    expect(v.list('orders').events[0]?.type).toBe('order.placed');
+    expect(Object.keys(JSON.parse(orderIn(v).text))).toEqual(['id', 'clinic_id']);
+  },
+  'shared-products': (name) => {
+    const v = struck({ name }, 0);
+    const { id } = v.fullscript.addEvent({ clinic: 'Washington', type: 'product.updated' });
+    for (const token of [washington, newYork]) {
+      expect(v.list('products', {}, token).events.map((item) => [item.id, item.clinic_id])).toEqual([
+        [id, undefined],
+      ]);
+    }
+    expect(new Set(v.fullscript.ledger().map(({ text }) => text)).size).toBe(1);
+  },
   'without-clinic-id': (name) => {
     const v = struck({ name });
     expect(v.list('orders').events[0]).not.toHaveProperty('clinic_id');

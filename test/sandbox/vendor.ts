@@ -13,6 +13,9 @@ export interface Vendor {
   list(category: string, query?: Readonly<Record<string, string>>, token?: string): ListBody;
   token(fields: Readonly<Record<string, unknown>>): Reply;
   refresh(refreshToken: string): Reply;
+  revoke(token: string): Reply;
+  /** A practitioner of the clinic allows the app to read it. */
+  authorize(clinic: string): OauthBody;
 }
 
 export interface ListBody {
@@ -32,13 +35,14 @@ export function vendor(options: Partial<FullscriptOptions> = {}): Vendor {
   const fullscript = new Fullscript({ clock, seed: 7, ...options });
   const get = (path: string, token = washington) =>
     fullscript.answer({ method: 'GET', path, authorization: `Bearer ${token}` });
-  const token = (fields: Readonly<Record<string, unknown>>) =>
+  const post = (path: string, fields: Readonly<Record<string, unknown>>) =>
     fullscript.answer({
       method: 'POST',
-      path: '/api/oauth/token',
+      path,
       contentType: 'application/json',
       body: JSON.stringify({ client_id: 'sandbox-client', client_secret: 'sandbox-secret', ...fields }),
     });
+  const token = (fields: Readonly<Record<string, unknown>>) => post('/api/oauth/token', fields);
   return {
     clock,
     fullscript,
@@ -47,6 +51,26 @@ export function vendor(options: Partial<FullscriptOptions> = {}): Vendor {
     list: (category, query = {}, access = washington) =>
       JSON.parse(get(`/api/events/${category}?${new URLSearchParams(query)}`, access).body),
     refresh: (refreshToken) => token({ grant_type: 'refresh_token', refresh_token: refreshToken }),
+    revoke: (spent) => post('/api/oauth/revoke', { token: spent }),
+    authorize(clinic) {
+      const redirect_uri = 'http://127.0.0.1:8080/oauth/callback';
+      const consent = fullscript.answer({
+        method: 'POST',
+        path: '/api/oauth/authorize',
+        contentType: 'application/x-www-form-urlencoded',
+        body: String(
+          new URLSearchParams({
+            client_id: 'sandbox-client',
+            redirect_uri,
+            response_type: 'code',
+            decision: 'allow',
+            clinic,
+          }),
+        ),
+      });
+      const code = new URL(consent.headers.location ?? '').searchParams.get('code');
+      return oauthIn(token({ grant_type: 'authorization_code', code, redirect_uri }));
+    },
   };
 }
 
