@@ -8,6 +8,7 @@ import { declareSubscribers, warnOfFilters } from './delivery/declared-subscribe
 import { createDeliver } from './delivery/deliver.ts';
 import { Dispatcher } from './delivery/dispatcher.ts';
 import { createDoctor, type Examination, type Patient } from './delivery/doctor.ts';
+import type { FetchEvent } from './delivery/fetched-rounds.ts';
 import { createGuards } from './delivery/guards.ts';
 import { createHandshake } from './delivery/handshake.ts';
 import { examineOnLoopback } from './delivery/loopback-doctor.ts';
@@ -66,22 +67,13 @@ export async function startRelay({
   vetDeclared(config, guards);
   const store = await openStore(config, { clock, random, disk, logger, onFatal: failure.report });
   try {
-    const delivering = wayOut(config, guards.subscribers, {
-      store,
-      clock,
-      random,
-      logger,
-      onFatal: failure.report,
-    });
+    const shared = { store, clock, random, logger, onFatal: failure.report };
     const polling = wayIn(config, {
-      store,
-      clock,
-      random,
-      logger,
-      onFatal: failure.report,
+      ...shared,
       tokenUrlGuard: guards.tokenUrls,
       onRecorded: () => delivering.dispatcher.wake(),
     });
+    const delivering = wayOut(config, guards.subscribers, { ...shared, fetchEvent: polling.fetchEvent });
     await declareSubscribers(config.subscribers, { store, clock, logger });
     warnOfFilters(config.subscribers, [...config.clinics, ...(await store.clinics())], logger);
     await declareClinics(store, config.clinics, { clock, logger });
@@ -135,7 +127,13 @@ export async function startRelay({
   }
 }
 
-function wayOut(config: Config, guard: AddressGuard, { store, clock, random, logger, onFatal }: Shared) {
+interface WayOutShared extends Shared {
+  readonly fetchEvent: FetchEvent;
+}
+
+/** Puts together what sends to subscribers. */
+function wayOut(config: Config, guard: AddressGuard, shared: WayOutShared) {
+  const { store, clock, random, logger, onFatal, fetchEvent } = shared;
   const { timeoutMs, concurrency, concurrencyPerSubscriber, proxy } = config.delivery;
   const sender = createWebhookSender({ guard, clock, proxy });
   const { post } = sender;
@@ -156,7 +154,7 @@ function wayOut(config: Config, guard: AddressGuard, { store, clock, random, log
   const sampleEvent = inventor(clock, random);
   const sendTest = createSendTest({ post, clock, userAgent, timeoutMs, sampleEvent });
   const examine = createDoctor({ post, shakeHands, clock, logger, userAgent, timeoutMs, sampleEvent });
-  const replayer = new Replayer({ store, clock, logger, onStarted: wake, onFatal });
+  const replayer = new Replayer({ store, fetchEvent, clock, logger, onStarted: wake, onFatal });
   return { sender, shakeHands, sendTest, examine, dispatcher, handshakes, replayer };
 }
 

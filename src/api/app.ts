@@ -24,14 +24,13 @@ import { tokenRoutes } from './tokens.ts';
 
 export interface ApiDependencies
   extends Omit<SubscribersDependencies, 'store' | 'clock'>,
-    Omit<DeliveriesDependencies, 'store' | 'clock'>,
     Omit<ClinicsDependencies, 'store' | 'clock'>,
     Omit<DoctorDependencies, 'store'>,
-    Pick<ReplaysDependencies, 'replayer'>,
     Pick<AuditsDependencies, 'auditor'> {
   readonly store: Store;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly replayer: DeliveriesDependencies['replayer'] & ReplaysDependencies['replayer'];
   readonly keys: SigningKeys;
   /** Of the package. */
   readonly version: string;

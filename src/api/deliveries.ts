@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
+import type { Replayed } from '../delivery/fetched-rounds.ts';
 import type { Delivery } from '../domain/delivery.ts';
-import { Conflict, NotFound, RelayError } from '../domain/errors.ts';
+import { Conflict, NotFound } from '../domain/errors.ts';
 import type { Subscriber } from '../domain/subscriber.ts';
-import type { DeliveryStore, LogStore, SubscriberStore } from '../store/store.ts';
+import type { LogStore, SubscriberStore } from '../store/store.ts';
 import type { Caller } from './auth.ts';
 import { attemptView, deliveryView, shownStates, viewOfAttempt, viewOfDelivery } from './delivery-view.ts';
 import { explainDelivery } from './explain.ts';
@@ -12,9 +13,9 @@ import { checkWindow, idQuery, listOf, pageQuery, windowQuery } from './query.ts
 import { type Route, route } from './route.ts';
 
 export interface DeliveriesDependencies {
-  readonly store: LogStore & Pick<DeliveryStore, 'startRounds'> & Pick<SubscriberStore, 'subscribers'>;
+  readonly store: LogStore & Pick<SubscriberStore, 'subscribers'>;
   readonly clock: Pick<Clock, 'now'>;
-  readonly wakeDispatcher: () => void;
+  readonly replayer: { startRound(delivery: Delivery): Promise<Replayed | null> };
 }
 
 const listQuery = z.strictObject({
@@ -33,9 +34,11 @@ const startedView = z.object({
   deliveryId: z.string(),
   /** `due`: it was waiting and is due now; `inFlight`, `held`: left as it is. */
   kind: z.enum(['newRound', 'due', 'inFlight', 'held']),
+  /** The relay did not have the event any more, and fetched it from Fullscript again. */
+  isFetched: z.boolean(),
 });
 
-export function deliveryRoutes({ store, clock, wakeDispatcher }: DeliveriesDependencies): readonly Route[] {
+export function deliveryRoutes({ store, clock, replayer }: DeliveriesDependencies): readonly Route[] {
   /** @throws NotFound for an unknown and for somebody else's one alike */
   const deliveryFor = async (
     caller: Caller,
@@ -105,18 +108,13 @@ export function deliveryRoutes({ store, clock, wakeDispatcher }: DeliveriesDepen
       answers: { status: 202, schema: startedView },
       async answer({ caller, id }) {
         const { delivery } = await deliveryFor(caller, id);
-        const body = await store.eventBody(delivery.clinicId, delivery.eventId);
-        if (body === null) {
-          throw new RelayError('event_body_expired', `The event of delivery ${id} is no longer stored.`, {
-            hint: 'Retrieve it from Fullscript by its id; `retention.bodiesDays` says how long events are kept.',
-          });
-        }
-        const [started] = await store.startRounds([id]);
-        if (started === undefined) throw new NotFound('delivery', id);
-        if (started.kind === 'cancelled') throw neverAgain(id);
-        if (started.kind === 'notKept') throw notKept(id);
-        wakeDispatcher();
-        return { body: { deliveryId: id, kind: started.kind } };
+        const replayed = await replayer.startRound(delivery);
+        if (replayed === null) throw new NotFound('delivery', id);
+        if (replayed.kind === 'cancelled') throw neverAgain(id);
+        if (replayed.kind === 'notKept') throw notKept(id);
+        if (replayed.kind === 'notFetched') throw notFetched(id, replayed.detail);
+        const { kind, isFetched } = replayed;
+        return { body: { deliveryId: id, kind, isFetched } };
       },
     }),
   ];
@@ -125,10 +123,18 @@ export function deliveryRoutes({ store, clock, wakeDispatcher }: DeliveriesDepen
 function notKept(id: string): Conflict {
   return new Conflict(
     'event_not_kept',
-    `There is nothing to send for delivery ${id}: its event is kept no longer.`,
+    `There is nothing to send for delivery ${id}: its event is kept no longer, and Fullscript does not have it any more.`,
     {
       hint: 'Raise retention.bodiesDays to keep the text of events for longer.',
     },
+  );
+}
+
+function notFetched(id: string, detail: string): Conflict {
+  return new Conflict(
+    'event_not_fetched',
+    `The event of delivery ${id} is kept no longer, and cannot be fetched again now: ${detail}.`,
+    { hint: 'See to its clinic (`relay clinics list`), or wait a little, and replay it then.' },
   );
 }
 

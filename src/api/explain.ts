@@ -108,7 +108,7 @@ function failureOf({ endReason, endedAt, attempts }: Delivery, last: string | nu
 /** What can be done about a delivery that failed. */
 function remedyOf({ id, eventId, endReason, lastOutcome }: Delivery): string {
   if (endReason === 'bodyLost') {
-    return `A replay has nothing to send until the data folder's \`bodies\` are restored from a backup; Fullscript still answers for event ${eventId}, if it is no older than 30 days.`;
+    return `\`relay replay ${id}\` fetches event ${eventId} from Fullscript again, if it is no older than 30 days; otherwise restore the data folder's \`bodies\` from a backup.`;
   }
   const repaired = challengeAsk(lastOutcome);
   return `${repaired === null ? '' : `${repaired} `}\`relay replay ${id}\` starts a new round.`;

@@ -28,7 +28,6 @@ const statusOfCode: Readonly<Record<string, number>> = {
   forbidden: 403,
   route_not_found: 404,
   method_not_allowed: 405,
-  event_body_expired: 410,
   body_unreadable: 410,
   body_too_large: 413,
   media_type_unsupported: 415,

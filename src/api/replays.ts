@@ -17,7 +17,7 @@ import { checkWindow, idQuery, shown, windowQuery } from './query.ts';
 import { type Route, route } from './route.ts';
 
 export interface ReplaysDependencies {
-  readonly store: Pick<LogStore, 'deliveries'> &
+  readonly store: Pick<LogStore, 'deliveries' | 'bodyStates'> &
     Pick<JobStore, 'job' | 'jobs'> &
     Pick<SubscriberStore, 'subscribers'>;
   readonly clock: Pick<Clock, 'now'>;
@@ -44,13 +44,22 @@ const replayView = z.object({
   state: z.enum(['running', 'done', 'cancelled']),
   matched: z.number(),
   done: z.number(),
-  /** Of these, left as they are: their event is kept no longer. */
+  /** Of these, whose event was kept no longer and was fetched again. */
+  fetched: z.number(),
+  /** Left as they are: nobody has their event any more. */
   notKept: z.number(),
+  /** Left as they are: their event could not be fetched at the time. */
+  notFetched: z.number(),
   createdAt: z.string(),
   endedAt: z.string().nullable(),
 });
 
-const dryRunView = z.object({ dryRun: z.literal(true), matched: z.number() });
+const dryRunView = z.object({
+  dryRun: z.literal(true),
+  matched: z.number(),
+  /** Of these, whose event would have to be fetched again. */
+  toFetch: z.number(),
+});
 
 export function replayRoutes({ store, clock, replayer }: ReplaysDependencies): readonly Route[] {
   /** @throws NotFound for an unknown and for somebody else's one alike */
@@ -77,9 +86,9 @@ export function replayRoutes({ store, clock, replayer }: ReplaysDependencies): r
         const ask: ReplayAsk = { state, subscriberIds, ...given(narrowing) };
         const now = clock.now();
         if (!dryRun) await checkRunning(store, caller);
-        const matched = await countReplay(store, ask, now);
-        if (dryRun) return { body: { dryRun, matched } };
-        const job = newReplayJob(ask, { owner: caller.subject, matched, now });
+        const count = await countReplay(store, ask, now);
+        if (dryRun) return { body: { dryRun, ...count } };
+        const job = newReplayJob(ask, { owner: caller.subject, matched: count.matched, now });
         await replayer.start(job);
         return { body: viewOfReplay(job) };
       },
@@ -134,6 +143,7 @@ async function checkRunning(store: Pick<JobStore, 'jobs'>, { subject }: Caller):
 }
 
 function viewOfReplay({ id, state, createdAt, endedAt, progress }: ReplayJob): z.infer<typeof replayView> {
-  const { matched, done, notKept = 0 } = progress;
-  return { id, state, matched, done, notKept, createdAt: shown(createdAt), endedAt: shown(endedAt) };
+  const { matched, done, fetched = 0, notKept = 0, notFetched = 0 } = progress;
+  const counts = { matched, done, fetched, notKept, notFetched };
+  return { id, state, ...counts, createdAt: shown(createdAt), endedAt: shown(endedAt) };
 }

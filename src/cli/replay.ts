@@ -42,7 +42,7 @@ export function addReplay(program: Command, around: Surroundings): void {
       if (id === undefined) return replayAll(session, around, options);
       const started = await replayDelivery(session.call, id);
       if (session.asJson) session.to.json(started);
-      else session.to.out(sentenceOf[started.kind]);
+      else session.to.out(`${started.isFetched ? fetchedAgain : ''}${sentenceOf[started.kind]}`);
     });
 }
 
@@ -68,27 +68,42 @@ const sentenceOf: Readonly<Record<ReplayStartedView['kind'], string>> = {
   held: 'It is held, because its subscriber is not active; nothing was changed.',
 };
 
+const fetchedAgain = 'Its event was kept no longer and was fetched from Fullscript again. ';
+
 async function replayAll(session: Session, around: Surroundings, options: ReplayOptions): Promise<void> {
   const { call, to, asJson } = session;
   const { eventType, since, until } = options;
   const state = states.find((each) => options[each]) ?? 'failed';
   const ask = { state, ...(await subjectsOf(call, options)), eventType, since, until };
   if (options.dryRun) {
-    const matched = await countReplay(call, ask);
-    if (asJson) return to.json({ dryRun: true, matched });
-    return to.out(`${deliveries(matched)} would be sent again.`);
+    const count = await countReplay(call, ask);
+    if (asJson) return to.json(count);
+    const first =
+      count.toFetch > 0 ? `; ${count.toFetch} of the events would be fetched from Fullscript first` : '';
+    return to.out(`${deliveries(count.matched)} would be sent again${first}.`);
   }
   const begun = await startReplay(call, ask);
   to.note(inert(`Replay ${begun.id} of ${deliveries(begun.matched)}; it goes on without this command.`));
   const ended = options.wait ? await untilEnded(session, around, begun) : begun;
   if (asJson) to.json(ended);
   else if (ended.state === 'running') to.out(inert(`Replay ${ended.id} is running.`));
-  else to.out(`${ended.done} of ${deliveries(ended.matched)} went into the replay.`);
+  else to.out(`${ended.done} of ${deliveries(ended.matched)} went into the replay${exceptions(ended)}.`);
   if (ended.state === 'cancelled') {
     throw new RelayError('replay_cancelled', 'Somebody cancelled the replay before its end.', {
       hint: 'What was made due is sent; run it again for the rest.',
     });
   }
+}
+
+/** What was not an ordinary new round. */
+function exceptions({ fetched, notKept, notFetched }: ReplayView): string {
+  const parts = [
+    fetched > 0 && `${fetched} with their event fetched from Fullscript again`,
+    notKept > 0 && `${notKept} were left as they are: nobody has their event any more`,
+    notFetched > 0 &&
+      `${notFetched} were left as they are: their event could not be fetched now, replay them later`,
+  ].filter((part) => part !== false);
+  return parts.map((part) => `; ${part}`).join('');
 }
 
 function deliveries(count: number): string {

@@ -1,5 +1,5 @@
 import { type CallApi, pathOf } from './relay-api.ts';
-import type { ReplayStartedView, ReplayView } from './views.ts';
+import type { ReplayCountView, ReplayStartedView, ReplayView } from './views.ts';
 
 export interface ReplayAsk {
   /** `failed` leaves out what was skipped; `skipped` names it. */
@@ -17,10 +17,13 @@ export async function replayDelivery(call: CallApi, id: string): Promise<ReplayS
   return (await call({ method: 'POST', path })) as ReplayStartedView;
 }
 
-/** How many deliveries a replay would find; nothing is changed. */
-export async function countReplay(call: CallApi, ask: ReplayAsk): Promise<number> {
-  const answer = await call({ method: 'POST', path: '/v1/replays', body: { ...ask, dryRun: true } });
-  return (answer as { readonly matched: number }).matched;
+/** A dry run: nothing is changed. */
+export async function countReplay(call: CallApi, ask: ReplayAsk): Promise<ReplayCountView> {
+  return (await call({
+    method: 'POST',
+    path: '/v1/replays',
+    body: { ...ask, dryRun: true },
+  })) as ReplayCountView;
 }
 
 export async function startReplay(call: CallApi, body: ReplayAsk): Promise<ReplayView> {

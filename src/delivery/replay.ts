@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Delivery } from '../domain/delivery.ts';
-import type { DeliveryFilter, DeliveryStore, Job, JobStore, LogStore } from '../store/store.ts';
+import type { DeliveryFilter, Job, JobStore, LogStore } from '../store/store.ts';
+import { type FetchEvent, type Replayed, type RoundStore, startFetchedRounds } from './fetched-rounds.ts';
 
 /** Which deliveries a replay starts a new round for. */
 export type ReplayAsk = {
@@ -21,8 +22,12 @@ export type ReplayProgress = {
   readonly matched: number;
   /** How many of them it has gone through. */
   readonly done: number;
-  /** How many of those were left as they are, because their event is kept no longer. */
+  /** For how many of those the event was fetched again, because its text was kept no longer. */
+  readonly fetched?: number;
+  /** How many were left as they are, because nobody has their event any more. */
   readonly notKept?: number;
+  /** How many were left as they are, because their event could not be fetched then. */
+  readonly notFetched?: number;
   /** The page whose round is being started, so that a restart neither leaves it out nor counts it twice. */
   readonly starting: readonly string[];
   /** Where the page after it begins; `null` for the first one, and after the last. */
@@ -37,9 +42,14 @@ export interface ReplayJob extends Job {
   readonly progress: ReplayProgress;
 }
 
-export type ReplayStore = Pick<LogStore, 'deliveries' | 'delivery'> &
-  Pick<DeliveryStore, 'startRounds'> &
-  Pick<JobStore, 'saveJob'>;
+export type ReplayStore = Pick<LogStore, 'deliveries' | 'delivery'> & RoundStore & Pick<JobStore, 'saveJob'>;
+
+export interface ReplayPageDependencies {
+  readonly store: ReplayStore;
+  readonly fetchEvent: FetchEvent;
+  /** Ends the page where it is. */
+  readonly halt: AbortSignal;
+}
 
 const pageSize = 500;
 
@@ -64,71 +74,86 @@ export function asReplayJob(job: Job | null): ReplayJob | null {
   return job?.kind === 'replay' ? (job as ReplayJob) : null;
 }
 
+/** What a replay would go through. */
+export interface ReplayCount {
+  readonly matched: number;
+  /** Of these, whose event would have to be fetched again, because its text is kept no longer. */
+  readonly toFetch: number;
+}
+
 /**
- * How many deliveries a replay asked for now would go through.
+ * Counts the deliveries that a replay asked for now would go through.
  *
  * @param now epoch milliseconds of the store's clock.
  */
 export async function countReplay(
-  store: Pick<LogStore, 'deliveries'>,
+  store: Pick<LogStore, 'deliveries' | 'bodyStates'>,
   ask: ReplayAsk,
   now: number,
-): Promise<number> {
-  let count = 0;
+): Promise<ReplayCount> {
+  let matched = 0;
+  let toFetch = 0;
   let cursor: string | null = null;
   do {
-    const page = await wantedPage(store, ask, { endedBy: now, now }, cursor);
-    count += page.ids.length;
-    cursor = page.nextCursor;
+    const { wanted, nextCursor } = await wantedPage(store, ask, { endedBy: now, now }, cursor);
+    matched += wanted.length;
+    toFetch += (await store.bodyStates(wanted)).filter((state) => state === 'gone').length;
+    cursor = nextCursor;
   } while (cursor !== null);
-  return count;
+  return { matched, toFetch };
 }
 
 /**
  * Goes on with a replay by one page: starts the rounds of the page on record, then puts
  * the next one on record. Only what had ended before the job was made is taken, so a page
- * that is started again after a restart starts no second round.
+ * that is started again after a restart starts no second round. Halted, it is the job that it was.
  */
-export async function replayPage(store: ReplayStore, job: ReplayJob, now: number): Promise<ReplayJob> {
-  const { ask, progress } = job;
-  const left = progress.starting.length > 0 ? await startPage(store, job, now) : 0;
-  const notKept = (progress.notKept ?? 0) + left;
-  const done = progress.done + progress.starting.length;
+export async function replayPage(
+  job: ReplayJob,
+  dependencies: ReplayPageDependencies,
+  now: number,
+): Promise<ReplayJob> {
+  const { store } = dependencies;
+  const { ask } = job;
+  const progress = await startPage(job, dependencies, now);
+  if (progress === null) return job;
   if (progress.isLastPage) {
-    const ended = {
-      ...job,
-      state: 'done',
-      endedAt: now,
-      progress: { ...progress, done, notKept, starting: [] },
-    } as const;
+    const ended = { ...job, state: 'done', endedAt: now, progress } as const;
     await store.saveJob(ended);
     return ended;
   }
-  const { ids, nextCursor } = await wantedPage(store, ask, { endedBy: job.createdAt, now }, progress.cursor);
-  const next = {
-    ...job,
-    progress: {
-      ...progress,
-      done,
-      notKept,
-      starting: ids,
-      cursor: nextCursor,
-      isLastPage: nextCursor === null,
-    },
-  };
+  const times = { endedBy: job.createdAt, now };
+  const { wanted, nextCursor } = await wantedPage(store, ask, times, progress.cursor);
+  const starting = wanted.map(({ id }) => id);
+  const page = { starting, cursor: nextCursor, isLastPage: nextCursor === null };
+  const next = { ...job, progress: { ...progress, ...page } };
   await store.saveJob(next);
   return next;
 }
 
-/** @returns how many of the page have nothing left to send. */
-async function startPage(store: ReplayStore, job: ReplayJob, now: number): Promise<number> {
-  const times = { endedBy: job.createdAt, now };
-  const deliveries = await Promise.all(job.progress.starting.map((id) => store.delivery(id)));
-  const ids = deliveries
-    .filter((delivery) => delivery !== null && isWanted(delivery, job.ask, times))
-    .map((delivery) => (delivery as Delivery).id);
-  const started = ids.length > 0 ? await store.startRounds(ids) : [];
-  return started.filter(({ kind }) => kind === 'notKept').length;
+/** @returns the progress with the page started; `null` when it was halted. */
+async function startPage(
+  { ask, createdAt, progress }: ReplayJob,
+  { store, fetchEvent, halt }: ReplayPageDependencies,
+  now: number,
+): Promise<ReplayProgress | null> {
+  const { starting, done, fetched = 0, notKept = 0, notFetched = 0 } = progress;
+  const found = await Promise.all(starting.map((id) => store.delivery(id)));
+  const wanted = found.flatMap((delivery) =>
+    delivery !== null && isWanted(delivery, ask, { endedBy: createdAt, now }) ? [delivery] : [],
+  );
+  const how = { isUrgent: false, signal: halt };
+  const replayed = await startFetchedRounds(wanted, { store, fetchEvent }, how);
+  if (replayed === null) return null;
+  const count = (is: (each: Replayed) => boolean) => replayed.filter(is).length;
+  return {
+    ...progress,
+    starting: [],
+    done: done + starting.length,
+    fetched: fetched + count((each) => each.kind !== 'notFetched' && each.isFetched),
+    notKept: notKept + count(({ kind }) => kind === 'notKept'),
+    notFetched: notFetched + count(({ kind }) => kind === 'notFetched'),
+  };
 }
 
 async function wantedPage(
@@ -136,10 +161,10 @@ async function wantedPage(
   ask: ReplayAsk,
   times: Times,
   cursor: string | null,
-): Promise<{ readonly ids: readonly string[]; readonly nextCursor: string | null }> {
+): Promise<{ readonly wanted: readonly Delivery[]; readonly nextCursor: string | null }> {
   const page = await store.deliveries(filterOf(ask), { limit: pageSize, cursor });
-  const ids = page.items.filter((delivery) => isWanted(delivery, ask, times)).map(({ id }) => id);
-  return { ids, nextCursor: page.nextCursor };
+  const wanted = page.items.filter((delivery) => isWanted(delivery, ask, times));
+  return { wanted, nextCursor: page.nextCursor };
 }
 
 function filterOf({ state, ...narrowing }: ReplayAsk): DeliveryFilter {

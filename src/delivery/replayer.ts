@@ -1,11 +1,14 @@
 import { type Clock, wait } from '../clock.ts';
+import type { Delivery } from '../domain/delivery.ts';
 import { NotFound, StoreUnavailable } from '../domain/errors.ts';
 import type { Logger } from '../logger.ts';
 import type { JobStore } from '../store/store.ts';
+import { type FetchEvent, type Replayed, startFetchedRounds } from './fetched-rounds.ts';
 import { asReplayJob, type ReplayJob, type ReplayStore, replayPage } from './replay.ts';
 
 export interface ReplayerDependencies {
   readonly store: ReplayStore & Pick<JobStore, 'job' | 'jobs'>;
+  readonly fetchEvent: FetchEvent;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Deliveries became due. */
@@ -15,6 +18,8 @@ export interface ReplayerDependencies {
 }
 
 const unavailableWaitMs = 2_000;
+/** Whoever waits for one delivery waits no longer for its event. */
+const fetchWaitMs = 20_000;
 
 /** Runs stored replay jobs, page after page, until each is done or cancelled. It alone changes them. */
 export class Replayer {
@@ -31,6 +36,30 @@ export class Replayer {
     for (const job of await this.#dependencies.store.jobs()) {
       const replay = asReplayJob(job);
       if (replay?.state === 'running') this.#run(replay);
+    }
+  }
+
+  /**
+   * Replays one delivery, now.
+   *
+   * @returns `null` when it was removed meanwhile
+   * @throws StoreCorrupt `body_unreadable` when its event is damaged, and cannot be fetched again
+   */
+  async startRound(delivery: Delivery): Promise<Replayed | null> {
+    const { clock, onStarted } = this.#dependencies;
+    const halt = new AbortController();
+    const cancel = clock.after(fetchWaitMs, () => halt.abort());
+    try {
+      const how = { isUrgent: true, signal: halt.signal };
+      const replayed = await startFetchedRounds([delivery], this.#dependencies, how);
+      if (replayed === null) {
+        const detail = 'Fullscript did not answer in time';
+        return { deliveryId: delivery.id, kind: 'notFetched', detail };
+      }
+      onStarted();
+      return replayed[0] ?? null;
+    } finally {
+      cancel();
     }
   }
 
@@ -82,11 +111,11 @@ export class Replayer {
   }
 
   async #untilEnded(first: ReplayJob, halt: AbortSignal): Promise<void> {
-    const { store, clock, logger, onStarted } = this.#dependencies;
+    const { store, fetchEvent, clock, logger, onStarted } = this.#dependencies;
     let job = first;
     while (job.state === 'running' && !halt.aborted) {
       try {
-        job = await replayPage(store, job, clock.now());
+        job = await replayPage(job, { store, fetchEvent, halt }, clock.now());
       } catch (error) {
         if (!(error instanceof StoreUnavailable)) throw error;
         logger.warn('A replay waits for the store.', { replayId: job.id, code: error.code });

@@ -14,6 +14,12 @@ export interface RecordedEvent {
   readonly isPast: boolean;
 }
 
+/** Which event, and through which clinic it was seen. */
+export interface EventInClinic {
+  readonly clinicId: string;
+  readonly eventId: string;
+}
+
 /** An event with the exact JSON text that the vendor gave for it. */
 export interface EventWithBody extends RecordedEvent {
   readonly body: string;

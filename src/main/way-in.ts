@@ -5,6 +5,7 @@ import { Auditor } from '../source/auditor.ts';
 import { RequestBudget } from '../source/budget.ts';
 import { ClinicAccess } from '../source/clinic-access.ts';
 import { createEventsApi } from '../source/events-api.ts';
+import { createFetchEvent } from '../source/fetch-event.ts';
 import { createOAuth, withinBudget } from '../source/oauth.ts';
 import { Poller } from '../source/poller.ts';
 import { fairSchedule } from '../source/schedule.ts';
@@ -54,7 +55,7 @@ export function wayIn(config: Config, shared: WayInShared) {
     logger,
     onFatal,
   });
-  return { poller, auditor, oauth, access };
+  return { poller, auditor, oauth, access, fetchEvent: createFetchEvent({ store, access }) };
 }
 
 function startAtOf(startFrom: string): (vendorNow: number) => number {

@@ -7,6 +7,7 @@ import type { AskedPollEnd } from './asked-polls.ts';
 import { type Bucket, buckets, Tally, type UnlistedReason } from './audit-book.ts';
 import { type ListEvents, type NoAccess, wordsOf } from './clinic-access.ts';
 import type { ListItem, ListPage, Refusal } from './events-api.ts';
+import { halted, unlessHalted } from './halted.ts';
 import { dayBeforeHistory, pagesMax } from './poll.ts';
 import { unreadableItem } from './set-asides.ts';
 
@@ -45,8 +46,6 @@ const listTriesMax = 3;
 const listAgainMs = 30_000;
 const pollTriesMax = 2;
 const pollAgainMs = 60_000;
-
-const halted = { kind: 'halted' } as const;
 
 /**
  * Compares one stream with the log: lists the vendor's whole 30 days and counts what
@@ -246,20 +245,5 @@ function problemOf(end: AskedPollEnd): string | null {
       return end.problem;
     case 'notYet':
       return 'its turn to be polled did not come';
-  }
-}
-
-/** A request that waits for room in the budget may wait long; whoever halts does not. */
-async function unlessHalted<T>(work: Promise<T>, halt: AbortSignal): Promise<T | typeof halted> {
-  let leave = (): void => {};
-  const left = new Promise<typeof halted>((resolve) => {
-    leave = () => resolve(halted);
-    if (halt.aborted) leave();
-    halt.addEventListener('abort', leave, { once: true });
-  });
-  try {
-    return await Promise.race([work, left]);
-  } finally {
-    halt.removeEventListener('abort', leave);
   }
 }

@@ -59,6 +59,10 @@ export class ClinicAccess {
       this.#dependencies.api.retrieve(accessToken, eventId),
     );
 
+  /** The same with requests that nobody else needs: it may wait long. */
+  readonly retrieveSparingly: RetrieveEvent = ({ clinicId, eventId }) =>
+    this.#asClinic(clinicId, 'spare', (accessToken) => this.#dependencies.api.retrieve(accessToken, eventId));
+
   /** The connection got other tokens, which may be another clinic's. */
   suspect(connectionId: string): void {
     this.#suspects.add(connectionId);

@@ -9,7 +9,7 @@ import type {
   Tokens,
 } from '../domain/clinic.ts';
 import type { Delivery, ShownState } from '../domain/delivery.ts';
-import type { EventWithBody, RecordedEvent } from '../domain/event.ts';
+import type { EventInClinic, EventWithBody, RecordedEvent } from '../domain/event.ts';
 import type { PauseReason, SigningSecret, Subscriber } from '../domain/subscriber.ts';
 
 /**
@@ -285,8 +285,13 @@ export interface DeliveryStore {
    * Starts a round for each: see `startRound`. In flight and held ones stay as they are.
    * A failing subscriber is probed at once: somebody believes that it is well again.
    * Unknown ids are left out of the answer.
+   *
+   * @param fetched texts of events that were fetched again: they are what is sent from now on.
    */
-  startRounds(deliveryIds: readonly string[]): Promise<readonly RoundStarted[]>;
+  startRounds(
+    deliveryIds: readonly string[],
+    fetched?: readonly FetchedBody[],
+  ): Promise<readonly RoundStarted[]>;
 }
 
 export interface DeliveryClaim extends Claim {
@@ -317,6 +322,11 @@ export interface AfterAttempt {
   readonly turned: 'failing' | 'recovered' | null;
 }
 
+export interface FetchedBody extends EventInClinic {
+  /** The exact JSON text of the event object. */
+  readonly body: string;
+}
+
 export interface RoundStarted {
   readonly deliveryId: string;
   /**
@@ -343,9 +353,13 @@ export interface LogStore {
    * @throws StoreCorrupt `body_unreadable` when it is damaged
    */
   eventBody(clinicId: string, eventId: string): Promise<string | null>;
+  /** Whether their texts are there, in the order given: `gone` are also those that are unknown or past. */
+  bodyStates(events: readonly EventInClinic[]): Promise<readonly BodyState[]>;
   /** Newest recorded first. */
   events(filter: EventFilter, page: PageAsk): Promise<Page<RecordedEvent>>;
 }
+
+export type BodyState = 'kept' | 'gone';
 
 export interface DeliveryFilter {
   readonly state?: ShownState;

@@ -127,7 +127,7 @@ describe('a replay of one delivery', () => {
     await failed('e1');
     const { status, body } = await replayed(idOf('e1'));
     expect(status).toBe(202);
-    expect(body).toEqual({ deliveryId: idOf('e1'), kind: 'newRound' });
+    expect(body).toEqual({ deliveryId: idOf('e1'), kind: 'newRound', isFetched: false });
     expect((await api.ask('GET', `/v1/deliveries/${idOf('e1')}`)).body).toMatchObject({
       state: 'pending',
       round: 2,
@@ -163,13 +163,31 @@ describe('a replay of one delivery', () => {
     }
   });
 
-  test('whose event is no longer stored is gone (223)', async () => {
+  test('whose event is no longer stored is refused, and says whether Fullscript may have it yet (223)', async () => {
     await failed('e1');
-    api.store.eventBody = async () => null;
-    const { status, body } = await replayed(idOf('e1'));
-    expect(status).toBe(410);
-    expect(body.code).toBe('event_body_expired');
-    expect((await api.ask('GET', `/v1/deliveries/${idOf('e1')}`)).body.state).toBe('failed');
+    const { startRounds } = api.store;
+    api.store.startRounds = async (ids, fetched) =>
+      fetched
+        ? startRounds(ids, fetched)
+        : ids.map((deliveryId) => ({ deliveryId, kind: 'notKept' as const }));
+    for (const { answer, code } of [
+      { answer: { kind: 'gone', detail: 'status 404' }, code: 'event_not_kept' },
+      { answer: { kind: 'notNow', detail: 'its clinic Washington is paused' }, code: 'event_not_fetched' },
+    ] as const) {
+      api.vendor.fetch = async () => answer;
+      const { status, body } = await replayed(idOf('e1'));
+      expect(status).toBe(409);
+      expect(body.code).toBe(code);
+      if (answer.kind === 'notNow') expect(body.detail).toContain(answer.detail);
+      expect((await api.ask('GET', `/v1/deliveries/${idOf('e1')}`)).body.state).toBe('failed');
+    }
+    api.vendor.fetch = async () => ({ kind: 'event', body: '{"id":"e1","again":true}' });
+    expect(await replayed(idOf('e1'))).toMatchObject({
+      status: 202,
+      body: { kind: 'newRound', isFetched: true },
+    });
+    const [claimed] = await claim(api.store);
+    expect(claimed?.event.body).toBe('{"id":"e1","again":true}');
   });
 });
 
@@ -188,14 +206,18 @@ describe('a replay of many', () => {
     await eventually(async () => (await api.ask('GET', `/v1/replays/${body.id}`)).body.state === 'done');
     expect((await api.ask('GET', `/v1/replays/${body.id}`)).body).toMatchObject({ matched: 2, done: 2 });
     expect(eventIds((await api.ask('GET', '/v1/deliveries?state=pending')).body)).toEqual(['e2', 'e1']);
-    expect((await asked({ state: 'skipped', dryRun: true })).body).toEqual({ dryRun: true, matched: 1 });
+    expect((await asked({ state: 'skipped', dryRun: true })).body).toEqual({
+      dryRun: true,
+      matched: 1,
+      toFetch: 0,
+    });
   });
 
   test('with dryRun counts and changes nothing', async () => {
     await failed('e1');
     const { status, body } = await asked({ state: 'failed', dryRun: true });
     expect(status).toBe(202);
-    expect(body).toEqual({ dryRun: true, matched: 1 });
+    expect(body).toEqual({ dryRun: true, matched: 1, toFetch: 0 });
     expect((await api.ask('GET', '/v1/deliveries?state=failed')).body.data).toHaveLength(1);
     expect(await api.store.jobs()).toEqual([]);
   });

@@ -107,7 +107,7 @@ describe('a delivery explains itself in one line', () => {
     {
       delivery: aDelivery({ ...failed, endReason: 'bodyLost' }),
       word: 'failed',
-      says: "Failed at 2026-11-22T11:59:00.000Z, because the stored event cannot be read any more. A replay has nothing to send until the data folder's `bodies` are restored from a backup; Fullscript still answers for event evt_1, if it is no older than 30 days.",
+      says: "Failed at 2026-11-22T11:59:00.000Z, because the stored event cannot be read any more. `relay replay dlv_5c8b9FwlD0t6f2Wwofcwzjvgbx` fetches event evt_1 from Fullscript again, if it is no older than 30 days; otherwise restore the data folder's `bodies` from a backup.",
       reason: 'its body is lost',
     },
     {

@@ -6,6 +6,7 @@ import { startServer } from '../../src/api/server.ts';
 import type { HandshakeVerdict } from '../../src/api/subscribers.ts';
 import type { UrlVerdict } from '../../src/api/url-verdict.ts';
 import type { Examination } from '../../src/delivery/doctor.ts';
+import type { FetchEvent } from '../../src/delivery/fetched-rounds.ts';
 import { Replayer } from '../../src/delivery/replayer.ts';
 import type { Outcome } from '../../src/domain/attempt.ts';
 import type { Tokens } from '../../src/domain/clinic.ts';
@@ -47,8 +48,12 @@ export interface ApiUnderTest {
   readonly auditor: Auditor;
   /** What the API told the other rooms, in order. */
   readonly told: string[];
-  /** What happens while the vendor is asked to revoke tokens, and what it lists. */
-  readonly vendor: { whileRevoking: () => Promise<void>; list: () => Promise<ListPage> };
+  /** What happens while the vendor is asked to revoke tokens, what it lists, and what it has of an event. */
+  readonly vendor: {
+    whileRevoking: () => Promise<void>;
+    list: () => Promise<ListPage>;
+    fetch: FetchEvent;
+  };
   /** What the endpoints say to the empty request, to a test and to the doctor. */
   readonly endpoint: {
     handshake: HandshakeVerdict;
@@ -87,10 +92,12 @@ export async function apiUnderTest(limits?: RequestLimits): Promise<ApiUnderTest
   const vendor: ApiUnderTest['vendor'] = {
     whileRevoking: async () => {},
     list: async () => ({ kind: 'page', items: [], nextPage: null, vendorNow: null }),
+    fetch: async () => ({ kind: 'gone', detail: 'status 404' }),
   };
   const tell = (what: string) => () => void told.push(what);
   const replayer = new Replayer({
     store,
+    fetchEvent: (event, how) => vendor.fetch(event, how),
     clock,
     logger,
     onStarted: tell('dispatcher'),

@@ -1,10 +1,12 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { FetchEvent } from '../../src/delivery/fetched-rounds.ts';
 import {
   asReplayJob,
   countReplay,
   newReplayJob,
   type ReplayAsk,
   type ReplayJob,
+  type ReplayPageDependencies,
   replayPage,
 } from '../../src/delivery/replay.ts';
 import { Replayer } from '../../src/delivery/replayer.ts';
@@ -51,14 +53,24 @@ async function attemptAll(result: typeof refused | typeof accepted): Promise<num
 
 async function job(ask = ofAll): Promise<ReplayJob> {
   const now = clock.now();
-  const made = newReplayJob(ask, { owner: 'owner', matched: await countReplay(store, ask, now), now });
+  const made = newReplayJob(ask, {
+    owner: 'owner',
+    matched: (await countReplay(store, ask, now)).matched,
+    now,
+  });
   await store.saveJob(made);
   return made;
 }
 
+const nothingFetched: FetchEvent = async () => ({ kind: 'gone', detail: 'status 404' });
+
+function around(fetchEvent = nothingFetched): ReplayPageDependencies {
+  return { store, fetchEvent, halt: new AbortController().signal };
+}
+
 async function toTheEnd(begun: ReplayJob): Promise<ReplayJob> {
   let going = begun;
-  while (going.state === 'running') going = await replayPage(store, going, clock.now());
+  while (going.state === 'running') going = await replayPage(going, around(), clock.now());
   return going;
 }
 
@@ -108,7 +120,8 @@ describe('a replay', () => {
     await clock.advance(60_000);
     await failedDeliveries(2, 10);
     const at = clock.now();
-    const found = (narrowing: Partial<ReplayAsk>) => countReplay(store, { ...ofAll, ...narrowing }, at);
+    const found = async (narrowing: Partial<ReplayAsk>) =>
+      (await countReplay(store, { ...ofAll, ...narrowing }, at)).matched;
     expect(await found({})).toBe(4);
     expect(await found({ since: at })).toBe(2);
     expect(await found({ until: at })).toBe(2);
@@ -119,9 +132,9 @@ describe('a replay', () => {
 
   test('case 16: that a crash cut off between a page’s rounds and its record starts no second round', async () => {
     const ids = await failedDeliveries(3);
-    const onRecord = await replayPage(store, await job(), clock.now());
+    const onRecord = await replayPage(await job(), around(), clock.now());
     expect(onRecord.progress).toMatchObject({ done: 0, isLastPage: true });
-    await replayPage(store, onRecord, clock.now());
+    await replayPage(onRecord, around(), clock.now());
     // In between they fail again: only the round of this replay may not be started twice.
     await clock.advance(1_000);
     await attemptAll(refused);
@@ -152,6 +165,7 @@ describe('the replayer', () => {
     });
     return new Replayer({
       store: bound,
+      fetchEvent: nothingFetched,
       clock,
       logger: silentLogger,
       onStarted: () => wakes++,
@@ -172,7 +186,7 @@ describe('the replayer', () => {
   test('goes on after a restart with what was running, and leaves ended jobs alone', async () => {
     const ids = await failedDeliveries(600);
     const begun = await job();
-    await replayPage(store, begun, clock.now());
+    await replayPage(begun, around(), clock.now());
     const again = replayer();
     await again.resume();
     await eventually(async () => (await stateOf(begun.id)) === 'done');
@@ -236,10 +250,10 @@ describe('the replayer', () => {
 test('what failed while the clock was far ahead can be replayed when it is right again, once', async () => {
   const ids = await failedDeliveries(3);
   const rightNow = clock.now() - 40 * 86_400_000;
-  expect(await countReplay(store, ofAll, rightNow)).toBe(3);
+  expect(await countReplay(store, ofAll, rightNow)).toEqual({ matched: 3, toFetch: 0 });
   const made = newReplayJob(ofAll, { owner: 'owner', matched: 3, now: rightNow });
   let going: ReplayJob = made;
-  while (going.state === 'running') going = await replayPage(store, going, rightNow);
+  while (going.state === 'running') going = await replayPage(going, around(), rightNow);
   expect(going.progress.done).toBe(3);
   expect(await roundsOf(ids)).toEqual([2, 2, 2]);
 });

@@ -9,6 +9,7 @@ import { RequestBudget } from '../../src/source/budget.ts';
 import { ClinicAccess } from '../../src/source/clinic-access.ts';
 import { declareClinics } from '../../src/source/declared-clinics.ts';
 import { createEventsApi } from '../../src/source/events-api.ts';
+import { createFetchEvent } from '../../src/source/fetch-event.ts';
 import { createOAuth, withinBudget } from '../../src/source/oauth.ts';
 import { Poller } from '../../src/source/poller.ts';
 import { fairSchedule } from '../../src/source/schedule.ts';
@@ -62,7 +63,6 @@ export async function startRooms(around: Surroundings): Promise<Rooms> {
     timeoutMs,
   });
   const wake = () => dispatcher.wake();
-  const replayer = new Replayer({ store, clock, logger, onStarted: wake, onFatal });
   const budget = new RequestBudget({ store, clock, random, logger, requestsPerFiveMinutes });
   const oauth = createOAuth(http, app, clock, http);
   const tokens = new ConnectionTokens({
@@ -72,9 +72,12 @@ export async function startRooms(around: Surroundings): Promise<Rooms> {
     logger,
   });
   const api = createEventsApi(http, app.apiUrl, clock);
+  const access = new ClinicAccess({ store, api, tokens, budget });
+  const fetchEvent = createFetchEvent({ store, access });
+  const replayer = new Replayer({ store, fetchEvent, clock, logger, onStarted: wake, onFatal });
   const poller = new Poller({
     store,
-    access: new ClinicAccess({ store, api, tokens, budget }),
+    access,
     tokens,
     schedule: fairSchedule({ requestsPerFiveMinutes, pollSecondsMin, pollSecondsMax: 900, random }),
     clock,

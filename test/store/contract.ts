@@ -61,6 +61,19 @@ export function keepsTheContract(name: string, open: () => Promise<StoreUnderTes
         }
       });
 
+      test('a text that was fetched again is the event’s from then on', async () => {
+        await furnished(store);
+        await record(store, [anEvent('e1')]);
+        await store.recordAttempt(only(await claim(store)), accepted);
+        const fetched = { clinicId: 'clinic-1', eventId: 'e1', body: '{"id":"e1", "again":1.0}' };
+        const unknown = { clinicId: 'clinic-2', eventId: 'e1', body: '{}' };
+        await store.startRounds([deliveryIdOf('e1', 'sub_1')], [fetched, unknown]);
+        await reopened();
+        expect(await store.eventBody('clinic-1', 'e1')).toBe(fetched.body);
+        expect(await store.bodyStates([fetched, unknown])).toEqual(['kept', 'gone']);
+        expect(only(await claim(store)).event.body).toBe(fetched.body);
+      });
+
       test('case 5: recording an event again adds nothing', async () => {
         await furnished(store);
         await record(store, [anEvent('e1')]);

@@ -178,7 +178,7 @@ export class Bodies {
 /** @param what what is lost, and where it lay. */
 export function bodyUnreadable(what: string, cause: unknown): StoreCorrupt {
   return new StoreCorrupt('body_unreadable', `The ${what} cannot be read.`, {
-    hint: 'Restore the folder of bodies from a backup: nothing fetches it again.',
+    hint: 'Restore the folder of bodies from a backup, or replay it while Fullscript has it yet: that fetches an event again.',
     cause,
   });
 }

@@ -2,14 +2,21 @@ import { probedSoon } from '../../domain/breaker.ts';
 import { afterAttempt, type Delivery, queuedAt, startRound } from '../../domain/delivery.ts';
 import { ClaimLost, StoreCorrupt, StoreUnavailable } from '../../domain/errors.ts';
 import { type Health, type Subscriber, scheduleOf, stateOfSubscriber } from '../../domain/subscriber.ts';
-import type { AfterAttempt, AttemptResult, DeliveryClaim, DeliveryStore, RoundStarted } from '../store.ts';
+import type {
+  AfterAttempt,
+  AttemptResult,
+  DeliveryClaim,
+  DeliveryStore,
+  FetchedBody,
+  RoundStarted,
+} from '../store.ts';
 import { bodyUnreadable } from './bodies.ts';
 import type { Decision } from './commits.ts';
 import type { Core } from './core.ts';
 import { type AttemptFact, type EventRow, idsPerLine, type OpenAttempt } from './facts.ts';
 import { eventKey } from './kinds.ts';
 import { Leases } from './leases.ts';
-import { recordedEvent } from './log.ts';
+import { bodyStateOf, recordedEvent } from './log.ts';
 import type { RowOrPlace } from './log-rows.ts';
 import { Rates } from './rates.ts';
 import { healthChange, type State } from './state.ts';
@@ -300,10 +307,12 @@ export function deliveryPart({
         return soonest;
       }),
 
-    startRounds: (deliveryIds) =>
-      commits.commit(({ state, record }) => {
+    startRounds: (deliveryIds, fetched = []) =>
+      commits.commit((decision) => {
+        const { state, record } = decision;
         const now = clock.now();
         state.deliveries.need(deliveryIds);
+        for (const each of fetched) keepFetched(decision, each, now);
         const started: RoundStarted[] = [];
         const changed: string[] = [];
         const asked = new Map<string, Health>();
@@ -355,15 +364,22 @@ function roundKind(
 ): RoundStarted['kind'] {
   if (delivery.state === 'cancelled' || isDeleted) return 'cancelled';
   if (state.openAttempts.has(delivery.id)) return 'inFlight';
-  if (delivery.state !== 'pending') return isEventKept(state, delivery) ? 'newRound' : 'notKept';
+  if (delivery.state !== 'pending') return bodyStateOf(state, delivery) === 'kept' ? 'newRound' : 'notKept';
   return isPaused || state.healthOf(delivery.subscriberId).isFailing ? 'held' : 'due';
 }
 
-function isEventKept(state: State, { clinicId, eventId }: Delivery): boolean {
-  const number = state.events.numberOf(eventKey(clinicId, eventId));
-  if (number === null) return false;
-  const file = state.words.text(state.events.columns.bodyFile.get(number));
-  return file !== '' && !state.isExpired(file);
+/** @throws NotInMemory */
+function keepFetched({ state, record, keep }: Decision, fetched: FetchedBody, now: number): void {
+  const { clinicId: clinic, eventId: event, body: text } = fetched;
+  const key = eventKey(clinic, event);
+  if (state.events.get(key) === undefined) return;
+  record({
+    t: 'bodyKept',
+    at: now,
+    clinic,
+    event,
+    body: keep(Buffer.from(text), { kind: 'body', record: key }),
+  });
 }
 
 function claimIdOf(open: OpenAttempt): string {

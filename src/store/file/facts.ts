@@ -32,6 +32,14 @@ export type Fact =
       readonly of: readonly string[];
     }
   | RetentionFact
+  /** An event's text was fetched again. */
+  | {
+      readonly t: 'bodyKept';
+      readonly at: number;
+      readonly clinic: string;
+      readonly event: string;
+      readonly body: SealedRef;
+    }
   | { readonly t: 'job'; readonly row: Job }
   | { readonly t: 'jobGone'; readonly id: string }
   /** The store came out of a backup taken at `takenAt`. */

@@ -1,11 +1,12 @@
 import { StoreCorrupt } from '../../domain/errors.ts';
-import type { RecordedEvent } from '../../domain/event.ts';
-import type { LogStore } from '../store.ts';
+import type { EventInClinic, RecordedEvent } from '../../domain/event.ts';
+import type { BodyState, LogStore } from '../store.ts';
 import { bodyUnreadable } from './bodies.ts';
 import type { Core } from './core.ts';
 import type { EventRow, SealedRef, StoredDelivery } from './facts.ts';
 import { eventKey, storedDelivery } from './kinds.ts';
 import { deliveriesWanted, eventsWanted, pageOf, shownIn } from './listing.ts';
+import type { State } from './state.ts';
 
 export function logPart({ commits, bodies, coldRows, codec }: Core): LogStore {
   /** `null` when it is damaged: the attempt itself is whole. */
@@ -99,6 +100,8 @@ export function logPart({ commits, bodies, coldRows, codec }: Core): LogStore {
       }
     },
 
+    bodyStates: (events) => commits.read((state) => events.map((event) => bodyStateOf(state, event))),
+
     events: async (filter, ask) => {
       const { found, nextCursor } = await commits.read((state) =>
         pageOf(state.events, ask, eventsWanted(state, filter)),
@@ -106,6 +109,14 @@ export function logPart({ commits, bodies, coldRows, codec }: Core): LogStore {
       return { items: (await coldRows.rows(found)).map(recordedEvent), nextCursor };
     },
   };
+}
+
+/** By the columns in memory: whether a body that should be there can be read, nobody knows before. */
+export function bodyStateOf(state: State, { clinicId, eventId }: EventInClinic): BodyState {
+  const number = state.events.numberOf(eventKey(clinicId, eventId));
+  if (number === null) return 'gone';
+  const file = state.words.text(state.events.columns.bodyFile.get(number));
+  return file === '' || state.isExpired(file) ? 'gone' : 'kept';
 }
 
 export function recordedEvent({

@@ -157,6 +157,9 @@ export class State {
       case 'bodyMoved':
         this.#moveBody(fact);
         break;
+      case 'bodyKept':
+        this.#keepBody(fact);
+        break;
       case 'excerptMoved':
         this.#moveExcerpt(fact);
         break;
@@ -253,6 +256,15 @@ export class State {
     const key = eventKey(clinic, event);
     const row = this.events.get(key);
     if (row) this.events.put(key, { ...row, body });
+  }
+
+  /** It is sealed for this clinic's own record, whoever's it was before. */
+  #keepBody({ clinic, event, body }: Extract<Fact, { t: 'bodyKept' }>): void {
+    const key = eventKey(clinic, event);
+    const before = this.events.get(key);
+    if (!before) return;
+    const { bodyOf: _bodyOf, ...row } = before;
+    this.events.put(key, { ...row, body });
   }
 
   #moveExcerpt({ delivery, from, excerpt }: Extract<Fact, { t: 'excerptMoved' }>): void {

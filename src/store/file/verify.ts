@@ -187,8 +187,9 @@ function referredBy(fact: Fact): Referred | null {
     const what = `the body of event ${fact.row.id} of clinic ${fact.row.clinicId}`;
     return { ref: fact.row.body, sealedFor: { kind: 'body', record }, what };
   }
-  if (fact.t === 'bodyMoved') {
-    const record = eventKey(fact.bodyOf ?? fact.clinic, fact.event);
+  if (fact.t === 'bodyMoved' || fact.t === 'bodyKept') {
+    const bodyOf = fact.t === 'bodyMoved' ? fact.bodyOf : undefined;
+    const record = eventKey(bodyOf ?? fact.clinic, fact.event);
     const what = `the body of event ${fact.event} of clinic ${fact.clinic}`;
     return { ref: fact.body, sealedFor: { kind: 'body', record }, what };
   }
