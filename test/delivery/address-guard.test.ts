@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { createAddressGuard, type GuardOptions } from '../../src/delivery/address-guard.ts';
 import { type AllowEntry, parseAllowEntry } from '../../src/domain/allow-entry.ts';
+import { hostileHosts } from './hostile-hosts.ts';
 import { http, type Peer } from './peer.ts';
 import { hostile, request, sender, told } from './sending.ts';
 
@@ -31,83 +32,6 @@ function guard(options: Partial<GuardOptions> = {}) {
     ...options,
   });
 }
-
-/** Hosts that lead inwards, in every spelling, with the noun that the refusal must hold. */
-const hostileHosts: readonly (readonly [host: string, says: string])[] = [
-  ['127.0.0.1', 'loopback'],
-  ['127.1', 'loopback'],
-  ['127.0.0.1.', 'loopback'],
-  ['2130706433', 'loopback'],
-  ['0x7f000001', 'loopback'],
-  ['0x7f.0.0.1', 'loopback'],
-  ['017700000001', 'loopback'],
-  ['0177.0.0.01', 'loopback'],
-  ['127.255.255.254', 'loopback'],
-  ['①②⑦.⓪.⓪.①', 'loopback'],
-  ['127。0。0。1', 'loopback'],
-  ['0.0.0.0', 'unspecified'],
-  ['0', 'unspecified'],
-  ['localhost', 'private name'],
-  ['localhost.', 'private name'],
-  ['LOCALHOST', 'private name'],
-  ['foo.localhost', 'private name'],
-  ['localhost.localdomain', 'private name'],
-  ['ip6-localhost', 'private name'],
-  ['host.docker.internal', 'private name'],
-  ['kubernetes.default.svc', 'private name'],
-  ['printer.local', 'private name'],
-  ['router.home.arpa', 'private name'],
-  ['ehr', 'private name'],
-  ['metadata', 'metadata service'],
-  ['metadata.google.internal', 'metadata service'],
-  ['METADATA.google.internal.', 'metadata service'],
-  ['[::1]', 'loopback'],
-  ['[0:0:0:0:0:0:0:1]', 'loopback'],
-  ['[::]', 'IPv4 address in IPv6 form'],
-  ['[::ffff:127.0.0.1]', 'IPv4 address in IPv6 form'],
-  ['[::ffff:7f00:1]', 'IPv4 address in IPv6 form'],
-  ['[::ffff:169.254.169.254]', 'IPv4 address in IPv6 form'],
-  ['[::127.0.0.1]', 'IPv4 address in IPv6 form'],
-  ['[::ffff:0:127.0.0.1]', 'IPv4 address in IPv6 form'],
-  ['[64:ff9b::7f00:1]', 'IPv4 address in IPv6 form'],
-  ['[64:ff9b:1::a00:1]', 'IPv4 address in IPv6 form'],
-  ['[2002:7f00:1::]', '6to4'],
-  ['[2001:0:7f00:1::]', 'Teredo'],
-  ['[fd00::1]', 'private address'],
-  ['[fc00::1]', 'private address'],
-  ['[fd00:ec2::254]', 'metadata'],
-  ['[fd20:ce::254]', 'metadata'],
-  ['[fe80::1]', 'link-local'],
-  ['[fec0::1]', 'unassigned'],
-  ['[ff02::1]', 'multicast'],
-  ['[100::1]', 'unassigned'],
-  ['[5f00::1]', 'unassigned'],
-  ['[4000::1]', 'unassigned'],
-  ['[2001:db8::1]', 'documentation'],
-  ['[3fff::1]', 'documentation'],
-  ['[2001:10::1]', 'protocol assignment'],
-  ['[2620:4f:8000::1]', 'AS112'],
-  ['10.0.0.1', 'private address'],
-  ['172.16.0.1', 'private address'],
-  ['172.31.255.255', 'private address'],
-  ['192.168.1.1', 'private address'],
-  ['100.64.0.1', 'shared'],
-  ['169.254.169.254', 'metadata'],
-  ['2852039166', 'metadata'],
-  ['0xa9fea9fe', 'metadata'],
-  ['100.100.100.200', 'metadata'],
-  ['192.0.0.192', 'metadata'],
-  ['168.63.129.16', 'metadata'],
-  ['192.0.0.1', 'protocol assignment'],
-  ['192.0.2.1', 'documentation'],
-  ['198.51.100.1', 'documentation'],
-  ['203.0.113.1', 'documentation'],
-  ['198.18.0.1', 'benchmarking'],
-  ['192.88.99.1', '6to4 relay'],
-  ['224.0.0.1', 'multicast'],
-  ['240.0.0.1', 'reserved'],
-  ['255.255.255.255', 'broadcast'],
-];
 
 /** Addresses that no configuration may open. */
 const neverAddresses = [
