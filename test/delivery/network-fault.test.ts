@@ -17,7 +17,7 @@ for (const { code, phase, error, because } of [
     because: 'the name server refused, not the subscriber',
   },
   { code: 'ETIMEOUT', phase: 'dns', error: 'dns', because: 'the name server was silent' },
-  { code: 'EHOSTUNREACH', phase: 'connect', error: 'unreachable', because: 'no route' },
+  { code: 'EHOSTUNREACH', phase: 'connect', error: 'unreachable', because: 'no route (case 82)' },
   { code: 'ETIMEDOUT', phase: 'connect', error: 'unreachable', because: 'the kernel gave up dialling' },
   { code: 'EOTHER', phase: 'connect', error: 'unreachable', because: 'what fails in dialling is no reset' },
   { code: 'ECONNRESET', phase: 'tls', error: 'reset', because: 'a reset is one in the handshake too' },
