@@ -92,6 +92,9 @@ export function warningsFor(
     ...living
       .filter(({ secrets }) => secrets.some(({ value }) => value === secret))
       .map(({ name }) => `${name} signs with the same secret; give each subscriber its own.`),
+    ...(subscriber.handshake === 'perEvent' && subscriber.challengeToken === null
+      ? ['It has no challenge token, so that no handshake is made, whatever `handshake` says.']
+      : []),
     ...(new URL(subscriber.url).search === ''
       ? []
       : ['The URL has a query; whoever may read subscribers sees it, so it must hold no password.']),

@@ -2,13 +2,16 @@ import { type Clock, wait } from '../clock.ts';
 import { type Outcome, outcomeLabel } from '../domain/attempt.ts';
 import { readRetryAfterMs } from '../domain/backoff.ts';
 import { ClaimLost, RelayError, StoreUnavailable } from '../domain/errors.ts';
+import { owesHandshakePerEvent } from '../domain/subscriber-input.ts';
 import type { Logger } from '../logger.ts';
 import type { AfterAttempt, AttemptResult, DeliveryClaim, DeliveryStore } from '../store/store.ts';
 import { composeAttempt, type SignedRequest, wireFormatOf } from '../wire/compose.ts';
+import { createHandshake, type ShakeHands } from './handshake.ts';
 import type { Answered, Post } from './post.ts';
 
 /**
- * Makes one claimed attempt: compose, post, judge the answer. Whatever the subscriber does
+ * Makes one claimed attempt: compose, post, judge the answer; before it the empty request,
+ * where the subscriber is to be asked each time, whose failure is the attempt's. Whatever the subscriber does
  * ends in an outcome.
  *
  * @param signal ends the request, and the waiting of `record`, at once and with nothing
@@ -50,6 +53,7 @@ const recordAgainMs = 1_000;
 
 export function createDeliver(dependencies: DeliverDependencies): Deliver {
   const { store, clock, random, logger } = dependencies;
+  const shakeHands = createHandshake(dependencies);
 
   const record = async (
     claim: DeliveryClaim,
@@ -74,7 +78,7 @@ export function createDeliver(dependencies: DeliverDependencies): Deliver {
 
   return async (claim, signal) => {
     const startedAt = clock.monotonic();
-    const { outcome, excerpt } = await attempt(dependencies, claim, signal);
+    const { outcome, excerpt } = await attempt(dependencies, shakeHands, claim, signal);
     const durationMs = clock.monotonic() - startedAt;
     return {
       async record() {
@@ -94,12 +98,17 @@ interface Judged {
 
 async function attempt(
   { post, clock, logger, userAgent, timeoutMs }: DeliverDependencies,
+  shakeHands: ShakeHands,
   claim: DeliveryClaim,
   signal: AbortSignal,
 ): Promise<Judged> {
   const { subscriber } = claim;
   let request: SignedRequest;
   try {
+    if (owesHandshakePerEvent(subscriber)) {
+      const shaken = await shakeHands(subscriber, signal);
+      if (shaken.kind === 'failed') return { outcome: shaken.outcome, excerpt: null };
+    }
     request = composeAttempt(claim, { now: clock.now(), wall: clock.wall() }, userAgent);
   } catch (error) {
     // A secret that cannot sign is this subscriber's trouble and must stop nobody else.

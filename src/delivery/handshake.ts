@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts';
 import { type Outcome, outcomeLabel } from '../domain/attempt.ts';
+import { readRetryAfterMs } from '../domain/backoff.ts';
 import type { Subscriber } from '../domain/subscriber.ts';
 import type { Logger } from '../logger.ts';
 import { readChallenge } from '../wire/challenge.ts';
@@ -14,9 +15,10 @@ export const handshakeTimeoutMs = 2_000;
  * Sends the empty request and judges the answer: 200 or 201 with the challenge token; any
  * success where there is no token. Nothing is stored and no pause is lifted here.
  *
+ * @param signal ends the request at once, as `interrupted`.
  * @throws RelayError `signing_secret_unusable`
  */
-export type ShakeHands = (subscriber: HandshakePartner) => Promise<HandshakeResult>;
+export type ShakeHands = (subscriber: HandshakePartner, signal?: AbortSignal) => Promise<HandshakeResult>;
 
 export type HandshakePartner = Recipient & Pick<Subscriber, 'url'>;
 
@@ -48,15 +50,17 @@ export interface HandshakeDependencies {
 }
 
 export function createHandshake({ post, clock, logger, userAgent }: HandshakeDependencies): ShakeHands {
-  return async (subscriber) => {
+  return async (subscriber, signal) => {
     const moment = { now: clock.now(), wall: clock.wall() };
     const result = await post({
       url: subscriber.url,
       ...composeHandshake(subscriber, moment, userAgent),
       timeoutMs: handshakeTimeoutMs,
       needsAnswerBody: subscriber.challengeToken !== null,
+      ...(signal && { signal }),
     });
-    const judged = result.kind === 'answered' ? judgeAnswer(result, subscriber) : judgeSilence(result);
+    const judged =
+      result.kind === 'answered' ? judgeAnswer(result, subscriber, clock.wall()) : judgeSilence(result);
     logger.info('handshake', {
       subscriberId: subscriber.id,
       result: judged.kind === 'passed' ? 'passed' : judged.because,
@@ -69,55 +73,57 @@ export function createHandshake({ post, clock, logger, userAgent }: HandshakeDep
 const answerFirst =
   'Answer an empty body before any signature check or JSON parser sees it, with 200 and {"challenge":"<token>"}.';
 
-function judgeAnswer(
-  { status, answer, isTruncated }: Answered,
-  subscriber: HandshakePartner,
-): HandshakeResult {
+function judgeAnswer(answered: Answered, subscriber: HandshakePartner, wall: number): HandshakeResult {
+  const { status, answer, isTruncated } = answered;
   const { challengeToken } = subscriber;
+  const failed = (
+    because: Exclude<HandshakeFailure, Unanswered['kind']>,
+    what: string,
+    hint: string,
+  ): HandshakeResult => ({
+    kind: 'failed',
+    because,
+    outcome: {
+      kind: 'rejected',
+      status,
+      retryAfterMs: readRetryAfterMs(answered.retryAfter, wall),
+      because: because === 'status' || because === 'redirect' ? because : 'challenge',
+    },
+    message: `The answer ${status} to the empty request ${what}.`,
+    hint,
+  });
   if (challengeToken === null) {
     const verdict = wireFormatOf(subscriber).acknowledges(subscriber, status, answer);
     if (verdict === 'accepted') return { kind: 'passed', status };
   }
   if (status >= 300 && status < 400) {
-    return failed('redirect', status, 'is a redirect, and redirects are never followed', {
-      hint: 'Register the URL that the redirect points to.',
-    });
+    return failed(
+      'redirect',
+      'is a redirect, and redirects are never followed',
+      'Register the URL that the redirect points to.',
+    );
   }
-  if (challengeToken === null) return failed('status', status, 'is not a success', { hint: answerFirst });
-  if (status !== 200 && status !== 201) {
-    return failed('status', status, 'is neither 200 nor 201', { hint: answerFirst });
-  }
+  if (challengeToken === null) return failed('status', 'is not a success', answerFirst);
+  if (status !== 200 && status !== 201) return failed('status', 'is neither 200 nor 201', answerFirst);
   const found = readChallenge(answer, challengeToken);
   switch (found) {
     case 'matches':
       return { kind: 'passed', status };
     case 'notJson':
-      return failed(found, status, isTruncated ? 'came with a body that broke off' : 'came without JSON', {
-        hint: answerFirst,
-      });
+      return failed(
+        found,
+        isTruncated ? 'came with a body that broke off' : 'came without JSON',
+        answerFirst,
+      );
     case 'noChallenge':
-      return failed(found, status, 'came with JSON that has no "challenge" text', { hint: answerFirst });
+      return failed(found, 'came with JSON that has no "challenge" text', answerFirst);
     case 'otherToken':
-      return failed(found, status, 'came with another challenge token', {
-        hint: 'The token is the one registered with the relay, not the signing secret; nothing of the request is to be echoed.',
-      });
+      return failed(
+        found,
+        'came with another challenge token',
+        'The token is the one registered with the relay, not the signing secret; nothing of the request is to be echoed.',
+      );
   }
-}
-
-function failed(
-  because: Exclude<HandshakeFailure, Unanswered['kind']>,
-  status: number,
-  what: string,
-  { hint }: { hint: string },
-): HandshakeResult {
-  const rejected = because === 'status' || because === 'redirect' ? because : 'challenge';
-  return {
-    kind: 'failed',
-    because,
-    outcome: { kind: 'rejected', status, retryAfterMs: null, because: rejected },
-    message: `The answer ${status} to the empty request ${what}.`,
-    hint,
-  };
 }
 
 function judgeSilence(outcome: Unanswered): HandshakeResult {

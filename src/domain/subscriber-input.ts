@@ -48,10 +48,7 @@ const fields = z.strictObject({
     .max(1000, 'must be 1,000 clinics at most')
     .optional(),
   envelope: z.enum(['event', 'event_payload', 'both']).optional(),
-  handshake: z
-    .enum(['onRegistration', 'perEvent', 'off'])
-    .refine((handshake) => handshake !== 'perEvent', 'unsupported: perEvent is not built yet')
-    .optional(),
+  handshake: z.enum(['onRegistration', 'perEvent', 'off']).optional(),
   retrySeconds: z
     .array(z.number().int('must be whole seconds').min(0).max(604_800, 'must be a week at most'))
     .max(50, 'must be 50 waits at most')
@@ -178,6 +175,11 @@ export function newSubscriber(
 /** A handshake is owed before anything is sent: there is a token to ask for, and it was not switched off. */
 export function owesHandshake(subscriber: Pick<Subscriber, 'challengeToken' | 'handshake'>): boolean {
   return subscriber.challengeToken !== null && subscriber.handshake !== 'off';
+}
+
+/** It is asked again before every attempt, as Fullscript does by one version of its page. */
+export function owesHandshakePerEvent(subscriber: Pick<Subscriber, 'challengeToken' | 'handshake'>): boolean {
+  return subscriber.challengeToken !== null && subscriber.handshake === 'perEvent';
 }
 
 /** What was asked before says nothing about it any more: another endpoint, another token, another format. */

@@ -8,7 +8,10 @@ export type Profile = 'fullscript' | 'standard';
 /** What is put round the event, for the profile `fullscript`. */
 export type Envelope = 'event' | 'event_payload' | 'both';
 
-/** When the empty request that checks the challenge token is made. */
+/**
+ * When the empty request that checks the challenge token is made. `perEvent`: at the
+ * registration and before every attempt, which fails when it is not answered.
+ */
 export type Handshake = 'onRegistration' | 'perEvent' | 'off';
 
 /** Why a subscriber is not sent to. A set: each is lifted by its own event, `resume` lifts what a person may lift. */

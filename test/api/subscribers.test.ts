@@ -177,7 +177,7 @@ describe('a registration', () => {
     { body: { url, headers: { 'x-a': 'é' } }, path: 'headers.x-a', because: 'a header value is ASCII' },
     { body: { url, requestsPerSecond: 0 }, path: 'requestsPerSecond', because: 'no request ever' },
     { body: { url, requestsPerSecond: 1e9 }, path: 'requestsPerSecond', because: 'that is no limit' },
-    { body: { url, handshake: 'perEvent' }, path: 'handshake', because: 'perEvent is not built' },
+    { body: { url, handshake: 'always' }, path: 'handshake', because: 'nobody knows that moment' },
     { body: { url, state: 'active' }, path: 'state', because: 'its state is not for it to say' },
     { body: { url, urll: url }, path: 'urll', because: 'a name that nobody knows' },
     {

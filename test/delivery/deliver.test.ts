@@ -344,3 +344,66 @@ test('each attempt leaves one line with ids, outcome and duration, and nothing o
     },
   ]);
 });
+
+describe('a subscriber that is to be asked for its challenge before each event', () => {
+  const challengeToken = 'the-challenge-token';
+  const perEvent = { challengeToken, handshake: 'perEvent' } as const;
+  const answered = { status: 200, body: JSON.stringify({ challenge: challengeToken }) };
+
+  test('gets the empty request, then the event', async () => {
+    endpoint.answer(() => answered);
+    const delivered = await deliverWith()(await claimOne(perEvent), never);
+    expect(delivered).toMatchObject({ after: { delivery: { state: 'delivered', attempts: 1 } } });
+    expect(endpoint.requests.map(({ body }) => body.length > 0)).toEqual([false, true]);
+    expect(endpoint.requests[0]?.headers['relay-delivery-id']).toBeUndefined();
+  });
+
+  for (const { answer, outcome, because } of [
+    {
+      answer: { status: 200, body: '{"ok":true}' },
+      outcome: { kind: 'rejected', status: 200, because: 'challenge' },
+      because: 'the answer holds no challenge',
+    },
+    {
+      answer: { status: 503, headers: { 'retry-after': '120' } },
+      outcome: { kind: 'rejected', status: 503, because: 'status', retryAfterMs: 120_000 },
+      because: 'it asks for air',
+    },
+  ]) {
+    test(`gets no event, and the attempt has failed, when ${because}`, async () => {
+      endpoint.answer(() => answer);
+      const claimed = await claimOne(perEvent);
+      const delivered = await deliverWith()(claimed, never);
+      expect(delivered).toMatchObject({ after: { delivery: { state: 'pending', failures: 1 } } });
+      expect(await attemptsOf(claimed)).toMatchObject([{ number: 1, outcome }]);
+      expect(endpoint.requests.map(({ body }) => body.length)).toEqual([0]);
+    });
+  }
+
+  test('has two seconds for the empty request, and the whole time-out for the event', async () => {
+    const asked: number[] = [];
+    const post: Post = ({ timeoutMs, body }) => {
+      asked.push(timeoutMs);
+      return body.length === 0
+        ? sender.post({ url: endpoint.url, headers: {}, body, timeoutMs, needsAnswerBody: true })
+        : Promise.resolve({ kind: 'timedOut', phase: 'headers', timeoutMs });
+    };
+    endpoint.answer(() => answered);
+    await deliverWith({ post })(await claimOne(perEvent), never);
+    expect(asked).toEqual([2_000, 15_000]);
+  });
+
+  test('gets the event alone when there is no token to ask for', async () => {
+    await deliverWith()(await claimOne({ handshake: 'perEvent' }), never);
+    expect(endpoint.requests.map(({ body }) => body.length > 0)).toEqual([true]);
+  });
+
+  test('is interrupted in the empty request as in the event', async () => {
+    const abort = new AbortController();
+    endpoint.answer(() => new Promise(() => {}));
+    const delivering = deliverWith()(await claimOne(perEvent), abort.signal);
+    await endpoint.received(1);
+    abort.abort();
+    expect(await delivering).toEqual({ kind: 'abandoned' });
+  });
+});
