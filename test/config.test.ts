@@ -151,8 +151,8 @@ describe('refused', () => {
       because: 'a declared subscriber needs a secret that survives a restart',
     },
     {
-      file: { ...whole, subscribers: [{ ...subscriber, order: 'perClinic' }] },
-      path: 'subscribers[0].order',
+      file: { ...whole, subscribers: [{ ...subscriber, startFrom: '30d' }] },
+      path: 'subscribers[0].startFrom',
       because: 'unsupported',
     },
     {

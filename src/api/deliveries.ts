@@ -97,7 +97,10 @@ export function deliveryRoutes({ store, clock, replayer }: DeliveriesDependencie
       async answer({ caller, id }) {
         const { delivery, subscriber } = await deliveryFor(caller, id);
         const lastAttemptAt = (await store.attempts(id)).at(-1)?.startedAt ?? null;
-        return { body: explainDelivery({ delivery, subscriber, lastAttemptAt, now: clock.now() }) };
+        const waitsBehind = await store.waitsBehind(id);
+        return {
+          body: explainDelivery({ delivery, subscriber, lastAttemptAt, waitsBehind, now: clock.now() }),
+        };
       },
     }),
     route({

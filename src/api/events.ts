@@ -111,7 +111,10 @@ export function eventRoutes({ store, clock }: EventsDependencies): readonly Rout
         const delivery = await store.delivery(deliveryIdOf(id, subscriber.id));
         if (delivery !== null) {
           const lastAttemptAt = (await store.attempts(delivery.id)).at(-1)?.startedAt ?? null;
-          return { body: explainDelivery({ delivery, subscriber, lastAttemptAt, now: clock.now() }) };
+          const waitsBehind = await store.waitsBehind(delivery.id);
+          return {
+            body: explainDelivery({ delivery, subscriber, lastAttemptAt, waitsBehind, now: clock.now() }),
+          };
         }
         const [events, clinics, streams, setAsides] = await Promise.all([
           store.event(id),

@@ -48,10 +48,13 @@ export interface DeliveryFacts {
   readonly subscriber: Recipient;
   /** When the last attempt began; `null` before the first. */
   readonly lastAttemptAt: number | null;
+  /** The delivery that has to end before this one is sent; `null` when there is none. */
+  readonly waitsBehind: string | null;
   readonly now: number;
 }
 
-export function explainDelivery({ delivery, subscriber, lastAttemptAt, now }: DeliveryFacts): Explanation {
+export function explainDelivery(facts: DeliveryFacts): Explanation {
+  const { delivery, subscriber, lastAttemptAt, waitsBehind, now } = facts;
   const last = lastOutcome(delivery, lastAttemptAt);
   switch (shownState(delivery, stateOfSubscriber(subscriber))) {
     case 'delivered':
@@ -71,8 +74,15 @@ export function explainDelivery({ delivery, subscriber, lastAttemptAt, now }: De
       return because('held', `${holdOf(subscriber)}${tried}${askOf(delivery)}`);
     }
     case 'pending':
-      return pending(delivery, last, now);
+      return waitsBehind === null ? pending(delivery, last, now) : inOrder(subscriber, waitsBehind);
   }
+}
+
+function inOrder({ name }: Recipient, ahead: string): Explanation {
+  return because(
+    'waiting',
+    `Waiting behind delivery ${ahead}, an earlier one of the same clinic: ${name} is sent each clinic's events in order. \`relay deliveries explain ${ahead}\` says what that one waits for.`,
+  );
 }
 
 function pending(delivery: Delivery, last: string | null, now: number): Explanation {

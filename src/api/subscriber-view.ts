@@ -21,6 +21,7 @@ export const subscriberView = z.object({
   retrySeconds: z.array(z.number()).nullable(),
   concurrency: z.number().nullable(),
   requestsPerSecond: z.number().nullable(),
+  order: z.enum(['perClinic']).nullable(),
   thin: z.boolean(),
   /** Without their values, which are mostly passwords. */
   headerNames: z.array(z.string()),
@@ -65,6 +66,7 @@ export function viewOfSubscriber(subscriber: Subscriber, now: number): Subscribe
     retrySeconds: subscriber.retrySeconds === null ? null : [...subscriber.retrySeconds],
     concurrency,
     requestsPerSecond: subscriber.requestsPerSecond,
+    order: subscriber.order,
     thin: subscriber.thin,
     headerNames: Object.keys(subscriber.headers),
     owner,

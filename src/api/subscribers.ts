@@ -182,7 +182,7 @@ function changeOf(
   body: SubscriberChangeInput,
 ): SubscriberChange {
   const { url, name, profile, challengeToken, eventTypes, clinicIds } = body;
-  const { envelope, handshake, retrySeconds, concurrency, requestsPerSecond, thin, headers } = body;
+  const { envelope, handshake, retrySeconds, concurrency, requestsPerSecond, order, thin, headers } = body;
   const problem = profile === undefined ? null : secretProblem(profile, before.secrets[0]?.value ?? '');
   if (problem !== null) {
     throw new InvalidInput('invalid_body', `The secret of ${before.name} does not fit that profile.`, {
@@ -202,6 +202,7 @@ function changeOf(
     ...(retrySeconds !== undefined && { retrySeconds }),
     ...(concurrency !== undefined && { concurrency }),
     ...(requestsPerSecond !== undefined && { requestsPerSecond }),
+    ...(order !== undefined && { order }),
     ...(thin !== undefined && { thin }),
     ...(headers !== undefined && { headers }),
   };

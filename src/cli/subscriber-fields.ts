@@ -19,6 +19,7 @@ export interface FieldOptions {
   readonly retrySeconds?: readonly number[] | TakenBack;
   readonly concurrency?: number | TakenBack;
   readonly requestsPerSecond?: number | TakenBack;
+  readonly order?: string;
   readonly thin?: boolean;
   readonly headersEnv?: readonly string[];
 }
@@ -51,6 +52,7 @@ export function withFields(command: Command): Command {
     .addOption(
       orNone(rateOption('--requests-per-second <n>', 'at most, 0.01 to 1000; "" for as many as come')),
     )
+    .option('--order <order>', 'perClinic: one after the other, as recorded; "" for none')
     .option('--thin', 'send ids only, nothing of a patient’s')
     .option('--no-thin', 'send whole events')
     .addOption(
@@ -69,7 +71,7 @@ function orNone(option: Option): Option {
 /** The fields that were given, as the API names them. */
 export function fieldsOf(options: FieldOptions, env: Surroundings['env']): SubscriberInput {
   const { name, url, profile, eventTypes, clinicIds, envelope, handshake, retrySeconds } = options;
-  const { concurrency, requestsPerSecond, thin, headersEnv } = options;
+  const { concurrency, requestsPerSecond, order, thin, headersEnv } = options;
   const challengeToken =
     options.challengeTokenEnv === undefined
       ? undefined
@@ -86,6 +88,7 @@ export function fieldsOf(options: FieldOptions, env: Surroundings['env']): Subsc
     retrySeconds: retrySeconds === '' ? null : retrySeconds,
     concurrency: concurrency === '' ? null : concurrency,
     requestsPerSecond: requestsPerSecond === '' ? null : requestsPerSecond,
+    order: order === '' ? null : order,
     thin,
     headers: headersEnv && headersFrom(headersEnv, env),
   };

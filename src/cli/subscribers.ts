@@ -126,7 +126,8 @@ const columns = [
 
 function printFields(to: Printer, subscriber: SubscriberView): void {
   const { id, name, url, profile, eventTypes, clinicIds, isDeclared, createdAt } = subscriber;
-  const { retrySeconds, concurrency, requestsPerSecond, envelope, thin, headerNames, owner } = subscriber;
+  const { retrySeconds, concurrency, requestsPerSecond, order, envelope, thin, headerNames, owner } =
+    subscriber;
   const lines: readonly (readonly [string, string])[] = [
     ['id', id],
     ['name', isDeclared ? `${name} (declared in the configuration)` : name],
@@ -141,6 +142,7 @@ function printFields(to: Printer, subscriber: SubscriberView): void {
     ['retries', retrySeconds === null ? 'as its profile has them' : `after ${retrySeconds.join(', ')} s`],
     ['at once', concurrency === null ? 'as configured' : String(concurrency)],
     ['rate', requestsPerSecond === null ? 'as many as come' : `${requestsPerSecond} requests a second`],
+    ['order', order === null ? 'none promised' : 'one after the other, clinic by clinic'],
     ['token', subscriber.hasChallengeToken ? 'it is asked for a challenge token' : 'none'],
     ['success', shownInstant(subscriber.lastSuccessAt)],
     ['failure', shownInstant(subscriber.lastFailureAt)],

@@ -27,6 +27,8 @@ export interface SubscriberView {
   readonly concurrency: number | null;
   /** `null` for as many as come. */
   readonly requestsPerSecond: number | null;
+  /** `null` where none is promised. */
+  readonly order: 'perClinic' | null;
   readonly envelope: string;
   readonly thin: boolean;
   /** Of its static headers; nobody is shown their values. */
@@ -72,10 +74,11 @@ export interface SubscriberInput {
   readonly clinicIds?: readonly string[] | undefined;
   readonly envelope?: string | undefined;
   readonly handshake?: string | undefined;
-  /** `null`, of these three: as if none had ever been chosen. */
+  /** `null`, of these four: as if none had ever been chosen. */
   readonly retrySeconds?: readonly number[] | null | undefined;
   readonly concurrency?: number | null | undefined;
   readonly requestsPerSecond?: number | null | undefined;
+  readonly order?: string | null | undefined;
   readonly thin?: boolean | undefined;
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }

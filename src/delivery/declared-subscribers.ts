@@ -81,6 +81,7 @@ export async function declareSubscribers(
       retrySeconds: wanted.retrySeconds,
       concurrency: wanted.concurrency,
       requestsPerSecond: wanted.requestsPerSecond,
+      order: wanted.order,
       thin: wanted.thin,
       headers: wanted.headers,
       secrets: rotated(known, wanted, clock.now()),

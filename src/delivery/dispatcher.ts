@@ -211,6 +211,8 @@ export class Dispatcher {
 
   #learn(lane: OpenLane<PQueue>, { delivery, subscriber }: AfterAttempt): void {
     lane.follow(subscriber);
+    // The next one of its clinic may have waited for this one.
+    if (subscriber.order !== null && delivery.dueAt === null) lane.mayHaveWork = lane.slots > 0;
     if (delivery.dueAt !== null && lane.slots > 0) this.#lookBy(delivery.dueAt);
   }
 

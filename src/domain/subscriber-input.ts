@@ -5,7 +5,7 @@ import { headerNameProblem, headerValueProblem } from './static-headers.ts';
 import { type Profile, type Subscriber, untriedHealth } from './subscriber.ts';
 
 /** Fields that the contract names and that are not built yet: refused, never ignored. */
-const unsupportedFields = ['jwt', 'order', 'startFrom'] as const;
+const unsupportedFields = ['jwt', 'startFrom'] as const;
 
 const eventTypePattern = z.string().refine(isEventTypePattern, {
   error: 'is no event type: write `*`, a type such as order.placed, or everything below one, such as order.*',
@@ -59,6 +59,7 @@ const fields = z.strictObject({
     .min(0.01, 'must be 0.01 at least: one request in 100 seconds')
     .max(1000, 'must be 1,000 at most')
     .nullish(),
+  order: z.enum(['perClinic']).nullish(),
   thin: z.boolean('must be true or false').optional(),
   headers: staticHeaders.optional(),
 });
@@ -75,7 +76,7 @@ export const subscriberInput = all.superRefine(checkTogether);
 /** In the file a secret is not made but given: it has to survive a restart. */
 export const declaredSubscriberInput = all.required({ secret: true }).superRefine(checkTogether);
 
-/** What may be changed afterwards; `null` takes a challenge token away, and goes back to the waits, slots or rate that nobody chose. */
+/** What may be changed afterwards; `null` takes a challenge token away, and goes back to the waits, slots, rate or order that nobody chose. */
 export const subscriberChangeInput = all
   .omit({ challenge: true, secret: true })
   .extend({ challengeToken: fields.shape.challengeToken.nullable() })
@@ -162,6 +163,7 @@ export function newSubscriber(
     retrySeconds: input.retrySeconds ?? null,
     concurrency: input.concurrency ?? null,
     requestsPerSecond: input.requestsPerSecond ?? null,
+    order: input.order ?? null,
     thin: input.thin ?? false,
     headers: input.headers ?? {},
     pausedAt: null,

@@ -31,6 +31,9 @@ export type PauseReason =
   /** The store was restored from a backup. */
   | 'restored';
 
+/** In which order a subscriber is sent its deliveries: a clinic's events one after the other, as they were recorded. */
+export type Order = 'perClinic';
+
 export interface SigningSecret {
   readonly value: string;
   /** It signs beside the newer one until then; `null` for the current one. */
@@ -96,6 +99,8 @@ export interface Subscriber {
   readonly concurrency: number | null;
   /** `null` for as many as its slots allow. */
   readonly requestsPerSecond: number | null;
+  /** `null` when no order is promised. */
+  readonly order: Order | null;
   /** It is sent ids only, nothing of a patient's. */
   readonly thin: boolean;
   /** On every request to it, by name; mostly what its gateway wants to see. */

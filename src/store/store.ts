@@ -246,6 +246,7 @@ export type SubscriberChange = Partial<
     | 'retrySeconds'
     | 'concurrency'
     | 'requestsPerSecond'
+    | 'order'
     | 'thin'
     | 'headers'
     | 'owner'
@@ -260,6 +261,8 @@ export interface DeliveryStore {
    * attempt that each is about to get: first attempts before retries, oldest first. Of a
    * failing subscriber it claims one at a time as a probe, in rotation, when its next
    * probe is due.
+   * Of a subscriber with an order it claims, of each clinic, nothing but the first that
+   * is open; replays pass by.
    * Claims whose lease lapsed become attempts with outcome `interrupted` first.
    *
    * @param ask.slotsBySubscriber free slots; a subscriber that is not named gets none.
@@ -340,6 +343,11 @@ export interface RoundStarted {
 
 export interface LogStore {
   delivery(deliveryId: string): Promise<Delivery | null>;
+  /**
+   * The earlier delivery of the same clinic that has to end before this one is sent;
+   * `null` when there is none, or its subscriber has no order.
+   */
+  waitsBehind(deliveryId: string): Promise<string | null>;
   /** In the order of their numbers; the excerpt of one whose excerpt is damaged is `null`. */
   attempts(deliveryId: string): Promise<readonly Attempt[]>;
   /** Newest first, by order of creation. */

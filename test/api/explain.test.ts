@@ -128,12 +128,24 @@ describe('a delivery explains itself in one line', () => {
       const explained = explainDelivery({
         delivery,
         subscriber: recipient(subscriber as Partial<Subscriber>),
+        waitsBehind: null,
         lastAttemptAt: delivery.lastOutcome === null ? null : now - minuteMs,
         now,
       });
       expect(explained).toEqual({ because: word, explanation: says });
     });
   }
+});
+
+test('a delivery that waits its turn names the one that it waits behind', () => {
+  const facts = { delivery: aDelivery(), lastAttemptAt: null, waitsBehind: 'dlv_ahead', now };
+  expect(explainDelivery({ ...facts, subscriber: recipient({ order: 'perClinic' }) })).toEqual({
+    because: 'waiting',
+    explanation:
+      "Waiting behind delivery dlv_ahead, an earlier one of the same clinic: ehr is sent each clinic's events in order. `relay deliveries explain dlv_ahead` says what that one waits for.",
+  });
+  const paused = recipient({ order: 'perClinic', pauseReasons: ['person'] });
+  expect(explainDelivery({ ...facts, subscriber: paused }).because).toBe('held');
 });
 
 describe('an event that has no delivery is explained in one line', () => {

@@ -177,6 +177,7 @@ describe('a registration', () => {
     { body: { url, headers: { 'x-a': 'é' } }, path: 'headers.x-a', because: 'a header value is ASCII' },
     { body: { url, requestsPerSecond: 0 }, path: 'requestsPerSecond', because: 'no request ever' },
     { body: { url, requestsPerSecond: 1e9 }, path: 'requestsPerSecond', because: 'that is no limit' },
+    { body: { url, order: 'strict' }, path: 'order', because: 'no such order is kept' },
     { body: { url, handshake: 'always' }, path: 'handshake', because: 'nobody knows that moment' },
     { body: { url, state: 'active' }, path: 'state', because: 'its state is not for it to say' },
     { body: { url, urll: url }, path: 'urll', because: 'a name that nobody knows' },
@@ -260,10 +261,10 @@ describe('a change', () => {
     expect(body).toMatchObject({ state: 'active', hasChallengeToken: false });
   });
 
-  test('to null goes back to the waits, slots and rate that nobody chose', async () => {
-    const chosen = { retrySeconds: [5], concurrency: 2, requestsPerSecond: 3 };
+  test('to null goes back to the waits, slots, rate and order that nobody chose', async () => {
+    const chosen = { retrySeconds: [5], concurrency: 2, requestsPerSecond: 3, order: 'perClinic' };
     const { id } = await registered(chosen);
-    const none = { retrySeconds: null, concurrency: null, requestsPerSecond: null };
+    const none = { retrySeconds: null, concurrency: null, requestsPerSecond: null, order: null };
     const { status, body } = await api.ask('PATCH', `/v1/subscribers/${id}`, { body: none });
     expect(status).toBe(200);
     expect(body).toMatchObject(none);

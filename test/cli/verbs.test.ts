@@ -27,6 +27,7 @@ const subscriber = {
   retrySeconds: [5, 300],
   concurrency: null,
   requestsPerSecond: 0.5,
+  order: null,
   envelope: 'event',
   thin: false,
   headerNames: ['Authorization'],
@@ -119,6 +120,7 @@ test('an empty value takes back waits, slots and a rate that were chosen', async
       '--concurrency',
       '',
       '--requests-per-second=',
+      '--order=',
     ],
     { 'PATCH /v1/subscribers/sub_1': () => ({ status: 200, json: { ...subscriber, warnings: [] } }) },
   );
@@ -127,6 +129,7 @@ test('an empty value takes back waits, slots and a rate that were chosen', async
     retrySeconds: null,
     concurrency: null,
     requestsPerSecond: null,
+    order: null,
   });
 });
 
@@ -234,6 +237,8 @@ describe('adding a subscriber', () => {
         '3',
         '--challenge',
         '--thin',
+        '--order',
+        'perClinic',
         '--requests-per-second',
         '0.5',
         '--headers-env',
@@ -250,6 +255,7 @@ describe('adding a subscriber', () => {
       concurrency: 3,
       challenge: true,
       thin: true,
+      order: 'perClinic',
       requestsPerSecond: 0.5,
       headers: { Authorization: 'Bearer gateway' },
     });

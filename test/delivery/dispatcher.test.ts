@@ -118,6 +118,52 @@ async function recordFor(subscriberIds: readonly string[], count: number): Promi
 const delivered = async (count: number) =>
   (await store.deliveryCounts(null)).delivered === deliveredBefore + count;
 
+describe('a subscriber that takes the events of each clinic in order', () => {
+  test('gets them one after the other, without waiting for the clock in between', async () => {
+    const endpoint = await subscribed('sub_a', { order: 'perClinic' });
+    await recordFor(['sub_a'], 40);
+    dispatching();
+    await eventually(() => delivered(40));
+    expect(endpoint.open.most).toBe(1);
+    const sequences = endpoint.requests.map(({ headers }) => Number(headers['relay-sequence']));
+    expect(sequences).toEqual(sequences.toSorted((a, b) => a - b));
+    expect(clock.now()).toBe(startMs);
+  });
+
+  test('gets nothing of a clinic while one of it waits for its retry, and everything after it', async () => {
+    const endpoint = await subscribed('sub_a', { order: 'perClinic' });
+    endpoint.answer(({ headers }) => ({ status: headers['relay-attempt'] === '1' ? 503 : 200 }));
+    await recordFor(['sub_a'], 3);
+    dispatching();
+    for (let events = 1; events <= 3; events++) {
+      await endpoint.received(events * 2 - 1);
+      await eventually(async () => (await store.nextDueAt()) === clock.now() + 10_000);
+      await clock.advance(10_000);
+      await eventually(() => delivered(events));
+    }
+    const made = endpoint.requests.map(({ headers }) => headers['relay-sequence']);
+    expect(made).toEqual(['2', '2', '3', '3', '4', '4']);
+  });
+});
+
+describe('a subscriber with more retries than it can take', () => {
+  test('gets every new event at once all the same', async () => {
+    const endpoint = await subscribed('sub_a', { concurrency: 1, retrySeconds: Array(20).fill(1) });
+    endpoint.answer(({ headers }) => ({ status: Number(headers['relay-sequence']) <= 5 ? 503 : 200 }));
+    await recordFor(['sub_a'], 4);
+    const dispatcher = dispatching();
+    await endpoint.received(4);
+    for (let fresh = 1; fresh <= 5; fresh++) {
+      await recordFor(['sub_a'], 1);
+      // All four retries are due at the same moment.
+      const advanced = clock.advance(2_000);
+      dispatcher.wake();
+      await eventually(() => delivered(fresh));
+      await advanced;
+    }
+  });
+});
+
 describe('due deliveries', () => {
   test('go out once each, whatever was there before the start and comes after', async () => {
     const endpoints = [await subscribed('sub_a'), await subscribed('sub_b')];

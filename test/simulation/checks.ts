@@ -139,6 +139,7 @@ export function checkLog(dump: Dump, evidence: Evidence): void {
     }
   }
   checkReceipts(dump, history, network);
+  checkOrder(dump, history, network);
   checkOwed(dump, owed, history, witness);
 }
 
@@ -194,6 +195,24 @@ function checkReceipts(dump: Dump, history: History, network: Network): void {
       if (times > rounds + unknown) {
         history.violate('I2 repeats are bounded', `${deliveryId} was accepted ${times} times`);
       }
+    }
+  }
+}
+
+/** Of a clinic nothing is sent before what came earlier has ended; only replays pass by. */
+function checkOrder(dump: Dump, history: History, network: Network): void {
+  const clinicOf = new Map(dump.deliveries.map(({ id, clinicId }) => [id, clinicId]));
+  for (const [subscriberId, { receipts, order }] of network.endpoints) {
+    if (order !== 'perClinic') continue;
+    const reached = new Map<string, number>();
+    for (const { deliveryId, sequence, isReplay } of receipts) {
+      const clinicId = clinicOf.get(deliveryId);
+      if (isReplay || clinicId === undefined) continue;
+      const last = reached.get(clinicId) ?? 0;
+      if (sequence < last) {
+        history.violate('a promised order is kept', `${subscriberId} got number ${sequence} after ${last}`);
+      }
+      reached.set(clinicId, Math.max(last, sequence));
     }
   }
 }

@@ -43,6 +43,7 @@ export interface Receipt {
   readonly attempt: number;
   readonly sequence: number;
   readonly eventId: string;
+  readonly isReplay: boolean;
   /** It answered with a success, whether or not that arrived. */
   readonly isAccepted: boolean;
 }
@@ -53,6 +54,8 @@ export class Endpoint {
   mood: Mood = 'fine';
   /** Every secret it was ever given: a rotation may cross a request under way. */
   readonly secrets: string[];
+  /** What it was promised. */
+  readonly order: Subscriber['order'];
   readonly #subscriber: Pick<Subscriber, 'id' | 'profile' | 'envelope' | 'challengeToken'>;
   readonly #history: History;
   readonly #random: Random;
@@ -69,6 +72,7 @@ export class Endpoint {
   ) {
     this.#subscriber = subscriber;
     this.secrets = subscriber.secrets.map(({ value }) => value);
+    this.order = subscriber.order;
     this.#history = world.history;
     this.#random = world.random;
     this.#eventsOf = world.eventsOf;
@@ -154,7 +158,7 @@ export class Endpoint {
     if (before && before.sequence !== sequence) complain('the sequence differs from an earlier attempt');
     if (before && attempt <= before.attempt) complain(`the attempt number came after ${before.attempt}`);
     this.#seen.set(deliveryId, { body: text, sequence, attempt });
-    return { deliveryId, attempt, sequence, eventId };
+    return { deliveryId, attempt, sequence, eventId, isReplay: headers['relay-replay'] !== undefined };
   }
 
   #isSigned(headers: Readonly<Record<string, string>>, body: Buffer, sentAtWall: number): boolean {

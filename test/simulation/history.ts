@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 /**
  * What must hold whatever happens, by the numbers of the list of invariants that the
  * project keeps: I1 nothing lost, I2 bounded repeats, I3 stable, I4 durable first,
- * I5 self-recovery, I6 no guess, I9 bounded. `cursor`, `sequence`, `schedule`, `budget` and `truth`
+ * I5 self-recovery, I6 no guess, I9 bounded. `cursor`, `sequence`, `order`, `schedule`, `budget` and `truth`
  * are the relay's own.
  */
 export type Invariant =
@@ -17,6 +17,7 @@ export type Invariant =
   | 'enqueued once'
   | 'the cursor stays behind what is recorded'
   | 'the sequence has no gap'
+  | 'a promised order is kept'
   | 'attempts follow the schedule'
   | 'the budget is kept'
   | 'the log tells the truth';

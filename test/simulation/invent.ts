@@ -20,6 +20,7 @@ export function inventSubscriber(number: number, world: World, random: Random): 
     retrySeconds: random.pick([[], [5], [5, 60], [1, 30, 300], [10, 120, 600, 1_800]]),
     concurrency: random.pick([null, 1, 2]),
     requestsPerSecond: random.pick([null, null, 0.5, 20]),
+    order: number % 2 === 0 ? 'perClinic' : null,
     thin: false,
     headers: {},
     owner: 'owner',

@@ -127,6 +127,16 @@ const unsyncedNames: Mutant = {
   disk: (disk) => ({ ...disk, syncFolder: async () => {} }),
 };
 
+/** Subscribers that ask for an order are sent whatever is due. */
+const orderForgotten: Mutant = {
+  name: 'an order that nobody keeps',
+  breaks: ['a promised order is kept'],
+  store: (store) => ({
+    ...store,
+    addSubscriber: (subscriber) => store.addSubscriber({ ...subscriber, order: null }),
+  }),
+};
+
 const forgottenTimer: Mutant = {
   name: 'a timer that nobody cancels',
   breaks: ['I9 nothing is left behind'],
@@ -175,6 +185,7 @@ export const mutants: readonly Mutant[] = [
   reserialisedBody,
   claimLostIgnored,
   attemptRepeated,
+  orderForgotten,
   forgottenTimer,
   forgottenFile,
   forgottenClaim,

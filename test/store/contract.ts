@@ -14,6 +14,7 @@ import {
   record,
   refused,
 } from './fixtures.ts';
+import { keepsTheOrder } from './order-contract.ts';
 
 export interface StoreUnderTest {
   readonly store: Store;
@@ -407,6 +408,8 @@ export function keepsTheContract(name: string, open: () => Promise<StoreUnderTes
         });
       });
     });
+
+    keepsTheOrder(open);
 
     describe('replays', () => {
       test('a failed delivery starts a new round with the schedule afresh; attempts go on counting', async () => {

@@ -21,6 +21,7 @@ export function aSubscriber(id = 'sub_1', changes: Partial<Subscriber> = {}): Su
     retrySeconds: [10, 20],
     concurrency: null,
     requestsPerSecond: null,
+    order: null,
     thin: false,
     headers: {},
     owner: 'owner',

@@ -16,6 +16,7 @@ export function recipient(changes: Partial<Subscriber> = {}): Subscriber {
     retrySeconds: null,
     concurrency: null,
     requestsPerSecond: null,
+    order: null,
     thin: false,
     headers: {},
     owner: 'owner',

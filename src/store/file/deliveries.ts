@@ -53,7 +53,8 @@ export function deliveryPart({
       delivery !== undefined &&
       queuedAt(delivery) === entry.dueAt &&
       delivery.state === 'pending' &&
-      !state.openAttempts.has(entry.id)
+      !state.openAttempts.has(entry.id) &&
+      state.due.waitsBehind(delivery) === null
     );
   };
 

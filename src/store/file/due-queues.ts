@@ -1,16 +1,50 @@
 import { type Delivery, queuedAt } from '../../domain/delivery.ts';
+import { ClinicRows, isInRow } from './clinic-rows.ts';
+import { type DueEntry, DueHeap, isBefore } from './due-heap.ts';
 
 /**
  * The pending deliveries of each subscriber in the order in which they are to be
  * attempted. Entries are never removed when a delivery changes; they are recognised as
  * stale when they come up, so a change costs one insertion.
+ *
+ * Of a subscriber that takes each clinic's events in order, one that waits behind another
+ * is not in the queue: it comes into it when it is its turn.
  */
 export class DueQueues {
   readonly #queues = new Map<string, { readonly first: DueHeap; readonly again: DueHeap }>();
+  /** By subscriber, of those with an order. */
+  readonly #rows = new Map<string, ClinicRows>();
+  readonly #deliveryOf: (id: string) => Delivery | undefined;
 
+  /** @param deliveryOf of those that are in memory, as all pending ones are. */
+  constructor(deliveryOf: (id: string) => Delivery | undefined) {
+    this.#deliveryOf = deliveryOf;
+  }
+
+  /** From now on a subscriber's deliveries wait for each other, or do not. */
+  setOrder(subscriberId: string, isOrdered: boolean, all: Iterable<Delivery>): void {
+    if (isOrdered) this.#rows.set(subscriberId, new ClinicRows(this.#deliveryOf));
+    else this.#rows.delete(subscriberId);
+    const pending = [...all].filter((each) => each.subscriberId === subscriberId);
+    for (const delivery of pending) this.#rows.get(subscriberId)?.add(delivery);
+    for (const delivery of pending) this.note(delivery);
+  }
+
+  /** Takes note of what a delivery came to be; one that ended lets the next of its clinic take its turn. */
+  changed(before: Delivery | undefined, after: Delivery | undefined): void {
+    const either = after ?? before;
+    const rows = either && this.#rows.get(either.subscriberId);
+    if (rows && after && !(before && isInRow(before))) rows.add(after);
+    if (after) this.note(after);
+    if (!rows || !before || !isInRow(before) || (after && isInRow(after))) return;
+    const head = rows.headOf(before.clinicId);
+    if (head) this.note(head);
+  }
+
+  /** It may be due, or become so: it is in nobody's hands. */
   note(delivery: Delivery): void {
     const at = queuedAt(delivery);
-    if (delivery.state !== 'pending' || at === null) return;
+    if (delivery.state !== 'pending' || at === null || this.waitsBehind(delivery) !== null) return;
     let queues = this.#queues.get(delivery.subscriberId);
     if (!queues) {
       queues = { first: new DueHeap(), again: new DueHeap() };
@@ -18,6 +52,14 @@ export class DueQueues {
     }
     const queue = delivery.attempts === 0 ? queues.first : queues.again;
     queue.push({ dueAt: at, order: delivery.sequence, id: delivery.id });
+  }
+
+  /** The delivery that has to end first; `null` when it is its turn, or there is no order. */
+  waitsBehind(delivery: Delivery): string | null {
+    const rows = this.#rows.get(delivery.subscriberId);
+    if (!rows || !isInRow(delivery)) return null;
+    const head = rows.headOf(delivery.clinicId);
+    return head === undefined || head.id === delivery.id ? null : head.id;
   }
 
   /**
@@ -61,62 +103,5 @@ export class DueQueues {
     const again = queues.again.firstOpen(isOpen)?.dueAt ?? Number.POSITIVE_INFINITY;
     const soonest = Math.min(first, again);
     return Number.isFinite(soonest) ? soonest : null;
-  }
-}
-
-export interface DueEntry {
-  /** See `queuedAt`. */
-  readonly dueAt: number;
-  /** The subscriber's sequence number: among equals, the older delivery goes first. */
-  readonly order: number;
-  readonly id: string;
-}
-
-function isBefore(a: DueEntry, b: DueEntry): boolean {
-  return a.dueAt < b.dueAt || (a.dueAt === b.dueAt && a.order < b.order);
-}
-
-/** A binary heap, the soonest entry on top. */
-class DueHeap {
-  readonly #entries: DueEntry[] = [];
-
-  push(entry: DueEntry): void {
-    const entries = this.#entries;
-    let at = entries.length;
-    entries.push(entry);
-    while (at > 0) {
-      const above = (at - 1) >> 1;
-      const parent = entries[above] as DueEntry;
-      if (!isBefore(entry, parent)) break;
-      entries[at] = parent;
-      at = above;
-    }
-    entries[at] = entry;
-  }
-
-  pop(): void {
-    const entries = this.#entries;
-    const last = entries.pop();
-    if (last === undefined || entries.length === 0) return;
-    let at = 0;
-    for (;;) {
-      let below = 2 * at + 1;
-      if (below >= entries.length) break;
-      if (below + 1 < entries.length && isBefore(entries[below + 1] as DueEntry, entries[below] as DueEntry))
-        below++;
-      if (!isBefore(entries[below] as DueEntry, last)) break;
-      entries[at] = entries[below] as DueEntry;
-      at = below;
-    }
-    entries[at] = last;
-  }
-
-  /** The soonest entry that is not stale; stale ones above it are dropped. */
-  firstOpen(isOpen: (entry: DueEntry) => boolean): DueEntry | undefined {
-    for (let top = this.#entries[0]; top !== undefined; top = this.#entries[0]) {
-      if (isOpen(top)) return top;
-      this.pop();
-    }
-    return undefined;
   }
 }

@@ -88,6 +88,7 @@ export function eventKind(words: Words): RowKind<EventRow, keyof typeof eventCol
     store: (row) => row,
     restore: (stored) => stored as EventRow,
     isBusy: () => false,
+    entered: () => {},
     left: () => {},
     removed: () => {},
     changed: () => {},
@@ -132,17 +133,16 @@ export function deliveryKind(beside: BesideDeliveries): RowKind<Delivery, keyof 
       const { delivery, attempts, open } = storedDelivery(stored);
       beside.attempts.put(delivery.id, attempts);
       if (open) beside.openAttempts.put(delivery.id, open);
-      beside.due.note(delivery);
       return delivery;
     },
     isBusy: (row) => row.state === 'pending' || beside.openAttempts.has(row.id),
+    entered: (delivery) => beside.due.changed(undefined, delivery),
     left: ({ id }) => beside.attempts.release(id),
     removed: (number, by) => beside.countRemoved(number, by),
     changed: (before, after) => {
       if (before) beside.count(before.subscriberId, before.state, -1);
-      if (!after) return;
-      beside.count(after.subscriberId, after.state, 1);
-      beside.due.note(after);
+      if (after) beside.count(after.subscriberId, after.state, 1);
+      beside.due.changed(before, after);
     },
   };
 }

@@ -42,6 +42,8 @@ export interface RowKind<Row, Name extends string> {
   restore(stored: unknown): Row;
   /** True while work may come to it at any moment: such rows stay in memory. */
   isBusy(row: Row): boolean;
+  /** It came into memory out of an index. */
+  entered(row: Row): void;
   /** It left memory, and what is held beside it may go. */
   left(row: Row): void;
   /** A row was removed, or (by 1) the removal was taken back; its columns still say what it was. */
@@ -321,6 +323,7 @@ export class LogRows<Row, Name extends string> {
     this.#hot.set(hot.name, hot);
     this.#hotByNumber.set(number, hot);
     this.#admitted.add(number);
+    this.#kind.entered(row);
   }
 
   /** Rows come to be, or to be something else, without being read. */

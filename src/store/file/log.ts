@@ -35,6 +35,12 @@ export function logPart({ commits, bodies, coldRows, codec }: Core): LogStore {
   return {
     delivery: async (deliveryId) => (await found(deliveryId))?.delivery ?? null,
 
+    waitsBehind: (deliveryId) =>
+      commits.read((state) => {
+        const delivery = state.deliveries.hot(deliveryId);
+        return delivery ? state.due.waitsBehind(delivery) : null;
+      }),
+
     attempts: async (deliveryId) => {
       const recorded = (await found(deliveryId))?.attempts ?? [];
       // A late result was recorded after attempts that were made after it.

@@ -20,7 +20,7 @@ interface ConnectionSecrets {
 }
 
 /** What rows do not hold that were written before these fields were known. */
-const unknownBefore = { requestsPerSecond: null, thin: false, headers: {} };
+const unknownBefore = { requestsPerSecond: null, order: null, thin: false, headers: {} };
 
 /** Between what the relay works with and what may lie on a disk: everything secret in it sealed. */
 export class Codec {

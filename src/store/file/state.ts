@@ -40,7 +40,13 @@ export class State {
   // Folded: kept whole in the checkpoint.
   readonly clinics = new Table<Clinic>(this.undo);
   readonly connections = new Table<ConnectionRow>(this.undo);
-  readonly subscribers = new Table<SubscriberRow>(this.undo);
+  readonly subscribers = new Table<SubscriberRow>(this.undo, (before, after) => {
+    const isOrdered = (after?.order ?? null) !== null;
+    const id = (after ?? before)?.id ?? '';
+    if (isOrdered !== ((before?.order ?? null) !== null)) {
+      this.due.setOrder(id, isOrdered, this.deliveries.values());
+    }
+  });
   readonly healths = new Table<Health>(this.undo);
   /** Subscriber id → how many deliveries it was given. */
   readonly sequences = new Table<number>(this.undo);
@@ -54,7 +60,7 @@ export class State {
 
   // The log: comes from the journal, and from the indexes of its closed ranges.
   readonly words = new Words();
-  readonly due = new DueQueues();
+  readonly due = new DueQueues((id) => this.deliveries.hot(id));
   readonly events: EventRows = new LogRows(this.undo, eventKind(this.words), (id) => this.words.known(id));
   readonly deliveries: DeliveryRows = new LogRows(this.undo, deliveryKind(this));
   /** Of the deliveries that are in memory. */
