@@ -34,6 +34,8 @@ export interface Delivery {
   /** Counts the subscriber's deliveries from 1 in the order of their creation, gap-free. */
   readonly sequence: number;
   readonly createdAt: number;
+  /** A backfill added it to an event of the past: its first attempt comes after those of all others. */
+  readonly isBackfilled?: true;
   readonly state: DeliveryState;
   /** Why it failed or was cancelled. */
   readonly endReason: EndReason | null;
@@ -73,7 +75,7 @@ export function deliveryIdOf(eventId: string, subscriberId: string): string {
 }
 
 export function newDelivery(
-  owed: Pick<Delivery, 'eventId' | 'subscriberId' | 'clinicId' | 'eventType' | 'sequence'>,
+  owed: Pick<Delivery, 'eventId' | 'subscriberId' | 'clinicId' | 'eventType' | 'sequence' | 'isBackfilled'>,
   now: number,
 ): Delivery {
   return {

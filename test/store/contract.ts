@@ -451,6 +451,88 @@ export function keepsTheContract(name: string, open: () => Promise<StoreUnderTes
       });
     });
 
+    describe('backfills', () => {
+      const job = (done: number) => ({
+        id: 'bkf_1',
+        kind: 'backfill' as const,
+        state: 'running' as const,
+        owner: 'owner',
+        createdAt: 0,
+        endedAt: null,
+        ask: {},
+        progress: { done },
+      });
+      const owed = (eventId: string, body: string | null = null, clinicId = 'clinic-1') => ({
+        clinicId,
+        eventId,
+        type: 'order.placed',
+        body,
+      });
+      const owe = (events: readonly ReturnType<typeof owed>[], subscriberId = 'sub_2') =>
+        store.oweEvents({ subscriberId, events, jobAfter: job });
+
+      test('known events are owed to a later subscriber once, in the order given, with the job, through a crash', async () => {
+        await furnished(store);
+        await record(store, [anEvent('e1'), anEvent('e2')]);
+        await store.addSubscriber(aSubscriber('sub_2'));
+        expect(await owe([owed('e2'), owed('e1'), owed('e2')])).toEqual({ kind: 'owed', deliveries: 2 });
+        await reopened();
+        expect(await store.job('bkf_1')).toEqual(job(2));
+        expect(await owe([owed('e1'), owed('e2')])).toEqual({ kind: 'owed', deliveries: 0 });
+        const { items } = await store.deliveries({ subscriberIds: ['sub_2'] }, { limit: 10, cursor: null });
+        expect(items.map(({ eventId, sequence, isBackfilled }) => [eventId, sequence, isBackfilled])).toEqual(
+          [
+            ['e1', 2, true],
+            ['e2', 1, true],
+          ],
+        );
+        expect(
+          (await store.events({ subscriberIds: ['sub_2'] }, { limit: 10, cursor: null })).items,
+        ).toHaveLength(2);
+        expect(await store.deliveryCounts(['sub_2'])).toMatchObject({ pending: 2 });
+      });
+
+      test('an event without a text is owed only with one, which is what is sent; nothing is recorded before', async () => {
+        await furnished(store);
+        await record(store, [
+          anEvent('past', { body: null, isPast: true, subscriberIds: [] }),
+          anEvent('e2', { subscriberIds: [] }),
+        ]);
+        expect(await owe([owed('past'), owed('e2')], 'sub_1')).toEqual({
+          kind: 'bodiesNeeded',
+          events: [owed('past')],
+        });
+        expect(await store.job('bkf_1')).toBeNull();
+        const body = anEvent('past').body;
+        expect(await owe([owed('past', body), owed('e2')], 'sub_1')).toEqual({ kind: 'owed', deliveries: 2 });
+        await reopened();
+        expect((await claim(store)).map(({ event }) => [event.id, event.body])).toEqual([
+          ['past', body],
+          ['e2', anEvent('e2').body],
+        ]);
+      });
+
+      test('live events go first, though they came later; so do retries', async () => {
+        await furnished(store);
+        await record(store, [anEvent('old', { subscriberIds: [] }), anEvent('retried')]);
+        const retried = only(await claim(store));
+        await store.recordAttempt(retried, refused);
+        await owe([owed('old')], 'sub_1');
+        await under.clock.advance(10_000);
+        await record(store, [anEvent('live')]);
+        const order = [];
+        for (let turn = 0; turn < 3; turn++) order.push(only(await claim(store, 1)).event.id);
+        expect(order).toEqual(['live', 'retried', 'old']);
+      });
+
+      test('what the log does not know adds nothing, and a deleted subscriber is owed nothing', async () => {
+        await furnished(store);
+        expect(await owe([owed('unknown', '{}')], 'sub_1')).toEqual({ kind: 'owed', deliveries: 0 });
+        await store.deleteSubscriber('sub_1');
+        await expect(owe([owed('unknown')], 'sub_1')).rejects.toBeInstanceOf(NotFound);
+      });
+    });
+
     describe('subscribers', () => {
       test('case 25: a subscriber comes back whole after a crash, its secrets included', async () => {
         const subscriber = aSubscriber('sub_1', { challengeToken: 'the challenge', eventTypes: ['order.*'] });

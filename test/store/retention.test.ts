@@ -93,6 +93,31 @@ describe('retention', () => {
     expect(await stateOf(store)).toEqual([['e1', 'delivered']]);
   });
 
+  test('a body that a backfill sent stays for its days from the end of that delivery, and while it is open', async () => {
+    const { disk, clock, store } = await aLog();
+    await record(store, [anEvent('e1', { subscriberIds: [] })]);
+    await clock.advance(20 * dayMs);
+    const events = [{ clinicId: 'clinic-1', eventId: 'e1', type: 'order.placed', body: null }];
+    const job = {
+      id: 'bkf_1',
+      kind: 'backfill',
+      state: 'done',
+      owner: 'o',
+      createdAt: 0,
+      endedAt: 0,
+    } as const;
+    const jobAfter = () => ({ ...job, ask: {}, progress: {} });
+    await store.oweEvents({ subscriberId: 'sub_1', events, jobAfter });
+    await clock.advance(20 * dayMs);
+    expect(await store.eventBody('clinic-1', 'e1')).toBe(anEvent('e1').body);
+    await deliver(store);
+    const { store: again } = await opened(disk.kill(), clock);
+    await clock.advance(29 * dayMs);
+    expect(await again.eventBody('clinic-1', 'e1')).toBe(anEvent('e1').body);
+    await clock.advance(40 * dayMs);
+    expect(await again.eventBody('clinic-1', 'e1')).toBeNull();
+  });
+
   test('a delivery goes with its attempts some days after it ended, for every start, and the lists stay whole', async () => {
     const { disk, clock, store, looks } = await aLog();
     await record(store, [anEvent('e1')]);

@@ -11,7 +11,7 @@ import { type DueEntry, DueHeap, isBefore } from './due-heap.ts';
  * is not in the queue: it comes into it when it is its turn.
  */
 export class DueQueues {
-  readonly #queues = new Map<string, { readonly first: DueHeap; readonly again: DueHeap }>();
+  readonly #queues = new Map<string, Queues>();
   /** By subscriber, of those with an order. */
   readonly #rows = new Map<string, ClinicRows>();
   readonly #deliveryOf: (id: string) => Delivery | undefined;
@@ -47,11 +47,10 @@ export class DueQueues {
     if (delivery.state !== 'pending' || at === null || this.waitsBehind(delivery) !== null) return;
     let queues = this.#queues.get(delivery.subscriberId);
     if (!queues) {
-      queues = { first: new DueHeap(), again: new DueHeap() };
+      queues = { first: new DueHeap(), again: new DueHeap(), backfilled: new DueHeap() };
       this.#queues.set(delivery.subscriberId, queues);
     }
-    const queue = delivery.attempts === 0 ? queues.first : queues.again;
-    queue.push({ dueAt: at, order: delivery.sequence, id: delivery.id });
+    queues[queueOf(delivery)].push({ dueAt: at, order: delivery.sequence, id: delivery.id });
   }
 
   /** The delivery that has to end first; `null` when it is its turn, or there is no order. */
@@ -63,16 +62,15 @@ export class DueQueues {
   }
 
   /**
-   * Takes up to `count` deliveries that are due: first attempts before retries, the
-   * longest due first. Each is taken out; it comes back when its delivery changes.
+   * Takes up to `count` deliveries that are due: first attempts before retries, those
+   * before what a backfill added, the longest due first. Each is taken out; it comes back
+   * when its delivery changes.
    *
    * @param isOpen whether an entry still says what is so, and nobody has claimed it.
    */
   take(subscriberId: string, count: number, now: number, isOpen: (entry: DueEntry) => boolean): string[] {
     const taken: string[] = [];
-    const queues = this.#queues.get(subscriberId);
-    if (!queues) return taken;
-    for (const queue of [queues.first, queues.again]) {
+    for (const queue of this.#queuesOf(subscriberId)) {
       while (taken.length < count) {
         const next = queue.firstOpen(isOpen);
         if (!next || next.dueAt > now) break;
@@ -85,23 +83,33 @@ export class DueQueues {
 
   /** Takes the one that has been due for longest, first attempt or not; `null` when none is. */
   takeOldest(subscriberId: string, now: number, isOpen: (entry: DueEntry) => boolean): string | null {
-    const queues = this.#queues.get(subscriberId);
-    const first = queues?.first.firstOpen(isOpen);
-    const again = queues?.again.firstOpen(isOpen);
-    const isFirst = first !== undefined && (again === undefined || isBefore(first, again));
-    const oldest = isFirst ? first : again;
-    if (!oldest || oldest.dueAt > now) return null;
-    (isFirst ? queues?.first : queues?.again)?.pop();
-    return oldest.id;
+    let oldest: { readonly entry: DueEntry; readonly queue: DueHeap } | null = null;
+    for (const queue of this.#queuesOf(subscriberId)) {
+      const entry = queue.firstOpen(isOpen);
+      if (entry && (oldest === null || !isBefore(oldest.entry, entry))) oldest = { entry, queue };
+    }
+    if (oldest === null || oldest.entry.dueAt > now) return null;
+    oldest.queue.pop();
+    return oldest.entry.id;
   }
 
   /** When the subscriber's next delivery becomes due; `null` when it has none open. */
   nextDueAt(subscriberId: string, isOpen: (entry: DueEntry) => boolean): number | null {
-    const queues = this.#queues.get(subscriberId);
-    if (!queues) return null;
-    const first = queues.first.firstOpen(isOpen)?.dueAt ?? Number.POSITIVE_INFINITY;
-    const again = queues.again.firstOpen(isOpen)?.dueAt ?? Number.POSITIVE_INFINITY;
-    const soonest = Math.min(first, again);
+    const first = this.#queuesOf(subscriberId).map((queue) => queue.firstOpen(isOpen)?.dueAt);
+    const soonest = Math.min(...first.map((dueAt) => dueAt ?? Number.POSITIVE_INFINITY));
     return Number.isFinite(soonest) ? soonest : null;
   }
+
+  /** In the order in which they are served. */
+  #queuesOf(subscriberId: string): readonly DueHeap[] {
+    const queues = this.#queues.get(subscriberId);
+    return queues ? [queues.first, queues.again, queues.backfilled] : [];
+  }
+}
+
+type Queues = Readonly<Record<'first' | 'again' | 'backfilled', DueHeap>>;
+
+function queueOf({ attempts, isBackfilled }: Delivery): keyof Queues {
+  if (attempts > 0) return 'again';
+  return isBackfilled ? 'backfilled' : 'first';
 }

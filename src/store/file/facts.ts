@@ -17,6 +17,7 @@ export type Fact =
   | { readonly t: 'stream'; readonly row: Stream }
   | { readonly t: 'setAside'; readonly row: SetAside }
   | EventFact
+  | OwedFact
   | SubscriberFact
   | ClaimedFact
   /** Claims taken back before anything was sent: no attempt came of them. */
@@ -106,6 +107,14 @@ export interface EventFact {
   readonly at: number;
   /** Subscriber id and the sequence number of its delivery. */
   readonly to: readonly (readonly [subscriberId: string, sequence: number])[];
+}
+
+/** Deliveries that a backfill added to known events. */
+export interface OwedFact {
+  readonly t: 'owed';
+  readonly at: number;
+  readonly subscriber: string;
+  readonly of: readonly (readonly [clinicId: string, eventId: string, type: string, sequence: number])[];
 }
 
 /** `bumped`: the set of subscribers, or whom they want events for, changed. */

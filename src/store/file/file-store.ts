@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Clock } from '../../clock.ts';
 import { RelayError, type StoreBroken, StoreCorrupt, type StoreUnavailable } from '../../domain/errors.ts';
 import type { Store } from '../store.ts';
+import { backfillPart } from './backfills.ts';
 import { Bodies } from './bodies.ts';
 import { type Checkpoint, loadCheckpoint, readCheckpoint } from './checkpoint.ts';
 import { clinicPart } from './clinics.ts';
@@ -164,6 +165,7 @@ async function openLocked(options: FileStoreOptions, opened: (() => unknown)[]):
     ...pollPart(core),
     ...subscriberPart(core),
     ...deliveries,
+    ...backfillPart(core),
     ...logPart(core),
     ...jobPart(core),
     ...budgetPart(core),

@@ -25,6 +25,8 @@ const deliveryColumns = {
   createdAt: 'f64',
   /** 0 while it is open. */
   endedAt: 'f64',
+  /** Of one that a backfill added: one more than the number of its event; 0 of all others. */
+  backfillOf: 'u32',
 } as const;
 
 export type EventRows = LogRows<EventRow, keyof typeof eventColumns>;
@@ -101,6 +103,8 @@ export interface BesideDeliveries {
   readonly attempts: Table<readonly AttemptRow[]>;
   readonly openAttempts: Table<OpenAttempt>;
   readonly due: DueQueues;
+  /** The number of its event; `null` when that is not known any more. */
+  eventNumberOf(delivery: Delivery): number | null;
   /** Takes note of a delivery that came to be in a state, or (-1) is in it no more. */
   count(subscriberId: string, state: DeliveryState, by: 1 | -1): void;
   /** The same of a delivery that is known by its number only. */
@@ -122,6 +126,7 @@ export function deliveryKind(beside: BesideDeliveries): RowKind<Delivery, keyof 
       flags: states.indexOf(row.state) | (endReasons.indexOf(row.endReason) << 2),
       createdAt: row.createdAt,
       endedAt: row.endedAt ?? 0,
+      backfillOf: row.isBackfilled ? (beside.eventNumberOf(row) ?? -1) + 1 : 0,
     }),
     nameOf: (row) => row.id,
     seek: (id) => ({ id }),

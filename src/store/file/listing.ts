@@ -125,8 +125,15 @@ function wasOwedTo(state: State, subscriberIds: readonly string[] | undefined): 
     }
     return false;
   };
+  const backfilled = new Set<number>();
+  for (let at = 0; at < deliveries.end; at++) {
+    const event = deliveries.columns.backfillOf.get(at);
+    if (event > 0 && isSubscriber[subscriber.get(at)] === 1) backfilled.add(event - 1);
+  }
   return (number) =>
-    isOwedHere(number) || (isSeenAgain(flags.get(number)) && events.numbersLike(number).some(isOwedHere));
+    backfilled.has(number) ||
+    isOwedHere(number) ||
+    (isSeenAgain(flags.get(number)) && events.numbersLike(number).some(isOwedHere));
 }
 
 function deliveriesOf(state: State, eventId: string): ReadonlySet<number> {

@@ -199,11 +199,23 @@ export class Retention {
   /** @param endedBefore what ended before this instant is needed no more. */
   async #moveNeeded(file: string, endedBefore: number): Promise<number> {
     const { commits, coldRows } = this.#on;
+    const isNeeded = (state: State) => (each: number) =>
+      isOpen(state, each) || state.deliveries.columns.endedAt.get(each) >= endedBefore;
+    const { end, backfilled } = await commits.read((state) => ({
+      end: state.events.end,
+      backfilled: backfilledEvents(state, isNeeded(state)),
+    }));
     const needed: number[] = [];
-    const end = await commits.read(({ events }) => events.end);
     for (let from = 0; from < end; from += rowsPerLook) {
       const to = Math.min(from + rowsPerLook, end);
-      needed.push(...(await commits.read((state) => neededEvents(state, { from, to }, file, endedBefore))));
+      needed.push(
+        ...(await commits.read((state) => {
+          const isNeededHere = isNeeded(state);
+          return eventsIn(state, { from, to }, file).filter(
+            (number) => backfilled.has(number) || deliveriesOf(state, number).some(isNeededHere),
+          );
+        })),
+      );
     }
     let moved = 0;
     for (let from = 0; from < needed.length && !this.#isStopped; from += movedPerCommit) {
@@ -287,6 +299,7 @@ function newestRecord({ events }: State): number | null {
 function eventGoes(state: State, recordedBefore: number): (number: number) => boolean {
   const { events, words } = state;
   const { clinic, category, recordedAt, bodyFile } = events.columns;
+  const openBackfilled = openBackfilledEvents(state);
   return (number) => {
     if (!events.isThere(number) || recordedAt.get(number) >= recordedBefore) return false;
     const key = { clinicId: words.text(clinic.get(number)), category: words.text(category.get(number)) };
@@ -294,28 +307,45 @@ function eventGoes(state: State, recordedBefore: number): (number: number) => bo
     if (state.listed.get(number) >= sweptFrom) return false;
     const file = words.text(bodyFile.get(number));
     if (file !== '' && !state.isExpired(file)) return false;
-    return !deliveriesOf(state, number).some((each) => isOpen(state, each));
+    return !openBackfilled.has(number) && !deliveriesOf(state, number).some((each) => isOpen(state, each));
   };
 }
 
-/** Events of these numbers whose body lies in the file and whose deliveries are open, or ended not long ago. */
-function neededEvents(
-  state: State,
+/** Events of these numbers whose body lies in the file. */
+function eventsIn(
+  { events, words }: State,
   { from, to }: { readonly from: number; readonly to: number },
   file: string,
-  endedBefore: number,
 ): number[] {
-  const { events, deliveries, words } = state;
   const word = words.known(file);
-  const needed: number[] = [];
-  if (word === null) return needed;
-  const isNeeded = (each: number) =>
-    isOpen(state, each) || deliveries.columns.endedAt.get(each) >= endedBefore;
+  const found: number[] = [];
+  if (word === null) return found;
   for (let number = from; number < to; number++) {
-    if (events.columns.bodyFile.get(number) !== word || !events.isThere(number)) continue;
-    if (deliveriesOf(state, number).some(isNeeded)) needed.push(number);
+    if (events.columns.bodyFile.get(number) === word && events.isThere(number)) found.push(number);
   }
-  return needed;
+  return found;
+}
+
+/** The events of deliveries that a backfill added and that a rule says yes to. */
+function backfilledEvents({ deliveries }: State, rule: (number: number) => boolean): ReadonlySet<number> {
+  const { backfillOf } = deliveries.columns;
+  const found = new Set<number>();
+  for (let number = 0; number < deliveries.end; number++) {
+    const event = backfillOf.get(number);
+    if (event > 0 && deliveries.isThere(number) && rule(number)) found.add(event - 1);
+  }
+  return found;
+}
+
+/** What is open is in memory, and little. */
+function openBackfilledEvents(state: State): ReadonlySet<number> {
+  const found = new Set<number>();
+  for (const delivery of state.deliveries.values()) {
+    const number =
+      delivery.isBackfilled && delivery.state === 'pending' ? state.eventNumberOf(delivery) : null;
+    if (number !== null && number !== undefined) found.add(number);
+  }
+  return found;
 }
 
 /** Whether an open delivery is still to be sent out of this file. */

@@ -13,6 +13,7 @@ import type {
   EventFact,
   Fact,
   OpenAttempt,
+  OwedFact,
   Run,
   SubscriberRow,
 } from './facts.ts';
@@ -129,6 +130,9 @@ export class State {
       case 'event':
         this.#applyEvent(fact);
         break;
+      case 'owed':
+        this.#applyOwed(fact);
+        break;
       case 'claimed':
         this.deliveries.need(fact.of.map(([deliveryId]) => deliveryId));
         for (const [deliveryId, number, revision, isProbe] of fact.of) {
@@ -197,6 +201,20 @@ export class State {
       this.deliveries.put(delivery.id, delivery);
       this.#fold(this.sequences, subscriberId, sequence);
     }
+  }
+
+  #applyOwed({ subscriber: subscriberId, at, of }: OwedFact): void {
+    for (const [clinicId, eventId, eventType, sequence] of of) {
+      const owed = { eventId, subscriberId, clinicId, eventType, sequence, isBackfilled: true } as const;
+      const delivery = newDelivery(owed, at);
+      this.deliveries.put(delivery.id, delivery);
+      this.#fold(this.sequences, subscriberId, sequence);
+    }
+  }
+
+  /** `null` when the event is not known, or not any more. */
+  eventNumberOf({ clinicId, eventId }: Pick<Delivery, 'clinicId' | 'eventId'>): number | null {
+    return this.events.numberOf(eventKey(clinicId, eventId));
   }
 
   #applyAttempt(fact: AttemptFact): void {
@@ -317,6 +335,14 @@ export class State {
   /** Whether the file of a body or excerpt was taken away because its days were over. */
   isExpired(file: string): boolean {
     return file !== '' && dayNumber(file) < (this.counters.get('bodiesFrom') ?? 0);
+  }
+
+  /** Whether the text of a known event can still be read. */
+  isBodyKept(event: Pick<Delivery, 'clinicId' | 'eventId'>): boolean {
+    const number = this.eventNumberOf(event);
+    if (number === null) return false;
+    const file = this.words.text(this.events.columns.bodyFile.get(number));
+    return file !== '' && !this.isExpired(file);
   }
 
   count(subscriberId: string, state: Delivery['state'], by: 1 | -1): void {
