@@ -8,6 +8,7 @@ import { type EgressProxy, parseEgressProxy } from './domain/egress-proxy.ts';
 import { InvalidInput, type Problem } from './domain/errors.ts';
 import { inputWords } from './domain/input-words.ts';
 import { problemsOf } from './domain/problems-of.ts';
+import { startFromInput } from './domain/start-from.ts';
 import { declaredSubscriberInput } from './domain/subscriber-input.ts';
 
 export type { Keys } from './config/keys.ts';
@@ -43,13 +44,6 @@ const categories = ['patients', 'orders', 'treatment_plans', 'lab_orders', 'prod
 const idsDaysMin = 31;
 
 const secret = z.string().min(1, 'must not be empty');
-const startFrom = z
-  .string()
-  .refine(
-    (text) => readStartFrom(text) !== null,
-    'must be "now", a length of time such as 30d or 12h, or an instant',
-  );
-
 const allowEntry = z.string().superRefine((text, context) => {
   const entry = parseAllowEntry(text);
   if (entry.kind === 'problem') context.addIssue({ code: 'custom', message: entry.message });
@@ -85,7 +79,7 @@ const definition = z.strictObject({
       pollSecondsMax: whole(1, 86_400).default(900),
       overlapDays: whole(1, 30).default(2),
       sweepHours: whole(1, 720).default(24),
-      startFrom: startFrom.default('now'),
+      startFrom: startFromInput.default('now'),
     })
     .refine((source) => source.pollSecondsMin <= source.pollSecondsMax, {
       path: ['pollSecondsMin'],
@@ -194,18 +188,6 @@ function proxyOf(text: string | undefined): EgressProxy | null {
 /** The JSON Schema of the file, for editors. */
 export function configJsonSchema(): unknown {
   return z.toJSONSchema(definition, { io: 'input', unrepresentable: 'any' });
-}
-
-/** Milliseconds before now (`{agoMs: 0}` is now), or an instant; `null` when the text is neither. */
-export function readStartFrom(text: string): { readonly agoMs: number } | { readonly at: number } | null {
-  if (text === 'now') return { agoMs: 0 };
-  const [, amount, unit] = /^(\d{1,5})([dhm])$/.exec(text) ?? [];
-  if (amount !== undefined) {
-    const unitMs = { d: 86_400_000, h: 3_600_000, m: 60_000 }[unit as 'd' | 'h' | 'm'];
-    return { agoMs: Number(amount) * unitMs };
-  }
-  const instant = z.iso.datetime({ offset: true }).safeParse(text);
-  return instant.success ? { at: Date.parse(instant.data) } : null;
 }
 
 function parseJson(path: string, text: string): unknown {

@@ -4,6 +4,7 @@ import { startServer } from './api/server.ts';
 import { type Clock, systemClock } from './clock.ts';
 import type { Config, Keys } from './config.ts';
 import type { AddressGuard } from './delivery/address-guard.ts';
+import { Backfiller } from './delivery/backfiller.ts';
 import { declareSubscribers, warnOfFilters } from './delivery/declared-subscribers.ts';
 import { createDeliver } from './delivery/deliver.ts';
 import { Dispatcher } from './delivery/dispatcher.ts';
@@ -90,6 +91,7 @@ export async function startRelay({
       sendTest: delivering.sendTest,
       examine: delivering.examine,
       replayer: delivering.replayer,
+      backfiller: delivering.backfiller,
       auditor: polling.auditor,
       revokeTokens: polling.oauth.revoke,
       connectionChanged: (connectionId) => polling.poller.forget(connectionId),
@@ -102,6 +104,7 @@ export async function startRelay({
     delivering.dispatcher.start();
     delivering.handshakes.start();
     await delivering.replayer.resume();
+    await delivering.backfiller.resume();
     polling.poller.start();
     await polling.auditor.start();
     return {
@@ -115,6 +118,7 @@ export async function startRelay({
           polling.poller.stop(stopGraceMs),
           delivering.handshakes.stop(),
           delivering.replayer.stop(),
+          delivering.backfiller.stop(),
           delivering.dispatcher.stop(stopGraceMs),
         ]);
         delivering.sender.close();
@@ -155,7 +159,18 @@ function wayOut(config: Config, guard: AddressGuard, shared: WayOutShared) {
   const sendTest = createSendTest({ post, clock, userAgent, timeoutMs, sampleEvent });
   const examine = createDoctor({ post, shakeHands, clock, logger, userAgent, timeoutMs, sampleEvent });
   const replayer = new Replayer({ store, fetchEvent, clock, logger, onStarted: wake, onFatal });
-  return { sender, shakeHands, sendTest, examine, dispatcher, handshakes, replayer };
+  const { deliveriesDays, idsDays } = config.retention;
+  const deliveriesKeptMs = Math.max(deliveriesDays, idsDays) * 86_400_000;
+  const backfiller = new Backfiller({
+    store,
+    fetchEvent,
+    deliveriesKeptMs,
+    clock,
+    logger,
+    onOwed: wake,
+    onFatal,
+  });
+  return { sender, shakeHands, sendTest, examine, dispatcher, handshakes, replayer, backfiller };
 }
 
 /** Sample events come from the sandbox: they look as the vendor's do, odd spellings included. */

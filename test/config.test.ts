@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { configJsonSchema, loadConfig, readStartFrom } from '../src/config.ts';
+import { configJsonSchema, loadConfig } from '../src/config.ts';
 import { InvalidInput } from '../src/domain/errors.ts';
+import { readStartFrom } from '../src/domain/start-from.ts';
 
 const env = {
   RELAY_MASTER_KEY: Buffer.alloc(32, 7).toString('base64'),

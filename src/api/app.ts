@@ -8,6 +8,7 @@ import type { Store } from '../store/store.ts';
 import { callerOf, createAdmission, defaultLimits, type RequestLimits } from './admission.ts';
 import { type AuditsDependencies, auditRoutes } from './audits.ts';
 import { createTokenCheck, type SigningKeys } from './auth.ts';
+import { backfillRoutes } from './backfills.ts';
 import { type ClinicsDependencies, clinicRoutes } from './clinics.ts';
 import { type DeliveriesDependencies, deliveryRoutes } from './deliveries.ts';
 import { type DoctorDependencies, doctorRoutes } from './doctor.ts';
@@ -50,6 +51,7 @@ export function createApp(dependencies: ApiDependencies): Express {
     ...doctorRoutes(dependencies),
     ...deliveryRoutes(dependencies),
     ...replayRoutes(dependencies),
+    ...backfillRoutes(dependencies),
     ...auditRoutes(dependencies),
     ...eventRoutes(dependencies),
     ...clinicRoutes(dependencies),

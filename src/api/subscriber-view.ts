@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { Clinic } from '../domain/clinic.ts';
 import { filterWarnings } from '../domain/filter-warnings.ts';
 import { type Subscriber, stateOfSubscriber } from '../domain/subscriber.ts';
+import { backfillView } from './backfills.ts';
 import { shown } from './query.ts';
 
 /** What the API shows of a subscriber: never a secret, never a challenge token. */
@@ -39,6 +40,8 @@ export const subscriberView = z.object({
 export const newSubscriberView = subscriberView.extend({
   secret: z.string(),
   challengeToken: z.string().optional(),
+  /** What sends it the events since its `startFrom`. */
+  backfill: backfillView.optional(),
   warnings: z.array(z.string()),
 });
 

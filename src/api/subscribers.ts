@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
+import { type BackfillJob, newBackfillJob } from '../delivery/backfill.ts';
 import type { Outcome } from '../domain/attempt.ts';
 import { Conflict, InvalidInput, RelayError } from '../domain/errors.ts';
 import type { Subscriber } from '../domain/subscriber.ts';
@@ -13,6 +14,7 @@ import {
   subscriberInput,
 } from '../domain/subscriber-input.ts';
 import type { ClinicStore, SubscriberChange, SubscriberStore } from '../store/store.ts';
+import { type BackfillsDependencies, pastInstant, viewOfBackfill } from './backfills.ts';
 import { subscriberFor, visibleSubscribers } from './ownership.ts';
 import { listOf, pageOf, pageQuery } from './query.ts';
 import { newId, type Route, route } from './route.ts';
@@ -24,7 +26,7 @@ export type HandshakeVerdict =
   | { readonly kind: 'passed' }
   | { readonly kind: 'failed'; readonly message: string; readonly hint: string };
 
-export interface SubscribersDependencies {
+export interface SubscribersDependencies extends Pick<BackfillsDependencies, 'backfiller'> {
   readonly store: SubscriberStore & Pick<ClinicStore, 'clinics'>;
   readonly clock: Pick<Clock, 'now'>;
   readonly vetUrl: (text: string) => UrlVerdict;
@@ -35,7 +37,21 @@ export interface SubscribersDependencies {
 }
 
 export function subscriberRoutes(dependencies: SubscribersDependencies): readonly Route[] {
-  const { store, clock, shakeHands, wakeDispatcher } = dependencies;
+  const { store, clock, shakeHands, wakeDispatcher, backfiller } = dependencies;
+
+  /** `null` when it begins now. */
+  const backfillOf = async (
+    subscriber: Subscriber,
+    startFrom: string,
+    owner: string,
+  ): Promise<BackfillJob | null> => {
+    if (startFrom === 'now') return null;
+    const now = clock.now();
+    const from = pastInstant(startFrom, now, 'startFrom');
+    const { matched } = await backfiller.count(subscriber, from);
+    return newBackfillJob({ subscriberId: subscriber.id, from }, { owner, matched, now });
+  };
+
   const view = (subscriber: Subscriber) => viewOfSubscriber(subscriber, clock.now());
 
   return [
@@ -77,15 +93,21 @@ export function subscriberRoutes(dependencies: SubscribersDependencies): readonl
             createdAt: clock.now(),
           },
         );
+        const backfill = await backfillOf(subscriber, body.startFrom ?? 'now', caller.subject);
         const isOwed = owesHandshake(subscriber);
         if (isOwed && body.challengeToken !== undefined) await demandHandshake(shakeHands, subscriber);
         const waits = isOwed && body.challengeToken === undefined;
-        const added = await store.addSubscriber({ ...subscriber, pauseReasons: waits ? ['handshake'] : [] });
+        const added = await store.addSubscriber(
+          { ...subscriber, pauseReasons: waits ? ['handshake'] : [] },
+          backfill ?? undefined,
+        );
+        if (backfill !== null) await backfiller.resume();
         return {
           body: {
             ...view(added),
             secret: added.secrets[0]?.value,
             ...(body.challenge && { challengeToken: added.challengeToken }),
+            ...(backfill !== null && { backfill: viewOfBackfill(backfill) }),
             warnings: warningsFor(added, { others, clinics: await store.clinics() }),
           },
         };

@@ -1,10 +1,12 @@
 import type { Command } from 'commander';
+import { countBackfill } from '../client/backfills.ts';
 import { addSubscriber } from '../client/subscribers.ts';
 import type { NewSubscriberView } from '../client/views.ts';
 import { readSecret } from './ask.ts';
 import { inert, type Printer, printWarnings } from './print.ts';
-import { openSession } from './session.ts';
+import { openSession, type Session } from './session.ts';
 import { type FieldOptions, fieldsOf, withFields } from './subscriber-fields.ts';
+import { eventsOf, printBackfillCount } from './subscribers-backfill.ts';
 import type { Surroundings } from './surroundings.ts';
 import { badUsage, type CommonOptions, verb } from './verb.ts';
 
@@ -13,6 +15,8 @@ interface AddOptions extends FieldOptions, CommonOptions {
   readonly secretEnv?: string;
   readonly secret?: string;
   readonly challenge?: true;
+  readonly startFrom?: string;
+  readonly dryRun?: true;
 }
 
 export function addAddSubscriber(group: Command, around: Surroundings): void {
@@ -21,23 +25,36 @@ export function addAddSubscriber(group: Command, around: Surroundings): void {
     .requiredOption('--url <url>', 'its endpoint');
   withSecret(withFields(command))
     .option('--challenge', 'make a challenge token; it stays paused until it answers one')
+    .option('--start-from <when>', 'also send it the events since then: 30d, 12h, or an ISO instant')
+    .option('--dry-run', 'count the events that --start-from would send it, and add nothing')
     .action(async (options: AddOptions) => {
-      const { call, to, asJson, env } = openSession(around, options);
+      const session = openSession(around, options);
+      const { call, to, asJson, env } = session;
       if (options.challenge && options.challengeTokenEnv !== undefined) {
         throw badUsage(
           '--challenge makes a token and --challenge-token-env gives one.',
           'Choose one of them.',
         );
       }
+      if (options.dryRun) return countOnly(session, options);
       const secret = await readSecret(around, env, options, to.note);
       const added = await addSubscriber(call, {
         ...fieldsOf(options, env),
         secret,
         challenge: options.challenge,
+        startFrom: options.startFrom,
       });
       if (asJson) return to.json(added);
       printNew(to, added);
     });
+}
+
+async function countOnly(session: Session, { startFrom, eventTypes, clinicIds }: AddOptions): Promise<void> {
+  if (startFrom === undefined) {
+    throw badUsage('There is nothing to count.', 'Give --start-from 30d beside --dry-run.');
+  }
+  const count = await countBackfill(session.call, { from: startFrom, eventTypes, clinicIds });
+  await printBackfillCount(session, count);
 }
 
 /** The ways to give a secret; one is made when none is used. */
@@ -61,6 +78,10 @@ function printNew(to: Printer, added: NewSubscriberView): void {
   to.out('  In Node, `createReceiver` of fullscript-relay/receiver does that and the rest.');
   if (state === 'paused') {
     to.out(`It is paused until it answers the challenge token: \`relay subscribers test ${inert(name)}\`.`);
+  }
+  if (added.backfill !== undefined) {
+    const { id: backfillId, matched } = added.backfill;
+    to.out(inert(`Backfill ${backfillId} sends it ${eventsOf(matched)} of the past, behind what is new.`));
   }
   printWarnings(to, warnings);
 }

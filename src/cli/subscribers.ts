@@ -12,6 +12,7 @@ import { openSession } from './session.ts';
 import { type FieldOptions, fieldsOf, withFields } from './subscriber-fields.ts';
 import { stateLine, stateOf } from './subscriber-state.ts';
 import { addAddSubscriber } from './subscribers-add.ts';
+import { addBackfillSubscriber } from './subscribers-backfill.ts';
 import { addResumeSubscriber } from './subscribers-resume.ts';
 import type { Surroundings } from './surroundings.ts';
 import { printTable } from './table.ts';
@@ -89,6 +90,7 @@ export function addSubscribers(program: Command, around: Surroundings): void {
   );
 
   addResumeSubscriber(group, around);
+  addBackfillSubscriber(group, around);
 
   verb(group, `test ${subscriber}`, 'send it a sample event that is no delivery; lifts an owed handshake')
     .option('--type <type>', 'type of the sample event, such as order.placed')

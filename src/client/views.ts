@@ -58,11 +58,14 @@ export interface ResumedSubscriberView extends SubscriberView {
 /** The only answers that ever hold the secret; a challenge token stands in it if one was made. */
 export interface NewSubscriberView extends ChangedSubscriberView {
   readonly secret: string;
+  readonly backfill?: BackfillView;
   readonly challengeToken?: string;
 }
 
 /** A subscriber's fields as file and API name them; the relay judges their values. */
 export interface SubscriberInput {
+  /** Of a new one: since when it is sent events of the past; `now`, a length of time, or an instant. */
+  readonly startFrom?: string | undefined;
   readonly name?: string | undefined;
   readonly url?: string | undefined;
   readonly profile?: string | undefined;
@@ -138,6 +141,32 @@ export interface ReplayView {
   readonly notKept: number;
   /** How many were left as they are, because their event could not be fetched at the time. */
   readonly notFetched: number;
+}
+
+export interface BackfillView {
+  readonly id: string;
+  readonly subscriberId: string;
+  readonly from: string;
+  readonly state: 'running' | 'done' | 'cancelled';
+  /** How many events it has found so far. */
+  readonly matched: number;
+  /** How many of them it has gone through. */
+  readonly done: number;
+  /** For how many of these it made a delivery. */
+  readonly enqueued: number;
+  /** How many were left out because nobody has their text any more. */
+  readonly unavailable: number;
+}
+
+/** What a backfill would take. */
+export interface BackfillCountView {
+  readonly from: string;
+  readonly matched: number;
+  readonly streams: readonly {
+    readonly clinicId: string;
+    readonly category: string;
+    readonly events: number;
+  }[];
 }
 
 /** What a replay of one delivery did: a `newRound`, made `due` now, or left as it is. */

@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts';
 import { filterWarnings } from '../domain/filter-warnings.ts';
+import { startOf } from '../domain/start-from.ts';
 import type { PauseReason, SigningSecret, Subscriber } from '../domain/subscriber.ts';
 import {
   declaredSubscriberId,
@@ -10,6 +11,7 @@ import {
 } from '../domain/subscriber-input.ts';
 import type { Logger } from '../logger.ts';
 import type { SubscriberChange, SubscriberStore } from '../store/store.ts';
+import { newBackfillJob } from './backfill.ts';
 
 /** A subscriber as the configuration file names it. Its secret is given, because one made at each start would be another. */
 export type DeclaredSubscriber = SubscriberInput & { readonly secret: string };
@@ -61,7 +63,14 @@ export async function declareSubscribers(
     const about = { id, owner: operator, isDeclared: true, createdAt: clock.now() };
     const subscriber = newSubscriber(input, { ...about, pauseReasons: [] });
     const pauseReasons: readonly PauseReason[] = owesHandshake(subscriber) ? ['handshake'] : [];
-    await store.addSubscriber({ ...subscriber, pauseReasons });
+    const { startFrom = 'now' } = input;
+    if (startFrom === 'now') await store.addSubscriber({ ...subscriber, pauseReasons });
+    else {
+      const now = clock.now();
+      const ask = { subscriberId: id, from: startOf(startFrom, now) };
+      const backfill = newBackfillJob(ask, { owner: operator, matched: 0, now });
+      await store.addSubscriber({ ...subscriber, pauseReasons }, backfill);
+    }
   }
 
   async function bringInLine(known: Subscriber, input: DeclaredSubscriber): Promise<void> {

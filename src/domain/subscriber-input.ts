@@ -1,11 +1,12 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { isEventTypePattern } from './event.ts';
+import { startFromInput } from './start-from.ts';
 import { headerNameProblem, headerValueProblem } from './static-headers.ts';
 import { type Profile, type Subscriber, untriedHealth } from './subscriber.ts';
 
 /** Fields that the contract names and that are not built yet: refused, never ignored. */
-const unsupportedFields = ['jwt', 'startFrom'] as const;
+const unsupportedFields = ['jwt'] as const;
 
 const eventTypePattern = z.string().refine(isEventTypePattern, {
   error: 'is no event type: write `*`, a type such as order.placed, or everything below one, such as order.*',
@@ -62,6 +63,7 @@ const fields = z.strictObject({
   order: z.enum(['perClinic']).nullish(),
   thin: z.boolean('must be true or false').optional(),
   headers: staticHeaders.optional(),
+  startFrom: startFromInput.optional(),
 });
 
 const unsupported = Object.fromEntries(
@@ -79,7 +81,10 @@ export const declaredSubscriberInput = all.required({ secret: true }).superRefin
 /** What may be changed afterwards; `null` takes a challenge token away, and goes back to the waits, slots, rate or order that nobody chose. */
 export const subscriberChangeInput = all
   .omit({ challenge: true, secret: true })
-  .extend({ challengeToken: fields.shape.challengeToken.nullable() })
+  .extend({
+    challengeToken: fields.shape.challengeToken.nullable(),
+    startFrom: z.never('is for a new subscriber: POST /v1/backfills sends one of the past to an old one'),
+  })
   .partial();
 
 export type SubscriberInput = z.infer<typeof subscriberInput>;

@@ -1,6 +1,7 @@
-import { type Config, readStartFrom } from '../config.ts';
+import type { Config } from '../config.ts';
 import type { AddressGuard } from '../delivery/address-guard.ts';
 import { createGuardedAgents } from '../delivery/guarded-agents.ts';
+import { startOf } from '../domain/start-from.ts';
 import { Auditor } from '../source/auditor.ts';
 import { RequestBudget } from '../source/budget.ts';
 import { ClinicAccess } from '../source/clinic-access.ts';
@@ -39,7 +40,7 @@ export function wayIn(config: Config, shared: WayInShared) {
     categories: source.categories,
     overlapDays: source.overlapDays,
     sweepHours: source.sweepHours,
-    startAt: startAtOf(source.startFrom),
+    startAt: (vendorNow) => startOf(source.startFrom, vendorNow),
     stopRequests: () => budget.stop(),
     onRecorded,
     onFatal,
@@ -56,10 +57,4 @@ export function wayIn(config: Config, shared: WayInShared) {
     onFatal,
   });
   return { poller, auditor, oauth, access, fetchEvent: createFetchEvent({ store, access }) };
-}
-
-function startAtOf(startFrom: string): (vendorNow: number) => number {
-  const start = readStartFrom(startFrom);
-  if (start === null) throw new Error(`checked before: ${startFrom}`);
-  return (vendorNow) => ('at' in start ? start.at : vendorNow - start.agoMs);
 }

@@ -195,8 +195,11 @@ export type PollEnd =
 export interface SubscriberStore {
   /** All of them, deleted ones too, and the version that every change of the set raises. */
   subscribers(): Promise<SubscriberSet>;
-  /** @throws Conflict `subscriber_name_taken` when its owner has another one of that name. */
-  addSubscriber(subscriber: Subscriber): Promise<Subscriber>;
+  /**
+   * @param backfill goes on record in the same commit: no crash leaves one without the other.
+   * @throws Conflict `subscriber_name_taken` when its owner has another one of that name.
+   */
+  addSubscriber(subscriber: Subscriber, backfill?: Job): Promise<Subscriber>;
   /**
    * Changes fields of one that is not deleted. A change of URL, profile, secrets,
    * challenge token or headers raises its revision.
@@ -343,6 +346,8 @@ export interface RoundStarted {
 // --- backfills ----------------------------------------------------------------------
 
 export interface BackfillStore {
+  /** Those of `eventIds` that the subscriber has no delivery for, in the order given. */
+  unowed(subscriberId: string, eventIds: readonly string[]): Promise<readonly string[]>;
   /**
    * Owes known events to a subscriber, in the order given, and puts the job behind it on
    * record in the same commit: the only thing that adds deliveries to events of the past.

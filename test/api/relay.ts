@@ -5,6 +5,7 @@ import { type Scope, type SigningKeys, signToken } from '../../src/api/auth.ts';
 import { startServer } from '../../src/api/server.ts';
 import type { HandshakeVerdict } from '../../src/api/subscribers.ts';
 import type { UrlVerdict } from '../../src/api/url-verdict.ts';
+import { Backfiller } from '../../src/delivery/backfiller.ts';
 import type { Examination } from '../../src/delivery/doctor.ts';
 import type { FetchEvent } from '../../src/delivery/fetched-rounds.ts';
 import { Replayer } from '../../src/delivery/replayer.ts';
@@ -103,6 +104,15 @@ export async function apiUnderTest(limits?: RequestLimits): Promise<ApiUnderTest
     onStarted: tell('dispatcher'),
     onFatal: tell('fatal'),
   });
+  const backfiller = new Backfiller({
+    store,
+    fetchEvent: (event, how) => vendor.fetch(event, how),
+    deliveriesKeptMs: 90 * 86_400_000,
+    clock,
+    logger,
+    onOwed: tell('dispatcher'),
+    onFatal: tell('fatal'),
+  });
   const auditor = new Auditor({
     store,
     access: { isUsable: () => true },
@@ -122,6 +132,7 @@ export async function apiUnderTest(limits?: RequestLimits): Promise<ApiUnderTest
     version: '0.0.0',
     trustProxy: false,
     replayer,
+    backfiller,
     auditor,
     vetUrl,
     vetTokenUrl: vetUrl,
@@ -151,6 +162,7 @@ export async function apiUnderTest(limits?: RequestLimits): Promise<ApiUnderTest
   onTestFinished(async () => {
     await server.close();
     await replayer.stop();
+    await backfiller.stop();
     await auditor.stop();
     await discard();
   });

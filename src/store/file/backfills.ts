@@ -1,13 +1,19 @@
 import { deliveryIdOf } from '../../domain/delivery.ts';
 import { NotFound } from '../../domain/errors.ts';
-import type { BackfillStore, OwedEvent } from '../store.ts';
-import type { Decision } from './commits.ts';
+import type { BackfillStore } from '../store.ts';
 import type { Core } from './core.ts';
+import { keepFetched } from './deliveries.ts';
 import { idsPerLine, type OwedFact } from './facts.ts';
 import { eventKey } from './kinds.ts';
+import { bodyStateOf } from './log.ts';
 
 export function backfillPart({ commits, clock }: Core): BackfillStore {
   return {
+    unowed: (subscriberId, eventIds) =>
+      commits.read((state) =>
+        eventIds.filter((eventId) => !state.deliveries.has(deliveryIdOf(eventId, subscriberId))),
+      ),
+
     oweEvents: ({ subscriberId, events, jobAfter }) =>
       commits.commit((decision) => {
         const { state, record } = decision;
@@ -18,11 +24,14 @@ export function backfillPart({ commits, clock }: Core): BackfillStore {
             state.eventNumberOf(event) !== null &&
             !state.deliveries.has(deliveryIdOf(event.eventId, subscriberId)),
         );
-        const needed = owed.filter((event) => event.body === null && !state.isBodyKept(event));
+        const needed = owed.filter((event) => event.body === null && bodyStateOf(state, event) === 'gone');
         if (needed.length > 0) return { kind: 'bodiesNeeded', events: needed };
         state.events.need(owed.map(({ clinicId, eventId }) => eventKey(clinicId, eventId)));
         const at = clock.now();
-        for (const event of owed) if (!state.isBodyKept(event)) keepBody(decision, event, at);
+        for (const { body, ...event } of owed) {
+          if (body !== null && bodyStateOf(state, event) === 'gone')
+            keepFetched(decision, { ...event, body }, at);
+        }
         let sequence = state.sequences.get(subscriberId) ?? 0;
         const of = owed.map(({ clinicId, eventId, type }) => [clinicId, eventId, type, ++sequence] as const);
         for (let from = 0; from < of.length; from += idsPerLine) {
@@ -38,15 +47,4 @@ export function backfillPart({ commits, clock }: Core): BackfillStore {
         return { kind: 'owed', deliveries: owed.length };
       }),
   };
-}
-
-function keepBody(
-  { state, record, keep }: Decision,
-  { clinicId, eventId, body }: OwedEvent,
-  at: number,
-): void {
-  const bodyOf = state.events.get(eventKey(clinicId, eventId))?.bodyOf;
-  const ref = keep(Buffer.from(body ?? ''), { kind: 'body', record: eventKey(bodyOf ?? clinicId, eventId) });
-  const of = bodyOf === undefined ? {} : { bodyOf };
-  record({ t: 'bodyMoved', at, clinic: clinicId, event: eventId, body: ref, ...of });
 }

@@ -369,8 +369,8 @@ function roundKind(
   return isPaused || state.healthOf(delivery.subscriberId).isFailing ? 'held' : 'due';
 }
 
-/** @throws NotInMemory */
-function keepFetched({ state, record, keep }: Decision, fetched: FetchedBody, now: number): void {
+/** Keeps the text of an event that was fetched again. @throws NotInMemory */
+export function keepFetched({ state, record, keep }: Decision, fetched: FetchedBody, now: number): void {
   const { clinicId: clinic, eventId: event, body: text } = fetched;
   const key = eventKey(clinic, event);
   if (state.events.get(key) === undefined) return;

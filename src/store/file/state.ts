@@ -337,14 +337,6 @@ export class State {
     return file !== '' && dayNumber(file) < (this.counters.get('bodiesFrom') ?? 0);
   }
 
-  /** Whether the text of a known event can still be read. */
-  isBodyKept(event: Pick<Delivery, 'clinicId' | 'eventId'>): boolean {
-    const number = this.eventNumberOf(event);
-    if (number === null) return false;
-    const file = this.words.text(this.events.columns.bodyFile.get(number));
-    return file !== '' && !this.isExpired(file);
-  }
-
   count(subscriberId: string, state: Delivery['state'], by: 1 | -1): void {
     let counts = this.counts.get(subscriberId);
     if (!counts) {

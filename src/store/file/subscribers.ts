@@ -56,7 +56,7 @@ export function subscriberPart({ commits, codec, clock }: Core): SubscriberStore
         subscribers: [...state.subscribers.values()].map((row) => codec.subscriber(state, row)),
       })),
 
-    addSubscriber: (subscriber) =>
+    addSubscriber: (subscriber, backfill) =>
       commits.commit((decision) => {
         const { state } = decision;
         if (state.subscribers.get(subscriber.id)?.deletedAt === null) {
@@ -65,6 +65,7 @@ export function subscriberPart({ commits, codec, clock }: Core): SubscriberStore
           });
         }
         assertNameFree(state, subscriber);
+        if (backfill) decision.record({ t: 'job', row: backfill });
         return save(decision, subscriber, true);
       }),
 

@@ -1,0 +1,28 @@
+import { type CallApi, pathOf } from './relay-api.ts';
+import type { BackfillCountView, BackfillView } from './views.ts';
+
+/** Of a subscriber, or of the filters that a new one would have. */
+export interface BackfillAsk {
+  readonly subscriberId?: string;
+  /** A length of time, or an instant. */
+  readonly from: string;
+  readonly eventTypes?: readonly string[] | undefined;
+  readonly clinicIds?: readonly string[] | undefined;
+}
+
+export async function startBackfill(call: CallApi, body: BackfillAsk): Promise<BackfillView> {
+  return (await call({ method: 'POST', path: '/v1/backfills', body })) as BackfillView;
+}
+
+export async function countBackfill(call: CallApi, ask: BackfillAsk): Promise<BackfillCountView> {
+  const body = { ...ask, dryRun: true };
+  return (await call({ method: 'POST', path: '/v1/backfills', body })) as BackfillCountView;
+}
+
+export async function showBackfill(call: CallApi, id: string): Promise<BackfillView> {
+  return (await call({ method: 'GET', path: pathOf('v1', 'backfills', id) })) as BackfillView;
+}
+
+export async function cancelBackfill(call: CallApi, id: string): Promise<BackfillView> {
+  return (await call({ method: 'DELETE', path: pathOf('v1', 'backfills', id) })) as BackfillView;
+}
