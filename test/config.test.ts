@@ -152,8 +152,8 @@ describe('refused', () => {
       because: 'a declared subscriber needs a secret that survives a restart',
     },
     {
-      file: { ...whole, subscribers: [{ ...subscriber, startFrom: '30d' }] },
-      path: 'subscribers[0].startFrom',
+      file: { ...whole, subscribers: [{ ...subscriber, jwt: true }] },
+      path: 'subscribers[0].jwt',
       because: 'unsupported',
     },
     {
