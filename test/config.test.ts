@@ -12,7 +12,9 @@ const env = {
 const whole = {
   source: { environment: 'us-sandbox', clientId: 'id', clientSecret: '${CLIENT_SECRET}' },
   clinics: [{ name: 'Washington', accessToken: 'a', refreshToken: 'r' }],
-  subscribers: [{ name: 'ehr', url: 'https://ehr.example/hook', secret: 'x'.repeat(16) + 'y'.repeat(16) }],
+  subscribers: [
+    { name: 'ehr', url: 'https://ehr.example/hook', secret: 'a-signing-secret-of-32-characters' },
+  ],
 };
 
 function load(file: unknown, changes: Record<string, string | undefined> = {}) {

@@ -2,11 +2,17 @@ import { z } from 'zod';
 import { outcomeLabel } from '../domain/attempt.ts';
 import { InvalidInput } from '../domain/errors.ts';
 import { isEventTypePattern } from '../domain/event.ts';
+import {
+  makeSecret,
+  type SignatureKind,
+  secretProblem,
+  signatureKindOf,
+  signatureProblem,
+} from '../domain/signing-secret.ts';
 import { reasonsLiftedByResume, type SigningSecret, type Subscriber } from '../domain/subscriber.ts';
-import { makeSecret, secretProblem } from '../domain/subscriber-input.ts';
 import { subscriberFor } from './ownership.ts';
 import { type Route, route } from './route.ts';
-import { newSubscriberView, subscriberView, viewOfSubscriber } from './subscriber-view.ts';
+import { newSubscriberView, shownSecret, subscriberView, viewOfSubscriber } from './subscriber-view.ts';
 import { checkNotDeclared, type HandshakeVerdict, type SubscribersDependencies } from './subscribers.ts';
 
 const resumeInput = z.strictObject({ backlog: z.enum(['deliver', 'skip']).default('deliver') });
@@ -31,6 +37,7 @@ const secretsMax = 5;
 
 const rotateInput = z.strictObject({
   secret: z.string().optional(),
+  signature: z.enum(['v1', 'v1a']).optional(),
   overlapSeconds: z
     .number()
     .int('must be whole seconds')
@@ -117,13 +124,14 @@ export function subscriberVerbRoutes(dependencies: SubscribersDependencies): rea
       async answer({ caller, id, body }) {
         const before = await subscriberFor(store, caller, id);
         checkNotDeclared(before);
-        const secret = body.secret ?? makeSecret(before.profile);
-        checkRotation(before, secret, body.overlapSeconds);
+        const kind = body.signature ?? signatureKindOf(body.secret ?? before.secrets[0]?.value ?? '');
+        const secret = body.secret ?? makeSecret(before.profile, kind);
+        checkRotation(before, { secret, kind, overlapSeconds: body.overlapSeconds });
         const overlapSeconds = body.overlapSeconds ?? overlapSecondsDefault;
         const changed = await store.changeSubscriber(id, (now) => ({
           secrets: rotated(now, secret, overlapSeconds, clock.now()),
         }));
-        return { body: { ...view(changed), secret, warnings: [] } };
+        return { body: { ...view(changed), ...shownSecret(changed), warnings: [] } };
       },
     }),
   ];
@@ -137,11 +145,16 @@ function shownVerdict(verdict: HandshakeVerdict): z.infer<typeof handshakeView> 
 
 function checkRotation(
   { profile, secrets }: Subscriber,
-  secret: string,
-  overlapSeconds: number | undefined,
+  {
+    secret,
+    kind,
+    overlapSeconds,
+  }: { secret: string; kind: SignatureKind; overlapSeconds: number | undefined },
 ): void {
-  const problem = secretProblem(profile, secret);
+  const kindProblem = signatureProblem(profile, kind, secret);
+  const problem = kindProblem === null ? secretProblem(profile, secret) : null;
   const problems = [
+    ...(kindProblem === null ? [] : [{ path: 'signature', message: kindProblem }]),
     ...(problem === null ? [] : [{ path: 'secret', message: problem }]),
     ...(secrets[0]?.value === secret ? [{ path: 'secret', message: 'is the one that signs already' }] : []),
     ...(profile === 'fullscript' && (overlapSeconds ?? 0) > 0

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Clinic } from '../domain/clinic.ts';
 import { filterWarnings } from '../domain/filter-warnings.ts';
+import { publicKeysOf, signatureKindOf } from '../domain/signing-secret.ts';
 import { type Subscriber, stateOfSubscriber } from '../domain/subscriber.ts';
 import { backfillView } from './backfills.ts';
 import { shown } from './query.ts';
@@ -28,6 +29,10 @@ export const subscriberView = z.object({
   headerNames: z.array(z.string()),
   owner: z.string().nullable(),
   isDeclared: z.boolean(),
+  /** Which kind of signature its newest secret makes. */
+  signature: z.enum(['v1', 'v1a']),
+  /** `whpk_…`, of those secrets that sign as v1a, newest first; nothing secret. */
+  publicKeys: z.array(z.string()),
   /** Until when an older secret signs beside the current one. */
   olderSecretUntil: z.string().nullable(),
   lastSuccessAt: z.string().nullable(),
@@ -36,9 +41,9 @@ export const subscriberView = z.object({
   createdAt: z.string(),
 });
 
-/** The only answers that hold the secret: to a registration and to a rotation. */
+/** The only answers that hold the secret: to a registration and to a rotation. A private key is in none. */
 export const newSubscriberView = subscriberView.extend({
-  secret: z.string(),
+  secret: z.string().optional(),
   challengeToken: z.string().optional(),
   /** What sends it the events since its `startFrom`. */
   backfill: backfillView.optional(),
@@ -74,12 +79,20 @@ export function viewOfSubscriber(subscriber: Subscriber, now: number): Subscribe
     headerNames: Object.keys(subscriber.headers),
     owner,
     isDeclared,
+    signature: signatureKindOf(subscriber.secrets[0]?.value ?? ''),
+    publicKeys: [...publicKeysOf(subscriber.secrets, now)],
     olderSecretUntil: untils.length === 0 ? null : shown(Math.max(...untils)),
     lastSuccessAt: shown(subscriber.health.lastSuccessAt),
     lastFailureAt: shown(subscriber.health.lastFailureAt),
     revision,
     createdAt: shown(subscriber.createdAt),
   };
+}
+
+/** A secret that its receiver has to know; of an asymmetric one that is the public key alone, which every view shows. */
+export function shownSecret({ secrets }: Subscriber): { readonly secret?: string } {
+  const value = secrets[0]?.value ?? '';
+  return signatureKindOf(value) === 'v1a' ? {} : { secret: value };
 }
 
 /** What is allowed and probably not meant. */

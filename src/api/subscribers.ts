@@ -3,13 +3,13 @@ import type { Clock } from '../clock.ts';
 import { type BackfillJob, newBackfillJob } from '../delivery/backfill.ts';
 import type { Outcome } from '../domain/attempt.ts';
 import { Conflict, InvalidInput, RelayError } from '../domain/errors.ts';
+import { secretProblem } from '../domain/signing-secret.ts';
 import type { Subscriber } from '../domain/subscriber.ts';
 import {
   isHandshakeStale,
   newSubscriber,
   owesHandshake,
   type SubscriberChangeInput,
-  secretProblem,
   subscriberChangeInput,
   subscriberInput,
 } from '../domain/subscriber-input.ts';
@@ -18,7 +18,13 @@ import { type BackfillsDependencies, pastInstant, viewOfBackfill } from './backf
 import { subscriberFor, visibleSubscribers } from './ownership.ts';
 import { listOf, pageOf, pageQuery } from './query.ts';
 import { newId, type Route, route } from './route.ts';
-import { newSubscriberView, subscriberView, viewOfSubscriber, warningsFor } from './subscriber-view.ts';
+import {
+  newSubscriberView,
+  shownSecret,
+  subscriberView,
+  viewOfSubscriber,
+  warningsFor,
+} from './subscriber-view.ts';
 import { type UrlVerdict, vettedUrl } from './url-verdict.ts';
 
 /** Whether an endpoint answered its challenge; the words are for its developer. */
@@ -105,7 +111,7 @@ export function subscriberRoutes(dependencies: SubscribersDependencies): readonl
         return {
           body: {
             ...view(added),
-            secret: added.secrets[0]?.value,
+            ...shownSecret(added),
             ...(body.challenge && { challengeToken: added.challengeToken }),
             ...(backfill !== null && { backfill: viewOfBackfill(backfill) }),
             warnings: warningsFor(added, { others, clinics: await store.clinics() }),

@@ -12,6 +12,7 @@ interface RotateOptions extends CommonOptions {
   readonly secretStdin?: true;
   readonly secretEnv?: string;
   readonly secret?: string;
+  readonly signature?: string;
   /** Milliseconds. */
   readonly overlap?: number;
 }
@@ -28,11 +29,15 @@ export function addRotateSecret(group: Command, around: Surroundings): void {
       const id = await subscriberIdOf(call, idOrName);
       const rotated = await rotateSecret(call, id, {
         secret,
+        signature: options.signature,
         overlapSeconds: options.overlap === undefined ? undefined : options.overlap / 1000,
       });
       if (asJson) return to.json(rotated);
-      to.out(`secret  ${inert(rotated.secret)}`);
-      to.out('Keep it: it is not shown again.');
+      for (const key of rotated.publicKeys) to.out(`public key  ${inert(key)}`);
+      if (rotated.secret !== undefined) {
+        to.out(`secret  ${inert(rotated.secret)}`);
+        to.out('Keep it: it is not shown again.');
+      }
       printWarnings(to, rotated.warnings);
     });
 }

@@ -17,6 +17,7 @@ interface AddOptions extends FieldOptions, CommonOptions {
   readonly challenge?: true;
   readonly startFrom?: string;
   readonly dryRun?: true;
+  readonly signature?: string;
 }
 
 export function addAddSubscriber(group: Command, around: Surroundings): void {
@@ -41,6 +42,7 @@ export function addAddSubscriber(group: Command, around: Surroundings): void {
       const added = await addSubscriber(call, {
         ...fieldsOf(options, env),
         secret,
+        signature: options.signature,
         challenge: options.challenge,
         startFrom: options.startFrom,
       });
@@ -62,19 +64,25 @@ export function withSecret(command: Command): Command {
   return command
     .option('--secret-stdin', 'read the secret from standard input')
     .option('--secret-env <name>', 'environment variable that holds the secret')
-    .option('--secret <secret>', 'the secret itself; visible in the process list');
+    .option('--secret <secret>', 'the secret itself; visible in the process list')
+    .option('--signature <kind>', 'v1, or v1a: an Ed25519 key pair (profile standard)');
 }
 
 function printNew(to: Printer, added: NewSubscriberView): void {
-  const { id, name, url, profile, secret, challengeToken, warnings, state } = added;
+  const { id, name, url, profile, secret, challengeToken, publicKeys, warnings, state } = added;
   to.out(`Added ${inert(name)}, which receives at ${inert(url)}.`);
   to.out('');
   to.out(`id              ${inert(id)}`);
-  to.out(`secret          ${inert(secret)}`);
+  if (secret !== undefined) to.out(`secret          ${inert(secret)}`);
+  for (const key of publicKeys) to.out(`public key      ${inert(key)}`);
   if (challengeToken !== undefined) to.out(`challengeToken  ${inert(challengeToken)}`);
   to.out('');
-  to.out('Keep the secret: it is not shown again. To verify a request:');
-  to.out(howToVerify[profile]);
+  to.out(
+    secret === undefined
+      ? 'The private key stays with the relay. To verify a request:'
+      : 'Keep the secret: it is not shown again. To verify a request:',
+  );
+  to.out(secret === undefined ? howToVerify.v1a : howToVerify[profile]);
   to.out('  In Node, `createReceiver` of fullscript-relay/receiver does that and the rest.');
   if (state === 'paused') {
     to.out(`It is paused until it answers the challenge token: \`relay subscribers test ${inert(name)}\`.`);
@@ -91,4 +99,5 @@ const howToVerify = {
     '  v1 of the header Fullscript-Signature is the hex HMAC-SHA256, keyed with the secret, of its t, a dot and the body as received.',
   standard:
     '  Give the secret to any Standard Webhooks library (npm: standardwebhooks) with the body as received.',
+  v1a: '  v1a of the header webhook-signature is the Ed25519 signature of webhook-id, webhook-timestamp and the body as received, joined by dots.',
 } as const;

@@ -57,7 +57,11 @@ export async function testSubscriber(call: CallApi, id: string, type?: string): 
 export async function rotateSecret(
   call: CallApi,
   id: string,
-  rotation: { readonly secret?: string | undefined; readonly overlapSeconds?: number | undefined },
+  rotation: {
+    readonly secret?: string | undefined;
+    readonly signature?: string | undefined;
+    readonly overlapSeconds?: number | undefined;
+  },
 ): Promise<NewSubscriberView> {
   const path = pathOf('v1', 'subscribers', id, 'rotate-secret');
   return (await call({ method: 'POST', path, body: rotation })) as NewSubscriberView;

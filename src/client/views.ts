@@ -36,6 +36,10 @@ export interface SubscriberView {
   /** `null` where it is the operator's alone. */
   readonly owner: string | null;
   readonly hasChallengeToken: boolean;
+  /** The kind of its signature: `v1a` is asymmetric. */
+  readonly signature: 'v1' | 'v1a';
+  /** `whpk_…`, newest first; empty unless it signs as v1a. */
+  readonly publicKeys: readonly string[];
   readonly lastSuccessAt: string | null;
   readonly lastFailureAt: string | null;
   readonly createdAt: string;
@@ -57,7 +61,8 @@ export interface ResumedSubscriberView extends SubscriberView {
 
 /** The only answers that ever hold the secret; a challenge token stands in it if one was made. */
 export interface NewSubscriberView extends ChangedSubscriberView {
-  readonly secret: string;
+  /** Absent where receivers know the public key alone. */
+  readonly secret?: string;
   readonly backfill?: BackfillView;
   readonly challengeToken?: string;
 }
@@ -70,6 +75,7 @@ export interface SubscriberInput {
   readonly url?: string | undefined;
   readonly profile?: string | undefined;
   readonly secret?: string | undefined;
+  readonly signature?: string | undefined;
   readonly challenge?: boolean | undefined;
   /** `null` takes it away. */
   readonly challengeToken?: string | null | undefined;

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import { documentedEventTypes, matchesEventType } from '../domain/event.ts';
+import { makeSecret, signatureKindOf } from '../domain/signing-secret.ts';
 import type { Subscriber } from '../domain/subscriber.ts';
-import { makeSecret } from '../domain/subscriber-input.ts';
 import { composeTest, type SignedRequest } from '../wire/compose.ts';
 import type { Recipient } from '../wire/wire-format.ts';
 
@@ -65,7 +65,10 @@ export class Samples {
 
   /** Right in everything but the secret. */
   forged(): SignedRequest {
-    const secrets = [{ value: makeSecret(this.#recipient.profile), expiresAt: null }];
+    const { profile, secrets: genuine } = this.#recipient;
+    const secrets = [
+      { value: makeSecret(profile, signatureKindOf(genuine[0]?.value ?? '')), expiresAt: null },
+    ];
     return this.#composed(this.event(), { ...this.#recipient, secrets }, 0);
   }
 

@@ -1,9 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { isEventTypePattern } from './event.ts';
+import { makeSecret, secretProblem, signatureProblem } from './signing-secret.ts';
 import { startFromInput } from './start-from.ts';
 import { headerNameProblem, headerValueProblem } from './static-headers.ts';
-import { type Profile, type Subscriber, untriedHealth } from './subscriber.ts';
+import { type Subscriber, untriedHealth } from './subscriber.ts';
 
 /** Fields that the contract names and that are not built yet: refused, never ignored. */
 const unsupportedFields = ['jwt'] as const;
@@ -36,6 +37,7 @@ const fields = z.strictObject({
   url: z.string().min(1, 'must not be empty').max(2048, 'must be 2,048 characters at most'),
   profile: z.enum(['fullscript', 'standard']).optional(),
   secret: z.string().optional(),
+  signature: z.enum(['v1', 'v1a']).optional(),
   challengeToken: z
     .string()
     .min(8, 'must be 8 characters at least')
@@ -83,6 +85,7 @@ export const subscriberChangeInput = all
   .omit({ challenge: true, secret: true })
   .extend({
     challengeToken: fields.shape.challengeToken.nullable(),
+    signature: z.never('is for a new subscriber: rotate-secret goes from one kind to the other'),
     startFrom: z.never('is for a new subscriber: POST /v1/backfills sends one of the past to an old one'),
   })
   .partial();
@@ -91,44 +94,15 @@ export type SubscriberInput = z.infer<typeof subscriberInput>;
 export type SubscriberChangeInput = z.infer<typeof subscriberChangeInput>;
 
 function checkTogether(input: z.infer<typeof all>, context: z.RefinementCtx): void {
-  const { secret, profile = 'fullscript' } = input;
-  const problem = secret === undefined ? null : secretProblem(profile, secret);
-  if (problem !== null) context.addIssue({ code: 'custom', path: ['secret'], message: problem });
+  const { secret, signature, profile = 'fullscript' } = input;
+  const add = (path: string, message: string | null) => {
+    if (message !== null) context.addIssue({ code: 'custom', path: [path], message });
+  };
+  if (secret !== undefined) add('secret', secretProblem(profile, secret));
+  if (signature !== undefined) add('signature', signatureProblem(profile, signature, secret));
   if (input.challenge && input.challengeToken !== undefined) {
-    context.addIssue({
-      code: 'custom',
-      path: ['challenge'],
-      message: 'stands beside challengeToken: give one of them',
-    });
+    add('challenge', 'stands beside challengeToken: give one of them');
   }
-}
-
-const secretBytesMin = 24;
-const secretBytesMax = 64;
-
-/** What is wrong with a signing secret, as the rest of a sentence; `null` when it is good. */
-export function secretProblem(profile: Profile, secret: string): string | null {
-  if (profile === 'fullscript') {
-    if (secret.length < 32) return 'must be 32 characters at least';
-    if (secret.length > 512) return 'must be 512 characters at most';
-    return printable.test(secret) ? null : 'must be printable ASCII without spaces';
-  }
-  const base64 = secret.replace(/^whsec_/, '');
-  const bytes = Buffer.from(base64, 'base64');
-  if (bytes.toString('base64').replace(/=+$/, '') !== base64.replace(/=+$/, '')) {
-    return 'must be whsec_ and base64, as Standard Webhooks writes it';
-  }
-  if (bytes.length < secretBytesMin || bytes.length > secretBytesMax) {
-    return `must be base64 of ${secretBytesMin} to ${secretBytesMax} bytes; it has ${bytes.length}`;
-  }
-  return null;
-}
-
-/** A fresh secret in the form that the profile's receivers take. */
-export function makeSecret(profile: Profile): string {
-  return profile === 'standard'
-    ? `whsec_${randomBytes(32).toString('base64')}`
-    : randomBytes(32).toString('hex');
 }
 
 export function makeChallengeToken(): string {
@@ -159,7 +133,7 @@ export function newSubscriber(
     name: input.name,
     url: input.url,
     profile,
-    secrets: [{ value: input.secret ?? makeSecret(profile), expiresAt: null }],
+    secrets: [{ value: input.secret ?? makeSecret(profile, input.signature), expiresAt: null }],
     challengeToken,
     eventTypes: input.eventTypes ?? [],
     clinicIds: input.clinicIds ?? [],

@@ -1,5 +1,7 @@
+import { timingSafeEqual, verify } from 'node:crypto';
+import { isPublicKeyText, publicKeyOf } from '../domain/ed25519-key.ts';
 import { fullscriptSignature } from '../wire/fullscript.ts';
-import { standardKey, standardSignature } from '../wire/standard-webhooks.ts';
+import { signedContent, standardKey, standardSignature } from '../wire/standard-webhooks.ts';
 import { countIn, type HeaderFields } from './header-fields.ts';
 
 export type SchemeName = 'fullscript' | 'standard';
@@ -11,8 +13,8 @@ export interface SignatureScheme {
   readonly header: string;
   /** What is signed beside the body; as a text, what is wrong with the headers. */
   read(headers: HeaderFields): SignedParts | string;
-  /** The one text that is right for this secret; `null` when it cannot be a secret of this scheme. */
-  expected(secret: string, parts: SignedParts, body: Buffer): string | null;
+  /** Whether one of the signatures was made with this secret; `null` when it cannot be a secret of this scheme. */
+  isSignedBy(secret: string, parts: SignedParts, body: Buffer): boolean | null;
   /** Where in the body the event stands: the first place that holds one. */
   readonly eventPaths: readonly (readonly string[])[];
 }
@@ -22,7 +24,7 @@ export interface SignedParts {
   readonly timestamp: number;
   /** The id that the signature covers; `null` in a scheme that signs none. */
   readonly id: string | null;
-  /** In the form of `expected`; one that fits is enough. */
+  /** As they stand in the header, version included; one that fits is enough. */
   readonly signatures: readonly string[];
 }
 
@@ -40,15 +42,19 @@ const fullscript: SignatureScheme = {
     }
     return { timestamp, id: null, signatures };
   },
-  expected: (secret, { timestamp }, body) =>
-    fullscriptSignature(secret, timestamp, body).replace(/^t=\d+,/, ''),
+  isSignedBy(secret, { timestamp, signatures }, body) {
+    // Everybody has a public key: taken for a shared secret, it would let everybody sign.
+    if (isPublicKeyText(secret)) return null;
+    const expected = fullscriptSignature(secret, timestamp, body).replace(/^t=\d+,/, '');
+    return signatures.some((given) => isSame(given, expected));
+  },
   eventPaths: [['event'], ['event_payload', 'event']],
 };
 
 /** A dot would let the border between id, timestamp and body be moved. */
 const idShape = /^[\x21-\x2d\x2f-\x7e]{1,256}$/;
 
-/** Standard Webhooks 1.0.0. Versions other than `v1` may stand beside it and are passed over. */
+/** Standard Webhooks 1.0.0. Versions other than `v1` and `v1a` may stand beside them and are passed over. */
 const standard: SignatureScheme = {
   name: 'standard',
   header: 'webhook-signature',
@@ -57,17 +63,34 @@ const standard: SignatureScheme = {
     const timestamp = countIn(headers.one('webhook-timestamp'));
     const signatures = (headers.one('webhook-signature') ?? '')
       .split(' ')
-      .filter((signature) => signature.startsWith('v1,'));
+      .filter((signature) => signature.startsWith('v1,') || signature.startsWith('v1a,'));
     if (!idShape.test(id)) return 'webhook-id is missing or is no id.';
     if (timestamp === null) return 'webhook-timestamp is missing or is not in whole seconds.';
-    if (signatures.length === 0) return 'webhook-signature holds no v1 signature.';
+    if (signatures.length === 0) return 'webhook-signature holds no v1 or v1a signature.';
     return { timestamp, id, signatures };
   },
-  expected(secret, { timestamp, id }, body) {
+  isSignedBy(secret, { timestamp, id, signatures }, body) {
+    if (id === null) return null;
+    if (isPublicKeyText(secret)) {
+      const publicKey = publicKeyOf(secret);
+      if (publicKey === null) return null;
+      const content = signedContent(id, timestamp, body);
+      return signatures
+        .filter((signature) => signature.startsWith('v1a,'))
+        .some((signature) => verify(null, content, publicKey, Buffer.from(signature.slice(4), 'base64')));
+    }
     const key = standardKey(secret);
-    return key === null || id === null ? null : standardSignature(key, id, timestamp, body);
+    if (key === null) return null;
+    const expected = standardSignature(key, id, timestamp, body);
+    return signatures.some((given) => isSame(given, expected));
   },
   eventPaths: [[]],
 };
+
+/** In constant time for texts of one length; how long the right one is, is no secret. */
+function isSame(given: string, expected: string): boolean {
+  const [a, b] = [Buffer.from(given), Buffer.from(expected)];
+  return a.length === b.length && timingSafeEqual(a, b);
+}
 
 export const schemes: readonly SignatureScheme[] = [fullscript, standard];

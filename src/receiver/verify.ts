@@ -1,4 +1,4 @@
-import { timingSafeEqual } from 'node:crypto';
+import { isPrivateKeyText, isPublicKeyText, publicKeyOf } from '../domain/ed25519-key.ts';
 import { InvalidInput } from '../domain/errors.ts';
 import { standardKey } from '../wire/standard-webhooks.ts';
 import { countIn, type HeaderFields, headerFields, type RequestHeaders } from './header-fields.ts';
@@ -12,7 +12,10 @@ export interface SignedRequest {
 }
 
 export interface VerifyOptions {
-  /** Those that may have signed: one of them is enough, so that a secret can be rotated. One that is not set is an error. */
+  /**
+   * Those that may have signed, public keys (`whpk_…`) among them: one of them is enough,
+   * so that a secret can be rotated. One that is not set is an error.
+   */
   readonly secrets: readonly (string | undefined)[];
   /** How far the signature's time may be off, into the past and into the future. Default: 300. */
   readonly toleranceSeconds?: number;
@@ -94,13 +97,13 @@ export function verify(request: SignedRequest, options: VerifyOptions): Verdict 
   if (body === null) {
     return refused('bodyNotRaw', 'The body was parsed already; the signature covers its bytes as they came.');
   }
-  const expected = secrets
-    .map((secret = '') => scheme.expected(secret, parts, body))
-    .filter((text) => text !== null);
-  if (expected.length === 0) {
-    return refused('secretUnusable', `No secret is one of the profile ${scheme.name}: whsec_ and base64.`);
+  const fits = secrets
+    .map((secret = '') => scheme.isSignedBy(secret, parts, body))
+    .filter((isSigned) => isSigned !== null);
+  if (fits.length === 0) {
+    return refused('secretUnusable', `No secret is one of the profile ${scheme.name}.`);
   }
-  if (!expected.some((text) => parts.signatures.some((given) => isSame(given, text)))) {
+  if (!fits.includes(true)) {
     return refused('mismatch', 'No signature fits: another secret signed it, or the bytes were changed.');
   }
   const ageSeconds = now() / 1000 - parts.timestamp;
@@ -134,6 +137,8 @@ export function checkVerifyOptions({
 function problemOf(secret: unknown): string | null {
   if (typeof secret !== 'string' || secret === '') return 'is not set';
   if (secret.trim() !== secret) return 'begins or ends with white space';
+  if (isPrivateKeyText(secret)) return 'is a private key: a receiver needs the public one, whpk_';
+  if (isPublicKeyText(secret) && publicKeyOf(secret) === null) return 'is not whpk_ and base64 of 32 bytes';
   if (secret.includes('whsec_') && standardKey(secret) === null) return 'is not whsec_ and base64';
   return null;
 }
@@ -160,12 +165,6 @@ function bytesOf(body: unknown): Buffer | null {
   if (typeof body === 'string') return Buffer.from(body);
   if (body instanceof Uint8Array) return Buffer.from(body.buffer, body.byteOffset, body.byteLength);
   return null;
-}
-
-/** In constant time for texts of one length; how long the right one is, is no secret. */
-function isSame(given: string, expected: string): boolean {
-  const [a, b] = [Buffer.from(given), Buffer.from(expected)];
-  return a.length === b.length && timingSafeEqual(a, b);
 }
 
 function refused(reason: RefusalReason, message: string): Refused {

@@ -1,5 +1,7 @@
-import { createHmac } from 'node:crypto';
+import { createHmac, type KeyObject, sign } from 'node:crypto';
+import { isPrivateKeyText, privateKeyOf } from '../domain/ed25519-key.ts';
 import { RelayError } from '../domain/errors.ts';
+import { liveSecrets } from '../domain/signing-secret.ts';
 import { acknowledgesByStatus, unixSeconds, type WireFormat } from './wire-format.ts';
 
 const secretPrefix = 'whsec_';
@@ -25,14 +27,33 @@ export function standardSignature(key: Buffer, id: string, timestamp: number, bo
   return `v1,${digest}`;
 }
 
+/** What a signature of Standard Webhooks covers. @param timestamp Unix seconds. */
+export function signedContent(id: string, timestamp: number, body: Buffer): Buffer {
+  return Buffer.concat([Buffer.from(`${id}.${timestamp}.`), body]);
+}
+
+/**
+ * One asymmetric signature of Standard Webhooks 1.0.0, `v1a,` included.
+ *
+ * @param key Ed25519.
+ * @param timestamp Unix seconds.
+ */
+export function asymmetricSignature(key: KeyObject, id: string, timestamp: number, body: Buffer): string {
+  return `v1a,${sign(null, signedContent(id, timestamp, body), key).toString('base64')}`;
+}
+
 /** Standard Webhooks 1.0.0: the event itself is the body, and any 2xx takes it. */
 export const standardWebhooks: WireFormat = {
   wrap: (event) => event,
 
   sign({ id, body }, subscriber, { now, wall }) {
     const timestamp = unixSeconds(wall);
-    const live = subscriber.secrets.filter(({ expiresAt }) => expiresAt === null || expiresAt > now);
-    const signatures = live.map(({ value }) => {
+    const signatures = liveSecrets(subscriber.secrets, now).map(({ value }) => {
+      if (isPrivateKeyText(value)) {
+        const key = privateKeyOf(value);
+        if (key === null) throw unusable(subscriber.id, 'is no Ed25519 key');
+        return asymmetricSignature(key, id, timestamp, body);
+      }
       const key = standardKey(value);
       if (key === null) throw unusable(subscriber.id, 'is not base64');
       return standardSignature(key, id, timestamp, body);

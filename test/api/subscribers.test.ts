@@ -177,6 +177,12 @@ describe('a registration', () => {
     { body: { url, headers: { 'x-a': 'é' } }, path: 'headers.x-a', because: 'a header value is ASCII' },
     { body: { url, requestsPerSecond: 0 }, path: 'requestsPerSecond', because: 'no request ever' },
     { body: { url, requestsPerSecond: 1e9 }, path: 'requestsPerSecond', because: 'that is no limit' },
+    {
+      body: { url, profile: 'fullscript', signature: 'v1a' },
+      path: 'signature',
+      because: 'Fullscript signs by a shared secret alone',
+    },
+    { body: { url, secret: 'password'.repeat(5) }, path: 'secret', because: 'anybody could guess it' },
     { body: { url, order: 'strict' }, path: 'order', because: 'no such order is kept' },
     { body: { url, handshake: 'always' }, path: 'handshake', because: 'nobody knows that moment' },
     { body: { url, state: 'active' }, path: 'state', because: 'its state is not for it to say' },
@@ -335,6 +341,51 @@ describe('a secret is rotated', () => {
     expect(same.status).toBe(400);
     expect(same.text).not.toContain(secret);
   });
+
+  test('from a shared secret to a key pair of the relay’s, of which nothing shows the private half', async () => {
+    const { id, secret: old } = await registered({ profile: 'standard' });
+    const { status, body, text } = await api.ask('POST', `/v1/subscribers/${id}/rotate-secret`, {
+      body: { signature: 'v1a' },
+    });
+    expect(status).toBe(200);
+    expect(body.secret).toBeUndefined();
+    expect(body).toMatchObject({ signature: 'v1a', publicKeys: [expect.stringMatching(/^whpk_/)] });
+    const [made, older] = (await stored(id))?.secrets ?? [];
+    expect(made?.value).toMatch(/^whsk_/);
+    expect(text).not.toContain(made?.value.slice(5));
+    expect(older?.value).toBe(old);
+    // The next one is a key pair too, and both public keys are shown while both sign.
+    const again = await api.ask('POST', `/v1/subscribers/${id}/rotate-secret`);
+    expect(again.body.publicKeys).toEqual([expect.stringMatching(/^whpk_/), body.publicKeys[0]]);
+    const shown = await api.ask('GET', `/v1/subscribers/${id}`);
+    expect(shown.body.publicKeys).toEqual(again.body.publicKeys);
+    expect(shown.text).not.toContain('whsk_');
+  });
+
+  for (const { profile, body, path, because } of [
+    { profile: 'fullscript', body: { signature: 'v1a' }, path: 'signature', because: 'the profile has none' },
+    {
+      profile: 'standard',
+      body: { signature: 'v1a', secret: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' },
+      path: 'signature',
+      because: 'the secret given is of the other kind',
+    },
+    {
+      profile: 'standard',
+      body: { secret: `whsec_${Buffer.alloc(32, 7).toString('base64')}` },
+      path: 'secret',
+      because: 'the secret given is no random one',
+    },
+  ]) {
+    test(`to nothing when ${because}`, async () => {
+      const { id } = await registered({ profile });
+      const { status, body: problem } = await api.ask('POST', `/v1/subscribers/${id}/rotate-secret`, {
+        body,
+      });
+      expect(status).toBe(400);
+      expect(problem.problems.map((each: { path: string }) => each.path)).toEqual([path]);
+    });
+  }
 
   for (const overlapSeconds of [-1, 7 * 86_400 + 1, 1.5, '60', null]) {
     test(`an overlap of ${JSON.stringify(overlapSeconds)} is refused`, async () => {

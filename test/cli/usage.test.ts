@@ -5,7 +5,12 @@ import { type Outside, outside } from './outside.ts';
 let around: Outside & { discard(): Promise<void> };
 beforeEach(async () => {
   around = await outside({
-    env: { RELAY_URL: 'http://127.0.0.1:1', RELAY_TOKEN: 't', SHORT: 'short', GOOD: `${'s'.repeat(31)}!` },
+    env: {
+      RELAY_URL: 'http://127.0.0.1:1',
+      RELAY_TOKEN: 't',
+      SHORT: 'short',
+      GOOD: 'a-good-secret-of-32-characters!!',
+    },
   });
 });
 afterEach(() => around.discard());

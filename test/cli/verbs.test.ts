@@ -28,6 +28,8 @@ const subscriber = {
   concurrency: null,
   requestsPerSecond: 0.5,
   order: null,
+  signature: 'v1',
+  publicKeys: [],
   envelope: 'event',
   thin: false,
   headerNames: ['Authorization'],

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -215,7 +215,7 @@ export class Town {
 const dialect = { profile: 'standard', retrySeconds: [0, 0, 1, 1, 1, 1] } as const;
 
 function secretOf(name: string): string {
-  return `whsec_${Buffer.from(name.padEnd(32, '-')).toString('base64')}`;
+  return `whsec_${createHash('sha256').update(name).digest('base64')}`;
 }
 
 export function pause(ms: number): Promise<void> {

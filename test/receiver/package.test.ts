@@ -45,13 +45,17 @@ async function loadedBy(entry: string): Promise<{ files: Set<string>; modules: S
   return { files, modules };
 }
 
-test('the receiver loads nothing but Node, the wire formats and the errors', async () => {
+test('the receiver loads nothing but Node, the wire formats, the forms of secrets and the errors', async () => {
   const { files, modules } = await loadedBy(join(root, 'dist/receiver/index.js'));
   expect([...modules].filter((name) => !name.startsWith('node:'))).toEqual([]);
   const elsewhere = [...files]
     .map((file) => relative(join(root, 'dist'), file))
     .filter((file) => !/^(receiver|wire)\//.test(file));
-  expect(elsewhere).toEqual(['domain/errors.js']);
+  expect(elsewhere.toSorted()).toEqual([
+    'domain/ed25519-key.js',
+    'domain/errors.js',
+    'domain/signing-secret.js',
+  ]);
   expect(files.size).toBeGreaterThan(10);
 });
 

@@ -2,7 +2,9 @@ import { createHmac } from 'node:crypto';
 import fc from 'fast-check';
 import { Webhook } from 'standardwebhooks';
 import { describe, expect, test } from 'vitest';
+import { makePrivateKeyText, publicTextOf } from '../../src/domain/ed25519-key.ts';
 import { type VerifyOptions, verify } from '../../src/receiver/verify.ts';
+import { recipient } from '../world/recipient.ts';
 import {
   eventText,
   fullscriptSecret,
@@ -260,6 +262,49 @@ describe('options that cannot be meant throw, and never repeat a secret', () => 
       expect(attempt).toThrow(
         expect.objectContaining({ message: expect.not.stringContaining(fullscriptSecret.slice(0, 20)) }),
       );
+    });
+  }
+});
+
+describe('a receiver that knows a public key', () => {
+  const pair = { value: makePrivateKeyText(), expiresAt: null };
+  const publicKey = publicTextOf(pair.value) ?? '';
+  const to = { ...speakers.standard, secrets: [pair] };
+
+  test('verifies what the relay signed with the private one', () => {
+    const { headers, body } = signed({ to });
+    expect(headers['webhook-signature']).toMatch(/^v1a,/);
+    expect(reasonOf(headers, body, { secrets: [publicKey] })).toBe('verified');
+    expect(reasonOf(headers, body, { secrets: [standardSecret, publicKey] })).toBe('verified');
+    const stranger = publicTextOf(makePrivateKeyText()) ?? '';
+    expect(reasonOf(headers, body, { secrets: [stranger] })).toBe('mismatch');
+    expect(reasonOf(headers, Buffer.concat([body, Buffer.from(' ')]), { secrets: [publicKey] })).toBe(
+      'mismatch',
+    );
+    expect(reasonOf({ ...headers, 'webhook-id': 'dlv_2' }, body, { secrets: [publicKey] })).toBe('mismatch');
+    expect(reasonOf(headers, body, { secrets: [standardSecret] })).toBe('mismatch');
+  });
+
+  test('takes no HMAC that was keyed with it, in whichever profile: everybody knows it', () => {
+    const forged = [
+      recipient({ secrets: [{ value: publicKey, expiresAt: null }] }),
+      recipient({
+        profile: 'standard',
+        secrets: [{ value: `whsec_${publicKey.slice('whpk_'.length)}`, expiresAt: null }],
+      }),
+    ].map((subscriber) => signed({ to: subscriber }));
+    for (const { headers, body } of forged) {
+      expect(['mismatch', 'secretUnusable']).toContain(reasonOf(headers, body, { secrets: [publicKey] }));
+    }
+  });
+
+  for (const { secret, says } of [
+    { secret: pair.value, says: 'secrets[0] is a private key: a receiver needs the public one, whpk_.' },
+    { secret: `${publicKey.slice(0, -5)}=`, says: 'secrets[0] is not whpk_ and base64 of 32 bytes.' },
+  ]) {
+    test(`is told of its mistake: ${says}`, () => {
+      const { headers, body } = signed({ to });
+      expect(() => verify({ headers, body }, options({ secrets: [secret] }))).toThrow(says);
     });
   }
 });
