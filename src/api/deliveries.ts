@@ -115,6 +115,7 @@ export function deliveryRoutes({ store, clock, replayer }: DeliveriesDependencie
         if (replayed === null) throw new NotFound('delivery', id);
         if (replayed.kind === 'cancelled') throw neverAgain(id);
         if (replayed.kind === 'notKept') throw notKept(id);
+        if (replayed.kind === 'erased') throw erased(id);
         if (replayed.kind === 'notFetched') throw notFetched(id, replayed.detail);
         const { kind, isFetched } = replayed;
         return { body: { deliveryId: id, kind, isFetched } };
@@ -131,6 +132,12 @@ function notKept(id: string): Conflict {
       hint: 'Raise retention.bodiesDays to keep the text of events for longer.',
     },
   );
+}
+
+function erased(id: string): Conflict {
+  return new Conflict('event_erased', `There is nothing to send for delivery ${id}: its event was erased.`, {
+    hint: 'It is not fetched again; what was sent before stays in the log.',
+  });
 }
 
 function notFetched(id: string, detail: string): Conflict {

@@ -20,7 +20,7 @@ export const deliveryView = z.object({
   dueAt: z.string().nullable(),
   deliveredAt: z.string().nullable(),
   endedAt: z.string().nullable(),
-  endReason: z.enum(['scheduleUsedUp', 'skipped', 'bodyLost', 'subscriberDeleted']).nullable(),
+  endReason: z.enum(['scheduleUsedUp', 'skipped', 'bodyLost', 'subscriberDeleted', 'erased']).nullable(),
   lastOutcome: z.string().nullable(),
 });
 

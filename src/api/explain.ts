@@ -110,6 +110,8 @@ function failureOf({ endReason, endedAt, attempts }: Delivery, last: string | nu
       return `Skipped at ${at}, when its subscriber was resumed without its backlog.`;
     case 'bodyLost':
       return `Failed at ${at}, because the stored event cannot be read any more.`;
+    case 'erased':
+      return `Ended at ${at}, when its event was erased.`;
     default:
       return `Failed at ${at} after ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}; the last one: ${last ?? 'none'}.`;
   }
@@ -117,6 +119,7 @@ function failureOf({ endReason, endedAt, attempts }: Delivery, last: string | nu
 
 /** What can be done about a delivery that failed. */
 function remedyOf({ id, eventId, endReason, lastOutcome }: Delivery): string {
+  if (endReason === 'erased') return 'There is nothing to send any more.';
   if (endReason === 'bodyLost') {
     return `\`relay replay ${id}\` fetches event ${eventId} from Fullscript again, if it is no older than 30 days; otherwise restore the data folder's \`bodies\` from a backup.`;
   }

@@ -45,7 +45,8 @@ function findingsOf(log: VerifiedLog): readonly Finding[] {
       ),
     );
   } else {
-    const dropped = droppedBodies === 0 ? '' : `; ${droppedBodies} went with the key of their day`;
+    const dropped =
+      droppedBodies === 0 ? '' : `; ${droppedBodies} are gone as the log says, with their file and its key`;
     findings.push(ok('bodies', `${log.bodies} are there and open under their keys${dropped}`));
   }
   if (log.isCheckpointDamaged) {

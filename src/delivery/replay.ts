@@ -151,7 +151,7 @@ async function startPage(
     starting: [],
     done: done + starting.length,
     fetched: fetched + count((each) => each.kind !== 'notFetched' && each.isFetched),
-    notKept: notKept + count(({ kind }) => kind === 'notKept'),
+    notKept: notKept + count(({ kind }) => kind === 'notKept' || kind === 'erased'),
     notFetched: notFetched + count(({ kind }) => kind === 'notFetched'),
   };
 }

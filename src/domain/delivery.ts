@@ -60,8 +60,11 @@ export interface Delivery {
 
 export type DeliveryState = 'pending' | 'delivered' | 'failed' | 'cancelled';
 
-/** `bodyLost`: the stored event cannot be read any more, so there is nothing to send. */
-export type EndReason = 'scheduleUsedUp' | 'skipped' | 'bodyLost' | 'subscriberDeleted';
+/**
+ * `bodyLost`: the stored event cannot be read any more, so there is nothing to send.
+ * `erased`: somebody had it erased.
+ */
+export type EndReason = 'scheduleUsedUp' | 'skipped' | 'bodyLost' | 'subscriberDeleted' | 'erased';
 
 /** As people see it. */
 export type ShownState = DeliveryState | 'held';

@@ -34,6 +34,7 @@ export interface Store
     JobStore,
     BudgetStore,
     RevokedTokenStore,
+    ErasureStore,
     RestorationStore {
   /** Resolves when writes are taken at the moment; throws `StoreUnavailable` naming the reason. */
   assertWritable(): Promise<void>;
@@ -338,9 +339,10 @@ export interface RoundStarted {
   readonly deliveryId: string;
   /**
    * `due`: pending and made due now; `inFlight`, `held`: left as it is; `cancelled`: never
-   * sent again; `notKept`: left as it is, because the event's text is kept no longer.
+   * sent again; `notKept`, `erased`: left as it is, because the event's text is kept no
+   * longer, or was erased.
    */
-  readonly kind: 'newRound' | 'due' | 'inFlight' | 'held' | 'cancelled' | 'notKept';
+  readonly kind: 'newRound' | 'due' | 'inFlight' | 'held' | 'cancelled' | 'notKept' | 'erased';
 }
 
 // --- backfills ----------------------------------------------------------------------
@@ -406,7 +408,8 @@ export interface LogStore {
   events(filter: EventFilter, page: PageAsk): Promise<Page<RecordedEvent>>;
 }
 
-export type BodyState = 'kept' | 'gone';
+/** `erased`: on demand, and not to be had again. */
+export type BodyState = 'kept' | 'gone' | 'erased';
 
 export interface DeliveryFilter {
   readonly state?: ShownState;
@@ -450,7 +453,7 @@ export interface Page<T> {
 /** A stored piece of long work: it survives restarts, and running it twice does no more than once. */
 export interface Job {
   readonly id: string;
-  readonly kind: 'replay' | 'backfill' | 'audit';
+  readonly kind: 'replay' | 'backfill' | 'audit' | 'erasure';
   readonly state: 'running' | 'done' | 'cancelled';
   /** The subject whose job it is. */
   readonly owner: string;
@@ -489,6 +492,47 @@ export interface RevokedTokenStore {
   /** Kept until `expiresAt`, when the token would have ended anyway. */
   revokeToken(jti: string, expiresAt: number): Promise<void>;
   isRevoked(jti: string): Promise<boolean>;
+}
+
+export interface ErasureStore {
+  /**
+   * Erases the texts of one patient's events, and what was answered to their deliveries:
+   * on record first, then from the disk. It opens every event, one such work at a time.
+   * What comes in after it began may be left out.
+   *
+   * @throws the signal's reason when it is ended halfway: what is on record is erased from
+   *   the disk all the same, at the next start at the latest
+   */
+  erase(ask: ErasureAsk): Promise<Erased>;
+}
+
+export interface ErasureAsk {
+  readonly patientId: string;
+  /** `null` for all. */
+  readonly clinicId: string | null;
+  /** Open deliveries of such events end as failed (`erased`); otherwise nothing is erased while there are any. */
+  readonly endsOpen: boolean;
+  /** Counts and changes nothing. */
+  readonly isDryRun: boolean;
+  /** The subject that asks for it. */
+  readonly by: string;
+  readonly signal: AbortSignal;
+}
+
+export interface Erased {
+  readonly isErased: boolean;
+  /** Events that were erased, or would be. */
+  readonly events: number;
+  /** Open deliveries that stand in the way, or would end; after an erasure, events that were opened by a replay meanwhile, and left. */
+  readonly open: number;
+  /** Open deliveries that were ended. */
+  readonly ended: number;
+  /** Files that were written anew without them. */
+  readonly files: number;
+  /** Events whose text is damaged: nobody can say whose they are. */
+  readonly unreadable: number;
+  /** A code of the patient's id, as it is on record. */
+  readonly patient: string;
 }
 
 export interface RestorationStore {

@@ -226,5 +226,5 @@ describe('retention', () => {
       expect(await again.eventBody('clinic-1', 'open'), `killed at ${operation}`).toBe(anEvent('open').body);
       expect(await stateOf(again)).toHaveLength(2);
     }
-  });
+  }, 90_000);
 });

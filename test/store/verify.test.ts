@@ -246,11 +246,11 @@ describe('what somebody without the master key has written', () => {
   });
 });
 
-test('bodies whose day’s key was dropped are counted apart: they are gone for good, and nothing is wrong', async () => {
+test('bodies whose key somebody dropped are damaged: nothing on record says that they are to go', async () => {
   const { disk, store } = await twoDays();
   await store.close();
   await (await KeyRing.open(disk, folder, masterKeys)).drop('body', '2026-11-22');
-  expect(await verify(disk)).toMatchObject({ bodies: 4, droppedBodies: 4, damagedBodies: { count: 0 } });
+  expect(await verify(disk)).toMatchObject({ bodies: 4, droppedBodies: 0, damagedBodies: { count: 4 } });
 });
 
 test('a damaged checkpoint is said, while the one before it still counts', async () => {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { StoreCorrupt, StoreUnavailable } from '../../domain/errors.ts';
 import { type AppendedFile, codeOf, type Disk, isOutOf, type ReadFile } from './disk.ts';
 import type { SealedRef } from './facts.ts';
@@ -8,10 +8,13 @@ import { type DataKey, keyIdOf, type SealedFor, seal, unseal } from './sealing.t
 
 const cacheBytesMax = 16 * 1024 * 1024;
 
+const nameShape = /^\d{4}-\d{2}-\d{2}(\.\d+)?\.sealed$/;
+
 /**
- * Sealed bodies and excerpts, a file a day beside the journal. Bytes are synced before
- * the journal line that points at them is written; bytes that no line points at are
- * nobody's, and stay where they are.
+ * Sealed bodies and excerpts, a file a day beside the journal, and more of a day (`.2`,
+ * `.3`) when something of it was erased. Bytes are synced before the journal line that
+ * points at them is written; bytes that no line points at are nobody's, and stay where
+ * they are.
  */
 export class Bodies {
   readonly #disk: Disk;
@@ -25,22 +28,39 @@ export class Bodies {
   #queued: Buffer[] = [];
   #queuedBytes = 0;
   #written = 0;
+  readonly #isLeft: (file: string) => boolean;
 
-  constructor(disk: Disk, folder: string, keys: KeyRing) {
+  /** @param isLeft nothing more is to be written into that file. */
+  constructor(disk: Disk, folder: string, keys: KeyRing, isLeft: (file: string) => boolean = () => false) {
     this.#disk = disk;
     this.#folder = folder;
     this.#keys = keys;
+    this.#isLeft = isLeft;
   }
 
-  /** Goes on in the file of `day`. */
+  /** Goes on in the file of `day`: the first that nothing speaks against. */
   async openDay(day: string): Promise<void> {
-    const name = `${day}.sealed`;
+    let name = nameOf(day, 1);
+    for (let number = 2; this.#isLeft(name); number++) name = nameOf(day, number);
     if (this.#day?.name === name) return;
-    const key = await this.#keys.keyFor('body', day);
+    const key = await this.#keys.keyFor('body', basename(name, '.sealed'));
     const file = await this.#disk.openForAppend(join(this.#folder, name));
     await this.#disk.syncFolder(this.#folder);
     await this.#day?.file.close();
     this.#day = { name, file, key };
+  }
+
+  /** The file that is written is one that is to be left. */
+  get mustLeave(): boolean {
+    return this.#day !== null && this.#isLeft(this.#day.name);
+  }
+
+  /** The name of a file of that day that there never was. */
+  async freeName(day: string): Promise<string> {
+    const there = await this.files();
+    let number = 1;
+    while (there.includes(nameOf(day, number)) || this.#isLeft(nameOf(day, number))) number++;
+    return nameOf(day, number);
   }
 
   /** Seals a value for the batch under way; the answer is where it will lie. */
@@ -99,14 +119,19 @@ export class Bodies {
     const place = placeOf(ref);
     const fresh = this.#fresh.get(place) ?? this.#lessFresh.get(place);
     if (fresh) return fresh;
+    const plain = await this.openOnce(ref, sealedFor);
+    this.#remember(ref, plain);
+    return plain;
+  }
+
+  /** The same for whoever reads everything: it is read from the disk, and not remembered. */
+  async openOnce(ref: SealedRef, sealedFor: SealedFor): Promise<Buffer> {
     try {
       const sealed = await (await this.#reader(ref)).read(ref.at, ref.length);
       if (digestOf(sealed) !== ref.digest) throw new Error('the bytes are not those that were written');
       const key = this.#keys.key(keyIdOf(sealed));
       if (!key) throw new Error('its key was dropped');
-      const plain = unseal(sealed, key, sealedFor);
-      this.#remember(ref, plain);
-      return plain;
+      return unseal(sealed, key, sealedFor);
     } catch (cause) {
       if (isOutOf(codeOf(cause))) {
         throw new StoreUnavailable(
@@ -133,7 +158,7 @@ export class Bodies {
   /** Names of the files that are there, the oldest first. */
   async files(): Promise<readonly string[]> {
     const names = await this.#disk.list(this.#folder);
-    return names.filter((name) => /^\d{4}-\d{2}-\d{2}\.sealed$/.test(name)).sort();
+    return names.filter((name) => nameShape.test(name)).sort();
   }
 
   async close(): Promise<void> {
@@ -183,10 +208,15 @@ export function bodyUnreadable(what: string, cause: unknown): StoreCorrupt {
   });
 }
 
+function nameOf(day: string, number: number): string {
+  return number === 1 ? `${day}.sealed` : `${day}.${number}.sealed`;
+}
+
 function placeOf(ref: SealedRef): string {
   return `${ref.file}:${ref.at}`;
 }
 
-function digestOf(bytes: Buffer): string {
+/** As a `SealedRef` holds it. */
+export function digestOf(bytes: Buffer): string {
   return createHash('sha256').update(bytes).digest().subarray(0, 16).toString('base64url');
 }

@@ -18,6 +18,7 @@ const folded = [
   'revoked',
   'budget',
   'counters',
+  'bodyFiles',
 ] as const satisfies readonly (keyof State)[];
 
 /** The folded state as it was after the journal's line `sequence`. */
@@ -126,7 +127,8 @@ async function textOf({ tables, ...rest }: Checkpoint, pause: () => Promise<void
 export function loadCheckpoint(state: State, checkpoint: Checkpoint): void {
   for (const name of folded) {
     const table = state[name] as { put(key: string, row: unknown): void };
-    for (const [key, row] of checkpoint.tables[name]) table.put(key, row);
+    // A checkpoint of an older version lacks what that version did not know.
+    for (const [key, row] of checkpoint.tables[name] ?? []) table.put(key, row);
   }
   state.undo.forget();
 }

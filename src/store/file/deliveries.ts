@@ -111,7 +111,12 @@ export function deliveryPart({
     outcome,
     revision: open.revision,
     ...(open.isProbe && { probe: 1 as const }),
-    ...(excerpt && outcome.kind !== 'accepted' && { excerpt: keepExcerpt(decision, open, excerpt) }),
+    ...(excerpt &&
+      outcome.kind !== 'accepted' &&
+      // What was answered to an event that is erased may repeat it.
+      bodyStateOf(decision.state, delivery) !== 'erased' && {
+        excerpt: keepExcerpt(decision, open, excerpt),
+      }),
   });
 
   /** An attempt that its holder did not end in time. */
@@ -329,10 +334,9 @@ export function deliveryPart({
           );
           started.push({ deliveryId, kind });
           const health = state.healthOf(subscriber.id);
-          if (health.isFailing && kind !== 'inFlight' && kind !== 'cancelled' && kind !== 'notKept')
-            asked.set(subscriber.id, health);
-          if ((kind === 'newRound' || kind === 'due') && startRound(delivery, now) !== delivery)
-            changed.push(deliveryId);
+          const isStarted = kind === 'newRound' || kind === 'due';
+          if (health.isFailing && (isStarted || kind === 'held')) asked.set(subscriber.id, health);
+          if (isStarted && startRound(delivery, now) !== delivery) changed.push(deliveryId);
         }
         for (let from = 0; from < changed.length; from += idsPerLine) {
           record({ t: 'round', at: now, of: changed.slice(from, from + idsPerLine) });
@@ -365,15 +369,18 @@ function roundKind(
 ): RoundStarted['kind'] {
   if (delivery.state === 'cancelled' || isDeleted) return 'cancelled';
   if (state.openAttempts.has(delivery.id)) return 'inFlight';
-  if (delivery.state !== 'pending') return bodyStateOf(state, delivery) === 'kept' ? 'newRound' : 'notKept';
+  if (delivery.state !== 'pending') return roundKindOf[bodyStateOf(state, delivery)];
   return isPaused || state.healthOf(delivery.subscriberId).isFailing ? 'held' : 'due';
 }
+
+const roundKindOf = { kept: 'newRound', gone: 'notKept', erased: 'erased' } as const;
 
 /** Keeps the text of an event that was fetched again. @throws NotInMemory */
 export function keepFetched({ state, record, keep }: Decision, fetched: FetchedBody, now: number): void {
   const { clinicId: clinic, eventId: event, body: text } = fetched;
   const key = eventKey(clinic, event);
-  if (state.events.get(key) === undefined) return;
+  const row = state.events.get(key);
+  if (row === undefined || row.isErased) return;
   record({
     t: 'bodyKept',
     at: now,

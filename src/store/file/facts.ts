@@ -33,6 +33,7 @@ export type Fact =
       readonly of: readonly string[];
     }
   | RetentionFact
+  | ErasedFact
   /** An event's text was fetched again. */
   | {
       readonly t: 'bodyKept';
@@ -77,8 +78,24 @@ export type RetentionFact =
     }
   /** The bodies' files of the days before this one (days since 1970) are gone, and their keys. */
   | { readonly t: 'bodiesGone'; readonly at: number; readonly before: number }
+  /** A file of bodies is gone, and its key: what was to be kept of it lies elsewhere. */
+  | { readonly t: 'fileGone'; readonly at: number; readonly file: string }
   /** A look at what is to go. @see Retention */
   | { readonly t: 'retained'; readonly at: number; readonly trustedAt: number; readonly doubtedMs: number };
+
+/** The texts of these events are erased, and what was answered to these deliveries. */
+export interface ErasedFact {
+  readonly t: 'erased';
+  readonly at: number;
+  /** The subject that asked for it. */
+  readonly by: string;
+  /** A code of the patient's id that only the holder of the master key can make again. */
+  readonly patient: string;
+  readonly events: readonly (readonly [clinic: string, event: string])[];
+  readonly deliveries: readonly string[];
+  /** Files that hold bytes of them, to be written anew without these. */
+  readonly files: readonly string[];
+}
 
 /** A delivery and all that is kept with it. */
 export interface StoredDelivery {
@@ -176,6 +193,8 @@ export interface EventRow extends RecordedEvent {
   readonly deliveries: readonly [first: number, count: number];
   /** It had been seen in another clinic before. */
   readonly isSeenAgain: boolean;
+  /** Its text was erased on demand, and is not to be had again. */
+  readonly isErased?: true;
 }
 
 /** A subscriber without what changes with every delivery, its secrets sealed. */

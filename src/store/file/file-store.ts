@@ -5,6 +5,7 @@ import { RelayError, type StoreBroken, StoreCorrupt, type StoreUnavailable } fro
 import type { Store } from '../store.ts';
 import { backfillPart } from './backfills.ts';
 import { Bodies } from './bodies.ts';
+import { BodyFiles } from './body-files.ts';
 import { type Checkpoint, loadCheckpoint, readCheckpoint } from './checkpoint.ts';
 import { clinicPart } from './clinics.ts';
 import { ColdRows } from './cold-rows.ts';
@@ -12,6 +13,7 @@ import { Commits } from './commits.ts';
 import type { Core } from './core.ts';
 import { deliveryPart } from './deliveries.ts';
 import type { Disk } from './disk.ts';
+import { erasurePart } from './erasure.ts';
 import type { Fact } from './facts.ts';
 import { Indexer } from './indexer.ts';
 import { budgetPart, jobPart, revokedTokenPart } from './jobs.ts';
@@ -20,6 +22,7 @@ import { KeyRing, type MasterKeys } from './keys.ts';
 import type { TakeLock } from './lock.ts';
 import { logPart } from './log.ts';
 import { NotInMemory } from './log-rows.ts';
+import { oneAtATime } from './one-at-a-time.ts';
 import { pollPart } from './polls.ts';
 import { type Recovered, recover } from './recovery.ts';
 import { forgetRestored, holdRestored, readRestored, restorationPart } from './restored.ts';
@@ -114,7 +117,7 @@ async function openLocked(options: FileStoreOptions, opened: (() => unknown)[]):
   clampToNow(state, clock.now());
 
   const storeId = recovered.storeId ?? randomUUID();
-  const bodies = new Bodies(disk, folders.bodies, keys);
+  const bodies = new Bodies(disk, folders.bodies, keys, (file) => state.bodyFiles.has(file));
   opened.push(() => bodies.close());
   // The kernel's lock is on a file; under the same name there could be another one, and another holder.
   const lock = await disk.openForAppend(join(path, 'lock'));
@@ -147,13 +150,16 @@ async function openLocked(options: FileStoreOptions, opened: (() => unknown)[]):
   if (restored) await holdRestored(core, restored);
   await parts.settle(commits);
   if (restored) await forgetRestored(disk, path);
+  const inTurn = oneAtATime();
+  const bodyFiles = new BodyFiles({ disk, folder: folders.bodies, commits, bodies, coldRows, keys, clock });
   const retention =
     options.retention &&
     new Retention({
       commits,
       bodies,
+      bodyFiles,
       coldRows,
-      keys,
+      inTurn,
       clock,
       days: options.retention,
       onRetained: options.retention.onRetained,
@@ -171,6 +177,7 @@ async function openLocked(options: FileStoreOptions, opened: (() => unknown)[]):
     ...budgetPart(core),
     ...revokedTokenPart(core),
     ...restorationPart(core),
+    ...erasurePart({ commits, bodies, coldRows, bodyFiles, keys, clock, inTurn }),
     recovery: {
       cut: recovered.cut,
       events: state.events.size,

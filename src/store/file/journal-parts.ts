@@ -75,9 +75,10 @@ export class JournalParts {
 
   /** Closes the part and begins the next one if it is time; awaited between two batches. */
   async turn(): Promise<void> {
-    const { clock, indexer, state, storeId, partBytes } = this.#on;
+    const { bodies, clock, indexer, state, storeId, partBytes } = this.#on;
     const ended = this.#journal;
     const isNewDay = ended.day !== dayOf(clock.now());
+    if (!isNewDay && bodies.mustLeave) await bodies.openDay(ended.day);
     if (!isNewDay && ended.bytes < partBytes) return;
     this.#journal = await startPart(this.#on, ended.place, null);
     await ended.close();

@@ -36,6 +36,7 @@ export type DeliveryRows = LogRows<Delivery, keyof typeof deliveryColumns>;
 const isPastFlag = 1;
 const ownBodyFlag = 2;
 const seenAgainFlag = 4;
+const erasedFlag = 8;
 
 const states: readonly DeliveryState[] = ['pending', 'delivered', 'failed', 'cancelled'];
 const endReasons: readonly (EndReason | null)[] = [
@@ -44,6 +45,7 @@ const endReasons: readonly (EndReason | null)[] = [
   'skipped',
   'bodyLost',
   'subscriberDeleted',
+  'erased',
 ];
 
 export function isPast(flags: number): boolean {
@@ -56,6 +58,10 @@ export function hasOwnBody(flags: number): boolean {
 
 export function isSeenAgain(flags: number): boolean {
   return (flags & seenAgainFlag) !== 0;
+}
+
+export function isErased(flags: number): boolean {
+  return (flags & erasedFlag) !== 0;
 }
 
 export function stateIn(flags: number): DeliveryState {
@@ -76,7 +82,8 @@ export function eventKind(words: Words): RowKind<EventRow, keyof typeof eventCol
       flags:
         (row.isPast ? isPastFlag : 0) |
         (row.body !== null && row.bodyOf === undefined ? ownBodyFlag : 0) |
-        (row.isSeenAgain ? seenAgainFlag : 0),
+        (row.isSeenAgain ? seenAgainFlag : 0) |
+        (row.isErased ? erasedFlag : 0),
       recordedAt: row.recordedAt,
       bodyFile: words.number(row.body?.file ?? ''),
       first: row.deliveries[0],

@@ -4,7 +4,7 @@ import type { BodyState, LogStore } from '../store.ts';
 import { bodyUnreadable } from './bodies.ts';
 import type { Core } from './core.ts';
 import type { EventRow, SealedRef, StoredDelivery } from './facts.ts';
-import { eventKey, storedDelivery } from './kinds.ts';
+import { eventKey, isErased, storedDelivery } from './kinds.ts';
 import { deliveriesWanted, eventsWanted, pageOf, shownIn } from './listing.ts';
 import type { State } from './state.ts';
 
@@ -121,6 +121,7 @@ export function logPart({ commits, bodies, coldRows, codec }: Core): LogStore {
 export function bodyStateOf(state: State, { clinicId, eventId }: EventInClinic): BodyState {
   const number = state.events.numberOf(eventKey(clinicId, eventId));
   if (number === null) return 'gone';
+  if (isErased(state.events.columns.flags.get(number))) return 'erased';
   const file = state.words.text(state.events.columns.bodyFile.get(number));
   return file === '' || state.isExpired(file) ? 'gone' : 'kept';
 }
@@ -130,6 +131,7 @@ export function recordedEvent({
   bodyOf: _bodyOf,
   deliveries: _deliveries,
   isSeenAgain: _isSeenAgain,
+  isErased: _isErased,
   ...event
 }: EventRow): RecordedEvent {
   return event;

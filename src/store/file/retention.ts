@@ -1,11 +1,12 @@
 import type { Clock } from '../../clock.ts';
 import { StoreBroken, StoreUnavailable } from '../../domain/errors.ts';
 import type { Bodies } from './bodies.ts';
+import type { BodyFiles } from './body-files.ts';
 import type { ColdRows } from './cold-rows.ts';
 import type { Commits } from './commits.ts';
 import type { EventRow, Run, SealedRef } from './facts.ts';
-import type { KeyRing } from './keys.ts';
 import { eventKey, stateIn } from './kinds.ts';
+import type { OneAtATime } from './one-at-a-time.ts';
 import { dayNumber, type State, streamKey } from './state.ts';
 import { TrustedTime } from './trusted-time.ts';
 
@@ -33,9 +34,11 @@ export interface Retained {
 export interface RetentionDependencies {
   readonly commits: Commits;
   readonly bodies: Bodies;
+  readonly bodyFiles: BodyFiles;
   readonly coldRows: ColdRows;
-  readonly keys: KeyRing;
   readonly clock: Clock;
+  /** Erasures take their turns with it: both move what files hold. */
+  readonly inTurn: OneAtATime;
   readonly days: RetentionDays;
   /** Hears of each look that found something to do or to say, and of one that failed. */
   readonly onRetained: (retained: Retained | Error) => void;
@@ -65,7 +68,7 @@ export class Retention {
   readonly #time: TrustedTime;
   #cancel = (): void => {};
   #look: Promise<void> | null = null;
-  #isStopped = false;
+  readonly #stop = new AbortController();
 
   constructor(dependencies: RetentionDependencies) {
     this.#on = dependencies;
@@ -78,14 +81,20 @@ export class Retention {
 
   /** Ends after the commit under way; the next start goes on. */
   async stop(): Promise<void> {
-    this.#isStopped = true;
+    this.#stop.abort();
     this.#cancel();
     await this.#look;
   }
 
   /** One look: deletes all that is to go now. @throws StoreUnavailable, StoreBroken, StoreCorrupt */
-  async look(): Promise<Retained> {
-    const { commits, clock, days } = this.#on;
+  look(): Promise<Retained> {
+    return this.#on.inTurn(() => this.#lookAtAll());
+  }
+
+  async #lookAtAll(): Promise<Retained> {
+    const { commits, clock, days, bodyFiles } = this.#on;
+    // What a crash left of an erasure does not wait for any day to be over.
+    await bodyFiles.rewriteMarked(this.#stop.signal);
     const nothing = { deliveries: 0, events: 0, bodyFiles: 0, moved: 0 };
     const time = await commits.commit(({ state, record }) => {
       const now = Math.min(clock.now(), clock.wall());
@@ -132,8 +141,8 @@ export class Retention {
       const { deliveries, events, bodyFiles, moved, isClockDoubted } = retained;
       if (deliveries + events + bodyFiles + moved > 0 || isClockDoubted) onRetained(retained);
     } catch (error) {
-      // The store itself tells of both; the next look goes on.
-      if (error instanceof StoreUnavailable || error instanceof StoreBroken) return;
+      // The store itself tells of both; the next look goes on, as it does with what a stop cut off.
+      if (this.#isStopped || error instanceof StoreUnavailable || error instanceof StoreBroken) return;
       onRetained(error as Error);
     }
   }
@@ -161,39 +170,29 @@ export class Retention {
   }
 
   async #bodies(now: number): Promise<Pick<Retained, 'bodyFiles' | 'moved'>> {
-    const { commits, bodies, clock, days } = this.#on;
+    const { commits, bodies, bodyFiles, clock, days } = this.#on;
     const today = dayNumber(new Date(clock.now()).toISOString());
     let moved = 0;
-    let bodyFiles = await this.#takeAway();
-    for (const file of await bodies.files()) {
-      const day = dayNumber(file);
+    let gone = await bodyFiles.takeAway();
+    for (const [day, files] of byDay(await bodies.files())) {
       if (this.#isStopped || day >= today || (day + 1 + days.bodies) * dayMs > now) break;
       let isGone = false;
       for (let tries = 1; tries <= triesMax && !isGone && !this.#isStopped; tries++) {
-        moved += await this.#moveNeeded(file, now - days.bodies * dayMs);
+        for (const file of files) moved += await this.#moveNeeded(file, now - days.bodies * dayMs);
         isGone = await commits.commit(({ state, record }) => {
           // A replay may have begun since; what cannot be read cannot be moved, and is lost already.
-          if (tries < triesMax && isAwaited(state, file)) return false;
+          if (tries < triesMax && files.some((file) => isAwaited(state, file))) return false;
           record({ t: 'bodiesGone', at: clock.now(), before: day + 1 });
           return true;
         });
       }
-      bodyFiles += await this.#takeAway();
+      gone += await bodyFiles.takeAway();
     }
-    return { bodyFiles, moved };
+    return { bodyFiles: gone, moved };
   }
 
-  /** Removes the files that are on record as gone, and their keys: also what a crash left of that. */
-  async #takeAway(): Promise<number> {
-    const { commits, bodies, keys } = this.#on;
-    const files = await bodies.files();
-    const expired = await commits.read((state) => files.filter((file) => state.isExpired(file)));
-    for (const file of expired) {
-      // Without its key nobody can read it, in no copy of it either.
-      await keys.drop('body', file.slice(0, 10));
-      await bodies.remove(file);
-    }
-    return expired.length;
+  get #isStopped(): boolean {
+    return this.#stop.signal.aborted;
   }
 
   /** @param endedBefore what ended before this instant is needed no more. */
@@ -289,6 +288,13 @@ export class Retention {
   }
 }
 
+/** By the days since 1970, the oldest first. */
+function byDay(files: readonly string[]): ReadonlyMap<number, readonly string[]> {
+  const days = new Map<number, string[]>();
+  for (const file of files) days.set(dayNumber(file), [...(days.get(dayNumber(file)) ?? []), file]);
+  return new Map([...days].sort(([a], [b]) => a - b));
+}
+
 /** When something was recorded last; `null` in an empty log. */
 function newestRecord({ events }: State): number | null {
   const last = events.before(events.end);
@@ -371,12 +377,13 @@ function runsIn(from: number, to: number, goes: (number: number) => boolean): Ru
   return runs;
 }
 
-function isOpen({ deliveries }: State, number: number): boolean {
+/** Whether a delivery is not at its end, or an attempt of it is under way. */
+export function isOpen({ deliveries }: State, number: number): boolean {
   return stateIn(deliveries.columns.flags.get(number)) === 'pending' || deliveries.isBusy(number);
 }
 
-/** Those made with the event that are still there. */
-function deliveriesOf({ events, deliveries }: State, number: number): number[] {
+/** By number: those made with the event that are still there. */
+export function deliveriesOf({ events, deliveries }: State, number: number): number[] {
   const first = events.columns.first.get(number);
   const numbers: number[] = [];
   for (let at = first; at < first + events.columns.count.get(number); at++) {

@@ -10,6 +10,7 @@ import type {
   AttemptFact,
   AttemptRow,
   ConnectionRow,
+  ErasedFact,
   EventFact,
   Fact,
   OpenAttempt,
@@ -58,6 +59,8 @@ export class State {
   readonly revoked = new Table<number>(this.undo);
   readonly budget = new Table<BudgetBlock>(this.undo);
   readonly counters = new Table<number>(this.undo);
+  /** Files of bodies that nothing more is written into: one that holds what was erased, or that is gone. */
+  readonly bodyFiles = new Table<'toRewrite' | 'gone'>(this.undo);
 
   // The log: comes from the journal, and from the indexes of its closed ranges.
   readonly words = new Words();
@@ -173,6 +176,12 @@ export class State {
       case 'excerptMoved':
         this.#moveExcerpt(fact);
         break;
+      case 'erased':
+        this.#erase(fact);
+        break;
+      case 'fileGone':
+        this.#fold(this.bodyFiles, fact.file, 'gone');
+        break;
       case 'bodiesGone':
         this.#fold(this.counters, 'bodiesFrom', fact.before);
         break;
@@ -279,16 +288,38 @@ export class State {
   #moveBody({ clinic, event, body }: Extract<Fact, { t: 'bodyMoved' }>): void {
     const key = eventKey(clinic, event);
     const row = this.events.get(key);
-    if (row) this.events.put(key, { ...row, body });
+    if (row && !row.isErased) this.events.put(key, { ...row, body });
   }
 
   /** It is sealed for this clinic's own record, whoever's it was before. */
   #keepBody({ clinic, event, body }: Extract<Fact, { t: 'bodyKept' }>): void {
     const key = eventKey(clinic, event);
     const before = this.events.get(key);
-    if (!before) return;
+    if (!before || before.isErased) return;
     const { bodyOf: _bodyOf, ...row } = before;
     this.events.put(key, { ...row, body });
+  }
+
+  #erase({ events, deliveries, files }: ErasedFact): void {
+    const keys = events.map(([clinicId, eventId]) => eventKey(clinicId, eventId));
+    this.events.need(keys);
+    this.deliveries.need(deliveries);
+    for (const key of keys) {
+      const before = this.events.get(key);
+      if (!before) continue;
+      const { bodyOf: _bodyOf, ...row } = before;
+      this.events.put(key, { ...row, body: null, isErased: true });
+    }
+    for (const id of deliveries) {
+      const rows = this.attempts.get(id);
+      if (!rows?.some(({ excerpt }) => excerpt !== null)) continue;
+      this.attempts.put(
+        id,
+        rows.map((row) => ({ ...row, excerpt: null })),
+      );
+      this.deliveries.touch(id);
+    }
+    for (const file of files) this.#fold(this.bodyFiles, file, 'toRewrite');
   }
 
   #moveExcerpt({ delivery, from, excerpt }: Extract<Fact, { t: 'excerptMoved' }>): void {
@@ -332,9 +363,10 @@ export class State {
     this.count(this.words.text(subscriber.get(number)), stateIn(flags.get(number)), by);
   }
 
-  /** Whether the file of a body or excerpt was taken away because its days were over. */
+  /** Whether the file of a body or excerpt was taken away: its days were over, or what is kept of it lies elsewhere. */
   isExpired(file: string): boolean {
-    return file !== '' && dayNumber(file) < (this.counters.get('bodiesFrom') ?? 0);
+    if (file === '') return false;
+    return dayNumber(file) < (this.counters.get('bodiesFrom') ?? 0) || this.bodyFiles.get(file) === 'gone';
   }
 
   count(subscriberId: string, state: Delivery['state'], by: 1 | -1): void {

@@ -9,6 +9,7 @@ import { FoldedRows } from './folded-rows.ts';
 import { KeyRing, type MasterKeys } from './keys.ts';
 import { eventKey } from './kinds.ts';
 import type { SealedFor } from './sealing.ts';
+import { dayNumber } from './state.ts';
 
 /** What was seen of a log that fits together. */
 export interface VerifiedLog {
@@ -19,7 +20,7 @@ export interface VerifiedLog {
   readonly commits: number;
   /** Sealed bodies and excerpts that facts refer to and that are there, as they were written. */
   readonly bodies: number;
-  /** Those that are gone for good with the key of their day. */
+  /** Those that are gone for good, and on record as gone: with their file, and its key. */
   readonly droppedBodies: number;
   /** Those that should be there and cannot be read, and the first few of them in words. */
   readonly damagedBodies: { readonly count: number; readonly first: readonly string[] };
@@ -54,7 +55,8 @@ const damagedShownMax = 10;
 export async function verifyLog(disk: Disk, path: string, masterKeys: MasterKeys): Promise<VerifiedLog> {
   for (let tries = 1; ; tries++) {
     try {
-      return await verifyOnce(disk, path, masterKeys);
+      const log = await verifyOnce(disk, path, masterKeys);
+      if (log.damagedBodies.count === 0 || tries === triesMax) return log;
     } catch (error) {
       // A relay that runs may have taken files away, or a batch back, while they were read.
       if (tries === triesMax) throw error;
@@ -102,8 +104,7 @@ async function verifyOnce(disk: Disk, path: string, masterKeys: MasterKeys): Pro
       lines: sequence - (parts[0]?.firstSequence ?? 1) + 1,
       commits: seen.commits,
       bodies: seen.bodies,
-      droppedBodies: seen.droppedBodies,
-      damagedBodies: { count: seen.damagedBodies, first: seen.firstDamaged },
+      ...seen.unread(),
       from: seen.from,
       until: seen.until,
       sequence,
@@ -133,14 +134,18 @@ interface Referred {
 class Seen {
   commits = 0;
   bodies = 0;
-  droppedBodies = 0;
-  damagedBodies = 0;
-  readonly firstDamaged: string[] = [];
   from: number | null = null;
   until: number | null = null;
   readonly #bodies: Bodies;
   readonly #keys: KeyRing;
   #referred: (Referred & { readonly commit: number })[] = [];
+  /** By file: what cannot be read of it, and the first few in words. Whether it is on record as gone, a later fact says. */
+  readonly #unread = new Map<string, { count: number; readonly first: string[] }>();
+  /** On record as gone: single files, and those of the days before this one. */
+  readonly #goneFiles = new Set<string>();
+  #goneBefore = 0;
+  /** The log came out of a backup, and the keys may be newer: a day may have gone since it was taken. */
+  #isRestored = false;
 
   constructor(bodies: Bodies, keys: KeyRing) {
     this.#bodies = bodies;
@@ -154,6 +159,9 @@ class Seen {
         this.from ??= fact.at;
         this.until = fact.at;
       }
+      if (fact.t === 'fileGone') this.#goneFiles.add(fact.file);
+      if (fact.t === 'restored') this.#isRestored = true;
+      if (fact.t === 'bodiesGone') this.#goneBefore = Math.max(this.#goneBefore, fact.before);
       const referred = referredBy(fact);
       if (referred) this.#referred.push({ ...referred, commit: sequence });
     }
@@ -162,22 +170,37 @@ class Seen {
   async openBodies(): Promise<void> {
     for (const { ref, sealedFor, what, commit } of this.#referred.splice(0)) {
       try {
-        await this.#bodies.open(ref, sealedFor);
+        await this.#bodies.openOnce(ref, sealedFor);
         this.bodies++;
       } catch (error) {
         if (!(error instanceof StoreCorrupt)) throw error;
-        if (this.#keys.key(`body-${basename(ref.file, '.sealed')}`) === null) {
-          this.droppedBodies++;
-          continue;
-        }
-        this.damagedBodies++;
-        if (this.firstDamaged.length === damagedShownMax) continue;
+        const unread = this.#unread.get(ref.file) ?? { count: 0, first: [] };
+        this.#unread.set(ref.file, unread);
+        unread.count++;
+        if (unread.first.length === damagedShownMax) continue;
         const why = error.cause instanceof Error ? error.cause.message : 'unknown reason';
-        this.firstDamaged.push(
+        unread.first.push(
           `${what}, which the commit that ends with number ${commit} recorded in ${ref.file} at byte ${ref.at}: ${why}`,
         );
       }
     }
+  }
+
+  /** After the last fact. */
+  unread(): Pick<VerifiedLog, 'droppedBodies' | 'damagedBodies'> {
+    const damaged = { count: 0, first: [] as string[] };
+    let droppedBodies = 0;
+    for (const [file, { count, first }] of this.#unread) {
+      const hasNoKey = this.#keys.key(`body-${basename(file, '.sealed')}`) === null;
+      const isOnRecord = this.#goneFiles.has(file) || dayNumber(file) < this.#goneBefore;
+      if (isOnRecord || (this.#isRestored && hasNoKey)) {
+        droppedBodies += count;
+        continue;
+      }
+      damaged.count += count;
+      damaged.first.push(...first.slice(0, damagedShownMax - damaged.first.length));
+    }
+    return { droppedBodies, damagedBodies: damaged };
   }
 }
 

@@ -1,0 +1,203 @@
+import type { Clock } from '../../clock.ts';
+import { deliveryIdOf } from '../../domain/delivery.ts';
+import { StoreCorrupt } from '../../domain/errors.ts';
+import { concernsPatient } from '../../domain/patient.ts';
+import type { ErasureAsk, ErasureStore } from '../store.ts';
+import type { Bodies } from './bodies.ts';
+import type { BodyFiles } from './body-files.ts';
+import type { ColdRows } from './cold-rows.ts';
+import type { Commits } from './commits.ts';
+import type { EventRow } from './facts.ts';
+import type { KeyRing } from './keys.ts';
+import { eventKey } from './kinds.ts';
+import type { OneAtATime } from './one-at-a-time.ts';
+import { deliveriesOf, isOpen } from './retention.ts';
+import { authenticate } from './sealing.ts';
+import type { State } from './state.ts';
+
+export interface ErasureDependencies {
+  readonly commits: Commits;
+  readonly bodies: Bodies;
+  readonly coldRows: ColdRows;
+  readonly bodyFiles: BodyFiles;
+  readonly keys: KeyRing;
+  readonly clock: Clock;
+  /** Retention takes its turns with it: both move what files hold. */
+  readonly inTurn: OneAtATime;
+}
+
+/** Bodies that are opened in one go: some milliseconds of work. */
+const openedAtOnce = 64;
+/** Their rows are in memory together, and their fact is one line: so many characters of ids. */
+const idsLengthMax = 100_000;
+const deliveryIdLength = 40;
+
+/** An event whose text is about the patient. */
+interface Found {
+  readonly clinicId: string;
+  readonly eventId: string;
+  /** About so many characters of ids in a fact. */
+  readonly idsLength: number;
+}
+
+/**
+ * Erases the events of one patient: their texts and the answers to their deliveries.
+ *
+ * First it is on record that they are erased, and nothing is sent of them any more. Then
+ * every file that holds some of these bytes is written anew, without them and under a new
+ * key, and the old file is removed and its key dropped. What a crash leaves of the second
+ * half, retention's next look finishes.
+ */
+export function erasurePart(dependencies: ErasureDependencies): ErasureStore {
+  const { keys, inTurn, bodyFiles } = dependencies;
+  return {
+    erase: (ask) =>
+      inTurn(async () => {
+        const patient = authenticate(await keys.keyFor('value', 'store'), 'erased patient', ask.patientId);
+        const found = await search(ask, dependencies);
+        const counts = { patient, unreadable: found.unreadable, events: found.events.length };
+        if (ask.isDryRun || (found.open > 0 && !ask.endsOpen)) {
+          return { ...counts, open: found.open, ended: 0, files: 0, isErased: false };
+        }
+        const { erased, ended } = await erase(found.events, patient, ask, dependencies);
+        const files = await bodyFiles.rewriteMarked(ask.signal);
+        const open = found.events.length - erased;
+        return { ...counts, events: erased, open, ended, files, isErased: true };
+      }),
+  };
+}
+
+interface Search {
+  readonly events: readonly Found[];
+  /** Their deliveries that are not at their end. */
+  readonly open: number;
+  readonly unreadable: number;
+}
+
+/** Opens every body that there is. */
+async function search(ask: ErasureAsk, { commits, coldRows, bodies }: ErasureDependencies): Promise<Search> {
+  const events: Found[] = [];
+  let open = 0;
+  let unreadable = 0;
+  for (let from = 0; ; from += openedAtOnce) {
+    ask.signal.throwIfAborted();
+    const some = await commits.read((state) => {
+      if (from >= state.events.end) return null;
+      const numbers: number[] = [];
+      for (let at = from; at < Math.min(from + openedAtOnce, state.events.end); at++) {
+        if (hasBody(state, at) && isOfClinic(state, at, ask.clinicId)) numbers.push(at);
+      }
+      return { numbers, found: numbers.map((number) => state.events.at(number)) };
+    });
+    if (some === null) return { events, open, unreadable };
+    if (some.numbers.length === 0) continue;
+    const rows = await coldRows.rows(some.found);
+    for (const [index, row] of rows.entries()) {
+      const text = await textOf(row, bodies);
+      if (text === null) unreadable++;
+      else if (concernsPatient(text, ask.patientId)) {
+        const { clinicId, id: eventId, deliveries } = row;
+        const idsLength = clinicId.length + eventId.length + deliveries[1] * deliveryIdLength;
+        events.push({ clinicId, eventId, idsLength });
+        const number = some.numbers[index] as number;
+        open += await commits.read((state) => openOf(state, number));
+      }
+    }
+  }
+}
+
+async function erase(
+  events: readonly Found[],
+  patient: string,
+  ask: ErasureAsk,
+  { commits, clock }: ErasureDependencies,
+): Promise<{ readonly erased: number; readonly ended: number }> {
+  let erased = 0;
+  let ended = 0;
+  for (const group of groupsOf(events)) {
+    ask.signal.throwIfAborted();
+    const done = await commits.commit(({ state, record }) => {
+      const known = group.filter((each) => state.events.has(keyOf(each)));
+      state.events.need(known.map(keyOf));
+      // One that a replay has opened since is left, unless open ones are to end.
+      const erasable = known.filter((each) => ask.endsOpen || openOf(state, numberOf(state, each)) === 0);
+      const deliveries = erasable.flatMap((each) => deliveryIdsOf(state, each));
+      state.deliveries.need(deliveries);
+      const open = deliveries.filter((id) => isOpen(state, state.deliveries.numberOf(id) as number));
+      const at = clock.now();
+      const files = filesOf(state, erasable, deliveries);
+      if (open.length > 0) record({ t: 'ended', at, reason: 'erased', of: open });
+      if (erasable.length > 0) {
+        const pairs = erasable.map(({ clinicId, eventId }) => [clinicId, eventId] as const);
+        record({ t: 'erased', at, by: ask.by, patient, events: pairs, deliveries, files });
+      }
+      return { erased: erasable.length, ended: open.length };
+    });
+    erased += done.erased;
+    ended += done.ended;
+  }
+  return { erased, ended };
+}
+
+function groupsOf(events: readonly Found[]): readonly (readonly Found[])[] {
+  const groups: Found[][] = [];
+  let length = idsLengthMax;
+  for (const each of events) {
+    length += each.idsLength;
+    if (length > idsLengthMax) {
+      groups.push([]);
+      length = each.idsLength;
+    }
+    groups.at(-1)?.push(each);
+  }
+  return groups;
+}
+
+/** Files that hold bytes of these. */
+function filesOf(state: State, events: readonly Found[], deliveries: readonly string[]): readonly string[] {
+  const bodies = events.map((each) => state.events.get(keyOf(each))?.body?.file);
+  const excerpts = deliveries.flatMap((id) => (state.attempts.get(id) ?? []).map((row) => row.excerpt?.file));
+  const files = new Set([...bodies, ...excerpts].filter((file) => file !== undefined));
+  return [...files].filter((file) => !state.isExpired(file));
+}
+
+function deliveryIdsOf(state: State, event: Found): string[] {
+  const { subscriber } = state.deliveries.columns;
+  return deliveriesOf(state, numberOf(state, event)).map((number) =>
+    deliveryIdOf(event.eventId, state.words.text(subscriber.get(number))),
+  );
+}
+
+function openOf(state: State, number: number): number {
+  return deliveriesOf(state, number).filter((each) => isOpen(state, each)).length;
+}
+
+function hasBody(state: State, number: number): boolean {
+  const { events, words } = state;
+  const file = words.text(events.columns.bodyFile.get(number));
+  return events.isThere(number) && file !== '' && !state.isExpired(file);
+}
+
+function isOfClinic({ events, words }: State, number: number, clinicId: string | null): boolean {
+  return clinicId === null || words.text(events.columns.clinic.get(number)) === clinicId;
+}
+
+function numberOf(state: State, event: Found): number {
+  return state.events.numberOf(keyOf(event)) as number;
+}
+
+function keyOf({ clinicId, eventId }: Found): string {
+  return eventKey(clinicId, eventId);
+}
+
+/** `null` when it is damaged. */
+async function textOf(row: EventRow, bodies: Bodies): Promise<string | null> {
+  if (row.body === null) return null;
+  const record = eventKey(row.bodyOf ?? row.clinicId, row.id);
+  try {
+    return (await bodies.openOnce(row.body, { kind: 'body', record })).toString();
+  } catch (error) {
+    if (error instanceof StoreCorrupt) return null;
+    throw error;
+  }
+}
