@@ -9,6 +9,7 @@ import { declareSubscribers, warnOfFilters } from './delivery/declared-subscribe
 import { createDeliver } from './delivery/deliver.ts';
 import { Dispatcher } from './delivery/dispatcher.ts';
 import { createDoctor, type Examination, type Patient } from './delivery/doctor.ts';
+import { Eraser } from './delivery/eraser.ts';
 import type { FetchEvent } from './delivery/fetched-rounds.ts';
 import { createGuards } from './delivery/guards.ts';
 import { createHandshake } from './delivery/handshake.ts';
@@ -93,6 +94,7 @@ export async function startRelay({
       replayer: delivering.replayer,
       backfiller: delivering.backfiller,
       auditor: polling.auditor,
+      eraser: delivering.eraser,
       revokeTokens: polling.oauth.revoke,
       connectionChanged: (connectionId) => polling.poller.forget(connectionId),
       wakeDispatcher: () => delivering.dispatcher.wake(),
@@ -105,6 +107,7 @@ export async function startRelay({
     delivering.handshakes.start();
     await delivering.replayer.resume();
     await delivering.backfiller.resume();
+    await delivering.eraser.start();
     polling.poller.start();
     await polling.auditor.start();
     return {
@@ -119,6 +122,7 @@ export async function startRelay({
           delivering.handshakes.stop(),
           delivering.replayer.stop(),
           delivering.backfiller.stop(),
+          delivering.eraser.stop(),
           delivering.dispatcher.stop(stopGraceMs),
         ]);
         delivering.sender.close();
@@ -170,7 +174,8 @@ function wayOut(config: Config, guard: AddressGuard, shared: WayOutShared) {
     onOwed: wake,
     onFatal,
   });
-  return { sender, shakeHands, sendTest, examine, dispatcher, handshakes, replayer, backfiller };
+  const eraser = new Eraser({ store, clock, logger, onFatal });
+  return { sender, shakeHands, sendTest, examine, dispatcher, handshakes, replayer, backfiller, eraser };
 }
 
 /** Sample events come from the sandbox: they look as the vendor's do, odd spellings included. */

@@ -12,6 +12,7 @@ import { backfillRoutes } from './backfills.ts';
 import { type ClinicsDependencies, clinicRoutes } from './clinics.ts';
 import { type DeliveriesDependencies, deliveryRoutes } from './deliveries.ts';
 import { type DoctorDependencies, doctorRoutes } from './doctor.ts';
+import { type ErasuresDependencies, erasureRoutes } from './erasures.ts';
 import { eventRoutes } from './events.ts';
 import { hasBody, readJsonBody } from './json-body.ts';
 import { openApiOf } from './openapi.ts';
@@ -27,7 +28,8 @@ export interface ApiDependencies
   extends Omit<SubscribersDependencies, 'store' | 'clock'>,
     Omit<ClinicsDependencies, 'store' | 'clock'>,
     Omit<DoctorDependencies, 'store'>,
-    Pick<AuditsDependencies, 'auditor'> {
+    Pick<AuditsDependencies, 'auditor'>,
+    Pick<ErasuresDependencies, 'eraser'> {
   readonly store: Store;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -53,6 +55,7 @@ export function createApp(dependencies: ApiDependencies): Express {
     ...replayRoutes(dependencies),
     ...backfillRoutes(dependencies),
     ...auditRoutes(dependencies),
+    ...erasureRoutes(dependencies),
     ...eventRoutes(dependencies),
     ...clinicRoutes(dependencies),
     ...statusRoutes(dependencies),

@@ -7,6 +7,7 @@ import { addCheck } from './check.ts';
 import { addClinics } from './clinics.ts';
 import { addDeliveries } from './deliveries.ts';
 import { addDemo } from './demo.ts';
+import { addErase } from './erase.ts';
 import { addInit } from './init.ts';
 import { printError, printer } from './print.ts';
 import { addRebuild } from './rebuild.ts';
@@ -71,6 +72,7 @@ function programOf(around: Surroundings): Command {
     addDeliveries,
     addReplay,
     addAudit,
+    addErase,
     addToken,
   ]) {
     add(program, around);

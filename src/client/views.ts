@@ -190,6 +190,27 @@ export interface ReplayCountView {
   readonly toFetch: number;
 }
 
+/** What came of an erasure. */
+export interface ErasureView {
+  readonly id: string;
+  readonly state: 'running' | 'done' | 'cancelled';
+  readonly dryRun: boolean;
+  /** Why it was cancelled. */
+  readonly problem: string | null;
+  /** `null` until it is done. */
+  readonly result: {
+    /** False for a dry run, and when open deliveries stood in the way. */
+    readonly erased: boolean;
+    readonly events: number;
+    /** Open deliveries that stand in the way, or would be ended; after an erasure, events that were left. */
+    readonly open: number;
+    readonly ended: number;
+    readonly files: number;
+    readonly unreadable: number;
+    readonly note: string;
+  } | null;
+}
+
 /** How many events were listed, and what became of them: each stands in one bucket. */
 export interface AuditCounts {
   readonly listed: number;

@@ -7,6 +7,7 @@ import type { HandshakeVerdict } from '../../src/api/subscribers.ts';
 import type { UrlVerdict } from '../../src/api/url-verdict.ts';
 import { Backfiller } from '../../src/delivery/backfiller.ts';
 import type { Examination } from '../../src/delivery/doctor.ts';
+import { Eraser } from '../../src/delivery/eraser.ts';
 import type { FetchEvent } from '../../src/delivery/fetched-rounds.ts';
 import { Replayer } from '../../src/delivery/replayer.ts';
 import type { Outcome } from '../../src/domain/attempt.ts';
@@ -124,6 +125,7 @@ export async function apiUnderTest(limits?: RequestLimits): Promise<ApiUnderTest
     logger,
     onFatal: tell('fatal'),
   });
+  const eraser = new Eraser({ store, clock, logger, onFatal: tell('fatal') });
   const app = createApp({
     store,
     clock,
@@ -134,6 +136,7 @@ export async function apiUnderTest(limits?: RequestLimits): Promise<ApiUnderTest
     replayer,
     backfiller,
     auditor,
+    eraser,
     vetUrl,
     vetTokenUrl: vetUrl,
     shakeHands: async (subscriber: Subscriber) => {
@@ -164,6 +167,7 @@ export async function apiUnderTest(limits?: RequestLimits): Promise<ApiUnderTest
     await replayer.stop();
     await backfiller.stop();
     await auditor.stop();
+    await eraser.stop();
     await discard();
   });
   return {

@@ -91,6 +91,7 @@ describe('a server that answers everything with {} is no relay, whatever is aske
     ['replay', 'dlv_1'],
     ['replay', '--failed', '--no-wait'],
     ['audit'],
+    ['erase', '--patient', 'p'],
     ['token', 'revoke', 'a'],
   ]) {
     test(argv.join(' '), async () => {
@@ -305,8 +306,78 @@ describe('adding a subscriber', () => {
   });
 });
 
+describe('an erasure', () => {
+  const result = {
+    erased: true,
+    events: 2,
+    open: 0,
+    ended: 1,
+    files: 1,
+    unreadable: 0,
+    note: 'Backups hold it.',
+  };
+  const erasure = { id: 'ers_1', state: 'done', dryRun: false, problem: null, result };
+  const erased = (change: object, ...argv: readonly string[]) =>
+    relayRun(['erase', '--patient', 'ana', ...argv], {
+      'POST /v1/erasures': () => ({ status: 202, json: { ...erasure, ...change } }),
+    });
+
+  test('says what was erased, and what holds it yet', async () => {
+    const { exit, out, asked } = await erased({}, '--clinic', 'Washington', '--cancel-open');
+    expect(exit).toBe(0);
+    expect(out).toBe(
+      '2 events erased; 1 file written anew without them. 1 open delivery ended.\nBackups hold it.\n',
+    );
+    expect(asked.at(-1)?.body).toEqual({
+      patientId: 'ana',
+      clinicId: 'Washington',
+      cancelOpen: true,
+      dryRun: false,
+    });
+  });
+
+  test('counts in a dry run', async () => {
+    const counted = { dryRun: true, result: { ...result, erased: false, open: 3, unreadable: 1 } };
+    const { exit, out } = await erased(counted, '--dry-run');
+    expect(exit).toBe(0);
+    expect(out).toContain('2 events would be erased; 3 deliveries of them are open.\n1 event cannot be read');
+  });
+
+  test('fails when open deliveries stand in the way, and when it was cut off', async () => {
+    const refused = await erased({ result: { ...result, erased: false, open: 1 } });
+    expect(refused).toMatchObject({ exit: 1 });
+    expect(refused.err).toContain('1 delivery of these events is open');
+    const cut = await erased({ state: 'cancelled', result: null, problem: 'A restart cut it off.' });
+    expect(cut.exit).toBe(1);
+    expect(cut.err).toContain('A restart cut it off.');
+  });
+
+  test('of nobody is bad usage', async () => {
+    expect((await relayRun(['erase'])).exit).toBe(2);
+  });
+});
+
 describe('a replay of all that failed', () => {
-  const replay = { id: 'rpl_1', state: 'running', matched: 1000, done: 0 };
+  const counts = { fetched: 0, notKept: 0, notFetched: 0 };
+  const replay = { id: 'rpl_1', state: 'running', matched: 1000, done: 0, ...counts };
+
+  test('says what was fetched again, and what was left for want of its event', async () => {
+    const { out } = await relayRun(['replay', '--failed'], {
+      'POST /v1/replays': () => ({
+        status: 202,
+        json: { ...replay, state: 'done', done: 1000, fetched: 3, notKept: 2, notFetched: 1 },
+      }),
+    });
+    expect(out).toContain('went into the replay; 3 with their event fetched');
+    expect(out).toContain('; 2 were left as they are: nobody has their event any more; 1 were left');
+  });
+
+  test('says in a dry run how many events would be fetched', async () => {
+    const { out } = await relayRun(['replay', '--failed', '--dry-run'], {
+      'POST /v1/replays': () => ({ status: 200, json: { dryRun: true, matched: 3, toFetch: 2 } }),
+    });
+    expect(out).toContain('3 deliveries would be sent again; 2 of the events would be fetched');
+  });
 
   test('only counts in a dry run', async () => {
     const { exit, out, asked } = await relayRun(['replay', '--failed', '--subscriber', 'ehr', '--dry-run'], {

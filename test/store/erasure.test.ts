@@ -153,6 +153,32 @@ describe('an erasure of a patient', () => {
     expect(await store.eventBody('clinic-1', 'a1')).toBeNull();
   });
 
+  test('leaves a backfill nothing to send, and takes what one has added into account', async () => {
+    await record(store, [about('a1', 'ana'), about('a2', 'ana')]);
+    await deliver(accepted);
+    await store.addSubscriber(aSubscriber('sub_2'));
+    const owe = (eventId: string) =>
+      store.oweEvents({
+        subscriberId: 'sub_2',
+        events: [{ clinicId: 'clinic-1', eventId, type: 'order.placed', body: null }],
+        jobAfter: () => ({
+          id: 'bfl_1',
+          kind: 'backfill',
+          state: 'running',
+          owner: 'ehr',
+          createdAt: clock.now(),
+          endedAt: null,
+          ask: {},
+          progress: {},
+        }),
+      });
+    await owe('a1');
+    expect(await erase()).toMatchObject({ isErased: false, open: 1 });
+    expect(await erase({ endsOpen: true })).toMatchObject({ events: 2, ended: 1 });
+    await owe('a2');
+    expect(await store.delivery(deliveryIdOf('a2', 'sub_2'))).toBeNull();
+  });
+
   test('of one clinic leaves the same event of another clinic its text', async () => {
     await store.saveClinic(aClinic('clinic-2', 'New York'));
     await store.follow('clinic-2', [{ category: 'orders', startAt: 0 }]);

@@ -22,6 +22,7 @@ export function backfillPart({ commits, clock }: Core): BackfillStore {
         const owed = [...new Map(events.map((event) => [event.eventId, event])).values()].filter(
           (event) =>
             state.eventNumberOf(event) !== null &&
+            bodyStateOf(state, event) !== 'erased' &&
             !state.deliveries.has(deliveryIdOf(event.eventId, subscriberId)),
         );
         const needed = owed.filter((event) => event.body === null && bodyStateOf(state, event) === 'gone');

@@ -1,6 +1,7 @@
 import type { Clock } from '../../clock.ts';
 import { deliveryIdOf } from '../../domain/delivery.ts';
 import { StoreCorrupt } from '../../domain/errors.ts';
+import type { EventInClinic } from '../../domain/event.ts';
 import { concernsPatient } from '../../domain/patient.ts';
 import type { ErasureAsk, ErasureStore } from '../store.ts';
 import type { Bodies } from './bodies.ts';
@@ -11,7 +12,7 @@ import type { EventRow } from './facts.ts';
 import type { KeyRing } from './keys.ts';
 import { eventKey } from './kinds.ts';
 import type { OneAtATime } from './one-at-a-time.ts';
-import { deliveriesOf, isOpen } from './retention.ts';
+import { isOpen } from './retention.ts';
 import { authenticate } from './sealing.ts';
 import type { State } from './state.ts';
 
@@ -33,9 +34,7 @@ const idsLengthMax = 100_000;
 const deliveryIdLength = 40;
 
 /** An event whose text is about the patient. */
-interface Found {
-  readonly clinicId: string;
-  readonly eventId: string;
+interface Found extends EventInClinic {
   /** About so many characters of ids in a fact. */
   readonly idsLength: number;
 }
@@ -87,20 +86,21 @@ async function search(ask: ErasureAsk, { commits, coldRows, bodies }: ErasureDep
       for (let at = from; at < Math.min(from + openedAtOnce, state.events.end); at++) {
         if (hasBody(state, at) && isOfClinic(state, at, ask.clinicId)) numbers.push(at);
       }
-      return { numbers, found: numbers.map((number) => state.events.at(number)) };
+      return numbers.map((number) => state.events.at(number));
     });
     if (some === null) return { events, open, unreadable };
-    if (some.numbers.length === 0) continue;
-    const rows = await coldRows.rows(some.found);
-    for (const [index, row] of rows.entries()) {
+    for (const row of await coldRows.rows(some)) {
       const text = await textOf(row, bodies);
       if (text === null) unreadable++;
       else if (concernsPatient(text, ask.patientId)) {
-        const { clinicId, id: eventId, deliveries } = row;
-        const idsLength = clinicId.length + eventId.length + deliveries[1] * deliveryIdLength;
-        events.push({ clinicId, eventId, idsLength });
-        const number = some.numbers[index] as number;
-        open += await commits.read((state) => openOf(state, number));
+        const event = { clinicId: row.clinicId, eventId: row.id };
+        const found = await commits.read((state) => ({
+          open: openOf(state, event).length,
+          deliveries: deliveriesOf(state, event).length,
+        }));
+        open += found.open;
+        const idsLength = event.clinicId.length + event.eventId.length + found.deliveries * deliveryIdLength;
+        events.push({ ...event, idsLength });
       }
     }
   }
@@ -120,10 +120,10 @@ async function erase(
       const known = group.filter((each) => state.events.has(keyOf(each)));
       state.events.need(known.map(keyOf));
       // One that a replay has opened since is left, unless open ones are to end.
-      const erasable = known.filter((each) => ask.endsOpen || openOf(state, numberOf(state, each)) === 0);
-      const deliveries = erasable.flatMap((each) => deliveryIdsOf(state, each));
+      const erasable = known.filter((each) => ask.endsOpen || openOf(state, each).length === 0);
+      const deliveries = erasable.flatMap((each) => deliveriesOf(state, each)).map(({ id }) => id);
       state.deliveries.need(deliveries);
-      const open = deliveries.filter((id) => isOpen(state, state.deliveries.numberOf(id) as number));
+      const open = erasable.flatMap((each) => openOf(state, each)).map(({ id }) => id);
       const at = clock.now();
       const files = filesOf(state, erasable, deliveries);
       if (open.length > 0) record({ t: 'ended', at, reason: 'erased', of: open });
@@ -161,15 +161,25 @@ function filesOf(state: State, events: readonly Found[], deliveries: readonly st
   return [...files].filter((file) => !state.isExpired(file));
 }
 
-function deliveryIdsOf(state: State, event: Found): string[] {
-  const { subscriber } = state.deliveries.columns;
-  return deliveriesOf(state, numberOf(state, event)).map((number) =>
-    deliveryIdOf(event.eventId, state.words.text(subscriber.get(number))),
-  );
+interface DeliveryOf {
+  readonly id: string;
+  readonly number: number;
 }
 
-function openOf(state: State, number: number): number {
-  return deliveriesOf(state, number).filter((each) => isOpen(state, each)).length;
+/** Also those that a backfill added, and of subscribers that were deleted. */
+function deliveriesOf({ subscribers, deliveries, words }: State, event: EventInClinic): DeliveryOf[] {
+  const found: DeliveryOf[] = [];
+  for (const { id: subscriberId } of subscribers.values()) {
+    const id = deliveryIdOf(event.eventId, subscriberId);
+    const number = deliveries.numberOf(id);
+    if (number === null || words.text(deliveries.columns.clinic.get(number)) !== event.clinicId) continue;
+    found.push({ id, number });
+  }
+  return found;
+}
+
+function openOf(state: State, event: EventInClinic): DeliveryOf[] {
+  return deliveriesOf(state, event).filter(({ number }) => isOpen(state, number));
 }
 
 function hasBody(state: State, number: number): boolean {
@@ -182,11 +192,7 @@ function isOfClinic({ events, words }: State, number: number, clinicId: string |
   return clinicId === null || words.text(events.columns.clinic.get(number)) === clinicId;
 }
 
-function numberOf(state: State, event: Found): number {
-  return state.events.numberOf(keyOf(event)) as number;
-}
-
-function keyOf({ clinicId, eventId }: Found): string {
+function keyOf({ clinicId, eventId }: EventInClinic): string {
   return eventKey(clinicId, eventId);
 }
 

@@ -383,7 +383,7 @@ export function isOpen({ deliveries }: State, number: number): boolean {
 }
 
 /** By number: those made with the event that are still there. */
-export function deliveriesOf({ events, deliveries }: State, number: number): number[] {
+function deliveriesOf({ events, deliveries }: State, number: number): number[] {
   const first = events.columns.first.get(number);
   const numbers: number[] = [];
   for (let at = first; at < first + events.columns.count.get(number); at++) {
