@@ -113,17 +113,17 @@ export class Witness {
           if (delivery.state === 'delivered') this.delivered.add(delivery.id);
         });
       },
-      startRounds: (ids) => {
+      startRounds: (ids, fetched) => {
         for (const id of ids) {
           this.roundsAsked.set(id, (this.roundsAsked.get(id) ?? 0) + 1);
           this.delivered.delete(id);
         }
-        return store.startRounds(ids);
+        return store.startRounds(ids, fetched);
       },
-      addSubscriber: (subscriber) => {
+      addSubscriber: (subscriber, backfill) => {
         const added: Span = { askedAt: history.tick(), toldAt: null };
         this.subscribers.set(subscriber.id, { subscriber, added, deleted: null });
-        return told(store.addSubscriber(subscriber), () => {
+        return told(store.addSubscriber(subscriber, backfill), () => {
           added.toldAt = history.tick();
         });
       },
