@@ -80,6 +80,7 @@ const definition = z.strictObject({
       overlapDays: whole(1, 30).default(2),
       sweepHours: whole(1, 720).default(24),
       startFrom: startFromInput.default('now'),
+      shadow: z.boolean('must be true or false').default(false),
     })
     .refine((source) => source.pollSecondsMin <= source.pollSecondsMax, {
       path: ['pollSecondsMin'],

@@ -52,6 +52,9 @@ export interface RunningRelay {
 /** A deploy's grace is often 30 s; what is not done by then is interrupted and made again. */
 const stopGraceMs = 20_000;
 
+const inShadow =
+  'SHADOW MODE (source.shadow): events are read and recorded, and nothing is sent. What is recorded now is sent later by a backfill only.';
+
 /** The poller looks for work every 30 s at least. */
 const pollsFrozenMs = 5 * 60_000;
 
@@ -99,12 +102,16 @@ export async function startRelay({
       connectionChanged: (connectionId) => polling.poller.forget(connectionId),
       wakeDispatcher: () => delivering.dispatcher.wake(),
       wakePoller: () => polling.poller.wake(),
+      isShadow: config.source.shadow,
       arePollsMoving: () => polling.poller.idleMs < pollsFrozenMs,
     });
     const server = await startServer(app, { host: config.server.host, port: config.server.port, clock });
     listening.push(server.listening);
-    delivering.dispatcher.start();
-    delivering.handshakes.start();
+    if (config.source.shadow) logger.warn(inShadow);
+    else {
+      delivering.dispatcher.start();
+      delivering.handshakes.start();
+    }
     await delivering.replayer.resume();
     await delivering.backfiller.resume();
     await delivering.eraser.start();

@@ -19,7 +19,8 @@ import { openApiOf } from './openapi.ts';
 import { problemOf } from './problem.ts';
 import { type ReplaysDependencies, replayRoutes } from './replays.ts';
 import type { Route } from './route.ts';
-import { statusRoutes } from './status.ts';
+import { seenRoutes } from './seen.ts';
+import { type StatusDependencies, statusRoutes } from './status.ts';
 import { subscriberVerbRoutes } from './subscriber-verbs.ts';
 import { type SubscribersDependencies, subscriberRoutes } from './subscribers.ts';
 import { tokenRoutes } from './tokens.ts';
@@ -29,7 +30,8 @@ export interface ApiDependencies
     Omit<ClinicsDependencies, 'store' | 'clock'>,
     Omit<DoctorDependencies, 'store'>,
     Pick<AuditsDependencies, 'auditor'>,
-    Pick<ErasuresDependencies, 'eraser'> {
+    Pick<ErasuresDependencies, 'eraser'>,
+    Pick<StatusDependencies, 'isShadow'> {
   readonly store: Store;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -58,6 +60,7 @@ export function createApp(dependencies: ApiDependencies): Express {
     ...erasureRoutes(dependencies),
     ...eventRoutes(dependencies),
     ...clinicRoutes(dependencies),
+    ...seenRoutes(dependencies),
     ...statusRoutes(dependencies),
     ...tokenRoutes(dependencies),
   ];

@@ -33,8 +33,11 @@ const eventView = z.object({
   type: z.string(),
   clinicId: z.string(),
   category: z.string(),
-  /** `past`: created before the start of its stream, known and never delivered. */
-  state: z.enum(['recorded', 'past']),
+  /**
+   * `past`: created before the start of its stream; `shadow`: recorded in shadow mode: both are
+   * delivered by a backfill only; `imported`: handled elsewhere, never delivered.
+   */
+  state: z.enum(['recorded', 'past', 'shadow', 'imported']),
   createdAt: z.string().nullable(),
   recordedAt: z.string(),
 });
@@ -136,13 +139,13 @@ export function eventRoutes({ store, clock }: EventsDependencies): readonly Rout
 }
 
 function viewOfEvent(event: RecordedEvent): z.infer<typeof eventView> {
-  const { id, type, clinicId, category, isPast } = event;
+  const { id, type, clinicId, category, isPast, withheld } = event;
   return {
     id,
     type,
     clinicId,
     category,
-    state: isPast ? 'past' : 'recorded',
+    state: withheld ?? (isPast ? 'past' : 'recorded'),
     createdAt: shown(event.createdAt),
     recordedAt: shown(event.recordedAt),
   };

@@ -1,7 +1,7 @@
 import { type Outcome, outcomeLabel } from '../domain/attempt.ts';
 import type { SetAside, Stream } from '../domain/clinic.ts';
 import { type Delivery, shownState } from '../domain/delivery.ts';
-import type { RecordedEvent } from '../domain/event.ts';
+import type { RecordedEvent, Withheld } from '../domain/event.ts';
 import {
   type FilterRule,
   filteredBy,
@@ -21,6 +21,8 @@ export interface Explanation {
     | 'failed'
     | 'cancelled'
     | 'past'
+    | 'shadow'
+    | 'imported'
     | 'filtered'
     | 'beforeRegistration'
     | 'deleted'
@@ -194,8 +196,13 @@ export function explainAbsence(facts: EventFacts): Explanation {
     );
   }
   if (sightings.length === 0) return because('notListed', notListed(facts));
+  const withheld = sightings[0]?.event.withheld;
+  if (withheld !== undefined) return because(withheld, withheldBecause[withheld]);
   if (sightings.every(({ event }) => event.isPast)) {
-    return because('past', 'Created before the start of its stream: known, and never delivered.');
+    return because(
+      'past',
+      'Created before the start of its stream: known, and delivered by `relay subscribers backfill` only.',
+    );
   }
   const recordedAt = Math.min(
     ...sightings.filter(({ event }) => !event.isPast).map(({ event }) => event.recordedAt),
@@ -203,11 +210,16 @@ export function explainAbsence(facts: EventFacts): Explanation {
   if (recordedAt < subscriber.createdAt) {
     return because(
       'beforeRegistration',
-      `Recorded at ${instant(recordedAt)}, before ${subscriber.name} was registered at ${instant(subscriber.createdAt)}.`,
+      `Recorded at ${instant(recordedAt)}, before ${subscriber.name} was registered at ${instant(subscriber.createdAt)}; \`relay subscribers backfill\` sends it.`,
     );
   }
   return filtered(subscriber, sightings);
 }
+
+const withheldBecause: Readonly<Record<Withheld, string>> = {
+  shadow: 'Recorded in shadow mode: known, and delivered by `relay subscribers backfill` only.',
+  imported: 'Somebody said that it was handled elsewhere (`relay seen import`): known, and never delivered.',
+};
 
 function filtered(subscriber: Recipient, sightings: readonly Sighting[]): Explanation {
   const rules = sightings.map(({ event, clinicName }) => ({

@@ -26,6 +26,8 @@ export interface StatusDependencies {
     | 'restoration'
   >;
   readonly clock: Pick<Clock, 'now'>;
+  /** Nothing is sent. */
+  readonly isShadow: boolean;
   readonly auditor: Pick<AuditsDependencies['auditor'], 'find'>;
 }
 
@@ -82,6 +84,8 @@ const restorationView = z.object({
 
 const statusView = z.object({
   at: z.string(),
+  /** Shadow mode: events are read and recorded, and nothing is sent. */
+  shadow: z.boolean(),
   store: z.object({ trouble: troubleView.nullable(), restored: restorationView.nullable() }),
   clinics: z.array(z.union([clinicView, namedClinicView])),
   streams: z.array(streamView),
@@ -101,7 +105,7 @@ const statusView = z.object({
   }),
 });
 
-export function statusRoutes({ store, clock, auditor }: StatusDependencies): readonly Route[] {
+export function statusRoutes({ store, clock, auditor, isShadow }: StatusDependencies): readonly Route[] {
   return [
     route({
       method: 'get',
@@ -128,6 +132,7 @@ export function statusRoutes({ store, clock, auditor }: StatusDependencies): rea
         const removed = new Set(clinics.filter(({ isRemoved }) => isRemoved).map(({ id }) => id));
         const body: z.infer<typeof statusView> = {
           at: shown(now),
+          shadow: isShadow,
           store: {
             trouble: await troubleOf(store),
             restored: isAdmin ? viewOfRestoration(await store.restoration()) : null,

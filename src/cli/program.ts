@@ -14,6 +14,7 @@ import { addRebuild } from './rebuild.ts';
 import { addReplay } from './replay.ts';
 import { addRestore } from './restore.ts';
 import { addSandbox } from './sandbox.ts';
+import { addSeen } from './seen.ts';
 import { addServe } from './serve.ts';
 import { addStatus } from './status.ts';
 import { addSubscribers } from './subscribers.ts';
@@ -73,6 +74,7 @@ function programOf(around: Surroundings): Command {
     addReplay,
     addAudit,
     addErase,
+    addSeen,
     addToken,
   ]) {
     add(program, around);

@@ -24,6 +24,12 @@ function printStatus(to: Printer, status: StatusView): void {
   const stuck = streams.filter(({ state }) => state === 'failing' || state === 'off');
   const lags = streams.flatMap(({ lagSeconds }) => (lagSeconds === null ? [] : [lagSeconds]));
   const behind = lags.length === 0 ? '' : `; the slowest was last read to its end ${Math.max(...lags)} s ago`;
+  if (status.shadow) {
+    to.out(to.paint('red', 'SHADOW MODE: events are read and recorded, and NOTHING is sent.'));
+    to.out('To compare: relay seen compare FILE. To end it: source.shadow false, and a restart; what was');
+    to.out('recorded until then is sent by relay subscribers backfill only.');
+    to.out('');
+  }
   to.out(`clinics      ${counts(tally(clinics.map(({ state }) => state ?? 'connected')))}`);
   to.out(`streams      ${counts(tally(streams.map(({ state }) => state)))}${behind}`);
   to.out(`subscribers  ${counts(subscribers.counts)}`);

@@ -296,6 +296,8 @@ export interface SetAsideView {
 
 export interface StatusView {
   readonly at: string;
+  /** Events are read and recorded, and nothing is sent. */
+  readonly shadow?: boolean;
   readonly store: {
     /** Why no writes are taken at the moment; `null` when they are. */
     readonly trouble: {

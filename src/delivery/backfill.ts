@@ -125,7 +125,7 @@ function isWanted(
   from: number,
   names: ReadonlyMap<string, Clinic['name']>,
 ): boolean {
-  if ((event.createdAt ?? event.recordedAt) < from) return false;
+  if (event.withheld === 'imported' || (event.createdAt ?? event.recordedAt) < from) return false;
   const rule = filteredBy(wanting, event, names.get(event.clinicId) ?? null);
   // What was listed without its type shows it when it is retrieved.
   return rule === null || (rule === 'eventTypes' && event.type === typeUnknown);

@@ -10,9 +10,17 @@ export interface RecordedEvent {
   readonly createdAt: number | null;
   /** When the relay recorded it. */
   readonly recordedAt: number;
-  /** Created before its stream's start: known, never delivered, without a body. */
+  /** Created before its stream's start: known, without a body, and delivered by a backfill only. */
   readonly isPast: boolean;
+  /** Why nobody was owed it, whatever anybody wanted; absent where the filters decided. */
+  readonly withheld?: Withheld;
 }
+
+export type Withheld =
+  /** Recorded in shadow mode: delivered by a backfill only. */
+  | 'shadow'
+  /** Somebody said that it was handled elsewhere: never delivered. */
+  | 'imported';
 
 /** Which event, and through which clinic it was seen. */
 export interface EventInClinic {

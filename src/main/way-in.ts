@@ -40,6 +40,7 @@ export function wayIn(config: Config, shared: WayInShared) {
     categories: source.categories,
     overlapDays: source.overlapDays,
     sweepHours: source.sweepHours,
+    isShadow: source.shadow,
     startAt: (vendorNow) => startOf(source.startFrom, vendorNow),
     stopRequests: () => budget.stop(),
     onRecorded,

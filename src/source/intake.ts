@@ -10,6 +10,8 @@ export interface IntakeDependencies {
   readonly store: Pick<PollStore, 'unseen' | 'recordEvents'> & Pick<SubscriberStore, 'subscribers'>;
   readonly retrieve: RetrieveEvent;
   readonly logger: Logger;
+  /** Shadow mode: everything is read and recorded, and nobody is owed it. */
+  readonly isShadow: boolean;
   /** Deliveries were recorded. */
   readonly onRecorded: () => void;
 }
@@ -130,17 +132,17 @@ export class Intake {
   /** Oldest first; computed again for as long as the set of subscribers changes under it. */
   async #record(events: readonly NewEvent[]): Promise<void> {
     if (events.length === 0) return;
-    const { store, logger, onRecorded } = this.#with;
+    const { store, logger, onRecorded, isShadow } = this.#with;
     const { clinicId, category } = this.#claim.stream;
     const inOrder = [...events].sort((a, b) => (a.createdAt ?? 0) - (b.createdAt ?? 0));
     for (;;) {
       const { version, subscribers } = await store.subscribers();
-      const owed = inOrder.map((event) => ({
-        ...event,
-        subscriberIds: event.isPast
-          ? []
-          : subscribersOf({ type: event.type, clinicId }, subscribers, this.#clinic),
-      }));
+      const owed = inOrder.map((event): NewEvent => {
+        if (event.isPast) return event;
+        if (isShadow) return { ...event, withheld: 'shadow' };
+        const { type } = event;
+        return { ...event, subscriberIds: subscribersOf({ type, clinicId }, subscribers, this.#clinic) };
+      });
       const recorded = await store.recordEvents(this.#claim, { events: owed, subscribersVersion: version });
       if (recorded.kind === 'subscribersChanged') continue;
       if (recorded.events > 0) {

@@ -12,6 +12,8 @@ export interface PollerDependencies extends DiscoveryDependencies {
   readonly schedule: Schedule;
   readonly overlapDays: number;
   readonly sweepHours: number;
+  /** Nobody is owed what is recorded. */
+  readonly isShadow: boolean;
   /** Ends the requests that wait for their turn, so that a stop need not. */
   readonly stopRequests: () => void;
   /** Deliveries were recorded. */
@@ -200,7 +202,7 @@ export class Poller {
     claim: PollClaim,
     { streams, isSweepWanted }: { readonly streams: number; readonly isSweepWanted: boolean },
   ): Promise<AskedPollEnd> {
-    const { store, access, schedule, clock, logger, overlapDays, sweepHours, onRecorded } =
+    const { store, access, schedule, clock, logger, overlapDays, sweepHours, isShadow, onRecorded } =
       this.#dependencies;
     try {
       const stream = await poll(claim, {
@@ -211,6 +213,7 @@ export class Poller {
         logger,
         overlapDays,
         sweepHours,
+        isShadow,
         isSweepWanted,
         signal: this.#stopping.signal,
         nextPollAt: (stream) => schedule.nextPollAt(stream, { now: clock.now(), streams }),

@@ -9,7 +9,7 @@ import type {
   Tokens,
 } from '../domain/clinic.ts';
 import type { Delivery, ShownState } from '../domain/delivery.ts';
-import type { EventInClinic, EventWithBody, RecordedEvent } from '../domain/event.ts';
+import type { EventInClinic, EventWithBody, RecordedEvent, Withheld } from '../domain/event.ts';
 import type { PauseReason, SigningSecret, Subscriber } from '../domain/subscriber.ts';
 
 /**
@@ -27,6 +27,7 @@ import type { PauseReason, SigningSecret, Subscriber } from '../domain/subscribe
 export interface Store
   extends ClinicStore,
     PollStore,
+    SeenStore,
     SubscriberStore,
     DeliveryStore,
     BackfillStore,
@@ -150,8 +151,9 @@ export interface NewEvent {
   /** The exact JSON text of the event object; `null` when `isPast`. */
   readonly body: string | null;
   readonly isPast: boolean;
-  /** Whom it is owed to: see `subscribersOf`. Empty when `isPast`. */
+  /** Whom it is owed to: see `subscribersOf`. Empty when `isPast` or withheld. */
   readonly subscriberIds: readonly string[];
+  readonly withheld?: Withheld;
 }
 
 export interface EventBatch {
@@ -190,6 +192,36 @@ export type PollEnd =
   | { readonly kind: 'failed'; readonly problem: string; readonly nextPollAt: number }
   /** The category is not to be had for this clinic at the moment. */
   | { readonly kind: 'off'; readonly problem: string; readonly nextPollAt: number };
+
+// --- events that were handled elsewhere ---------------------------------------------
+
+export interface SeenStore {
+  /**
+   * Takes over ids of events that somebody handled without the relay: from now on they are
+   * known in that clinic, withheld as `imported`, and never owed to anybody. One that
+   * somebody was owed already stays as it is. Doing it again changes nothing.
+   *
+   * @param how.isDryRun only counts.
+   * @throws NotFound when the clinic is not known
+   */
+  importSeen(
+    clinicId: string,
+    eventIds: readonly string[],
+    how: { readonly isDryRun: boolean },
+  ): Promise<SeenImported>;
+}
+
+/** How many of the ids, each counted once. */
+export interface SeenImported {
+  /** The log did not know: they will not be read. */
+  readonly recorded: number;
+  /** The log knew and nobody was owed: no backfill sends them. */
+  readonly withheld: number;
+  /** Were imported before. */
+  readonly known: number;
+  /** Somebody was owed already: left as they are. */
+  readonly owed: number;
+}
 
 // --- subscribers --------------------------------------------------------------------
 

@@ -158,6 +158,7 @@ export async function apiUnderTest(limits?: RequestLimits): Promise<ApiUnderTest
       await vendor.whileRevoking();
       told.push(`revoked ${accessToken}`);
     },
+    isShadow: false,
     arePollsMoving: () => endpoint.isPolling,
     ...(limits && { limits }),
   });

@@ -152,6 +152,15 @@ describe('a backfill', () => {
     expect((await jobNow(job)).progress).toMatchObject({ done: 1, enqueued: 0, unavailable: 1 });
   });
 
+  test('sends what was recorded in shadow mode, and nothing that was handled elsewhere', async () => {
+    const shadowed = { createdAt: noon - hourMs, subscriberIds: [], withheld: 'shadow' } as const;
+    await record(store, [anEvent('missed', shadowed), anEvent('handled', shadowed)]);
+    await store.importSeen('clinic-1', ['handled', 'unknown'], { isDryRun: false });
+    const job = since(48);
+    await backfillerOn().start(job);
+    expect(await sendUntilDone(job)).toEqual(['missed']);
+  });
+
   test('is gentle: no more than 16 wait for their first attempt, and a paused subscriber gets no more', async () => {
     await past(...Array.from({ length: 60 }, (_, at) => at + 1));
     await store.pauseSubscriber('sub_1', 'person');

@@ -84,6 +84,7 @@ export async function startRooms(around: Surroundings): Promise<Rooms> {
     logger,
     categories,
     overlapDays: 2,
+    isShadow: false,
     sweepHours: 24,
     startAt: (vendorNow) => vendorNow,
     stopRequests: () => budget.stop(),

@@ -62,6 +62,7 @@ export interface PollingRelay {
 
 export interface Changes {
   readonly startFromMs?: number;
+  readonly isShadow?: boolean;
   readonly clinics?: readonly string[];
   readonly categories?: readonly string[];
   readonly pollSecondsMin?: number;
@@ -123,6 +124,7 @@ export async function pollingRelay(changes: Changes = {}): Promise<PollingRelay>
       categories,
       overlapDays: 2,
       sweepHours: 24,
+      isShadow: changes.isShadow ?? false,
       startAt: (vendorNow) => vendorNow - (changes.startFromMs ?? 0),
       stopRequests: () => budget.stop(),
       onRecorded: () => {},

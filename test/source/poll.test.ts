@@ -57,6 +57,17 @@ describe('what is recorded', () => {
     expect(await store.unseen(early.clinicId, [early.id])).toEqual([]);
   });
 
+  test('in shadow mode everything is read and kept, and owed to nobody; after it, what is new is', async () => {
+    const { clock, fullscript, store, poller } = await pollingRelay({ isShadow: true });
+    const shadowed = fullscript.addEvent(orders);
+    await clock.advance(2 * minute);
+    expect(await store.eventBody(shadowed.clinicId, shadowed.id)).toBe(shadowed.text);
+    expect(await store.event(shadowed.id)).toMatchObject([{ withheld: 'shadow', isPast: false }]);
+    await poller.stop(0);
+    const page = { limit: 10, cursor: null };
+    expect((await store.deliveries({}, page)).items).toEqual([]);
+  });
+
   test('a restart neither resets the start nor the cursor', async () => {
     const { clock, fullscript, store, restart } = await pollingRelay();
     await clock.advance(minute);

@@ -119,6 +119,7 @@ describe('the poller', () => {
       retrieve: async () => ({ kind: 'notFound' }),
       overlapDays: 2,
       sweepHours: 24,
+      isShadow: false,
       isSweepWanted: false,
       signal: new AbortController().signal,
       nextPollAt: () => 0,

@@ -451,6 +451,41 @@ export function keepsTheContract(name: string, open: () => Promise<StoreUnderTes
       });
     });
 
+    describe('events that were handled elsewhere', () => {
+      const page = { limit: 10, cursor: null };
+
+      test('are known from then on, withheld and never owed; doing it again changes nothing', async () => {
+        await furnished(store);
+        await record(store, [
+          anEvent('owed'),
+          anEvent('shadowed', { subscriberIds: [], withheld: 'shadow' }),
+        ]);
+        const ids = ['new', 'shadowed', 'owed', 'new'];
+        const counts = { recorded: 1, withheld: 1, known: 0, owed: 1 };
+        expect(await store.importSeen('clinic-1', ids, { isDryRun: true })).toEqual(counts);
+        expect(await store.unseen('clinic-1', ['new'])).toEqual(['new']);
+        expect(await store.event('shadowed')).toMatchObject([{ withheld: 'shadow' }]);
+        expect(await store.importSeen('clinic-1', ids, { isDryRun: false })).toEqual(counts);
+        await reopened();
+        expect(await store.importSeen('clinic-1', ids, { isDryRun: false })).toEqual({
+          recorded: 0,
+          withheld: 0,
+          known: 2,
+          owed: 1,
+        });
+        expect(await store.unseen('clinic-1', ids)).toEqual([]);
+        expect(await store.event('new')).toMatchObject([{ withheld: 'imported', isPast: true }]);
+        expect(await store.event('shadowed')).toMatchObject([{ withheld: 'imported' }]);
+        await record(store, [anEvent('new')]);
+        expect((await store.deliveries({}, page)).items.map(({ eventId }) => eventId)).toEqual(['owed']);
+      });
+
+      test('are a known clinic’s', async () => {
+        const imported = store.importSeen('clinic-9', ['e1'], { isDryRun: false });
+        await expect(imported).rejects.toBeInstanceOf(NotFound);
+      });
+    });
+
     describe('backfills', () => {
       const job = (done: number) => ({
         id: 'bkf_1',

@@ -163,6 +163,25 @@ describe('retention', () => {
     expect(await store.unseen('clinic-1', ['kept', 'gone'])).toEqual(['gone']);
   });
 
+  test('an imported id goes only after every stream of its clinic was swept without it', async () => {
+    const { clock, store } = await aLog();
+    await store.follow('clinic-1', [{ category: 'patients', startAt: 0 }]);
+    await store.importSeen('clinic-1', ['e1'], { isDryRun: false });
+    await clock.advance(40 * dayMs);
+    await record(store, []);
+    await clock.advance(7 * hourMs);
+    expect(await store.event('e1')).toHaveLength(1);
+    const [poll] = await store.claimPolls({
+      streams: [{ clinicId: 'clinic-1', category: 'patients' }],
+      leaseMs: 60_000,
+    });
+    if (!poll) throw new Error('the stream is taken');
+    const end = { cursor: 1, isSweep: true, newestEventAt: null, nextPollAt: 0 };
+    await store.endPoll(poll, { kind: 'completed', ...end });
+    await clock.advance(7 * hourMs);
+    expect(await store.event('e1')).toHaveLength(0);
+  });
+
   test('after a restart an id stays until a sweep of the new process', async () => {
     const { disk, clock, store } = await aLog();
     await record(store, [anEvent('e1')]);

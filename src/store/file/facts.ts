@@ -18,6 +18,7 @@ export type Fact =
   | { readonly t: 'setAside'; readonly row: SetAside }
   | EventFact
   | OwedFact
+  | WithheldFact
   | SubscriberFact
   | ClaimedFact
   /** Claims taken back before anything was sent: no attempt came of them. */
@@ -124,6 +125,14 @@ export interface EventFact {
   readonly at: number;
   /** Subscriber id and the sequence number of its delivery. */
   readonly to: readonly (readonly [subscriberId: string, sequence: number])[];
+}
+
+/** Known events that were handled elsewhere: nobody is owed them. */
+export interface WithheldFact {
+  readonly t: 'withheld';
+  readonly at: number;
+  readonly clinic: string;
+  readonly of: readonly string[];
 }
 
 /** Deliveries that a backfill added to known events. */

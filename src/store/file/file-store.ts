@@ -28,6 +28,7 @@ import { type Recovered, recover } from './recovery.ts';
 import { forgetRestored, holdRestored, readRestored, restorationPart } from './restored.ts';
 import { Retention, type RetentionDays, type RetentionDependencies } from './retention.ts';
 import { Codec } from './rows.ts';
+import { seenPart } from './seen.ts';
 import { State } from './state.ts';
 import { subscriberPart } from './subscribers.ts';
 import { unusable } from './unusable.ts';
@@ -172,6 +173,7 @@ async function openLocked(options: FileStoreOptions, opened: (() => unknown)[]):
     ...subscriberPart(core),
     ...deliveries,
     ...backfillPart(core),
+    ...seenPart(core),
     ...logPart(core),
     ...jobPart(core),
     ...budgetPart(core),

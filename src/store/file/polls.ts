@@ -255,7 +255,8 @@ function recordEvent(
   { clinicId, category, now }: { clinicId: string; category: string; now: number },
   known: { row: EventRow; body: string | null } | undefined,
 ): number {
-  const { id, type, createdAt, isPast } = event;
+  const { id, type, createdAt, isPast, withheld } = event;
+  const why = withheld === undefined ? {} : { withheld };
   const to = event.subscriberIds
     .filter((subscriberId) => !state.deliveries.has(deliveryIdOf(id, subscriberId)))
     .map((subscriberId) => [subscriberId, (state.sequences.get(subscriberId) ?? 0) + 1] as const);
@@ -268,7 +269,12 @@ function recordEvent(
             ? null
             : keep(Buffer.from(event.body), { kind: 'body', record: eventKey(clinicId, id) }),
       };
-  record({ t: 'event', row: { id, clinicId, category, type, createdAt, isPast, ...body }, at: now, to });
+  record({
+    t: 'event',
+    row: { id, clinicId, category, type, createdAt, isPast, ...why, ...body },
+    at: now,
+    to,
+  });
   return to.length;
 }
 

@@ -309,7 +309,7 @@ function eventGoes(state: State, recordedBefore: number): (number: number) => bo
   return (number) => {
     if (!events.isThere(number) || recordedAt.get(number) >= recordedBefore) return false;
     const key = { clinicId: words.text(clinic.get(number)), category: words.text(category.get(number)) };
-    const sweptFrom = state.sweeps.get(streamKey(key)) ?? 0;
+    const sweptFrom = sweptFromOf(state, key);
     if (state.listed.get(number) >= sweptFrom) return false;
     const file = words.text(bodyFile.get(number));
     if (file !== '' && !state.isExpired(file)) return false;
@@ -341,6 +341,14 @@ function backfilledEvents({ deliveries }: State, rule: (number: number) => boole
     if (event > 0 && deliveries.isThere(number) && rule(number)) found.add(event - 1);
   }
   return found;
+}
+
+/** One that was imported is of any of its clinic's streams: all of them have to have been swept. */
+function sweptFromOf(state: State, key: { readonly clinicId: string; readonly category: string }): number {
+  if (key.category !== '') return state.sweeps.get(streamKey(key)) ?? 0;
+  const streams = [...state.streams.values()].filter(({ clinicId }) => clinicId === key.clinicId);
+  const swept = streams.map((stream) => state.sweeps.get(streamKey(stream)) ?? 0);
+  return swept.length === 0 ? 0 : Math.min(...swept);
 }
 
 /** What is open is in memory, and little. */

@@ -136,6 +136,10 @@ export class State {
       case 'owed':
         this.#applyOwed(fact);
         break;
+      case 'withheld':
+        this.events.need(fact.of.map((id) => eventKey(fact.clinic, id)));
+        for (const id of fact.of) this.#withhold(eventKey(fact.clinic, id));
+        break;
       case 'claimed':
         this.deliveries.need(fact.of.map(([deliveryId]) => deliveryId));
         for (const [deliveryId, number, revision, isProbe] of fact.of) {
@@ -210,6 +214,11 @@ export class State {
       this.deliveries.put(delivery.id, delivery);
       this.#fold(this.sequences, subscriberId, sequence);
     }
+  }
+
+  #withhold(key: string): void {
+    const row = this.events.get(key);
+    if (row) this.events.put(key, { ...row, withheld: 'imported' });
   }
 
   #applyOwed({ subscriber: subscriberId, at, of }: OwedFact): void {
