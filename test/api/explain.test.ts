@@ -227,7 +227,7 @@ describe('an event that has no delivery is explained in one line', () => {
     {
       facts: { subscriber: { createdAt: now + minuteMs }, events: [anEvent()] },
       word: 'beforeRegistration',
-      says: 'Recorded at 2026-11-22T12:00:00.000Z, before ehr was registered at 2026-11-22T12:01:00.000Z.',
+      says: 'Recorded at 2026-11-22T12:00:00.000Z, before ehr was registered at 2026-11-22T12:01:00.000Z; `relay subscribers backfill` sends it.',
       reason: 'the subscriber came later',
     },
     {
@@ -239,7 +239,7 @@ describe('an event that has no delivery is explained in one line', () => {
     {
       facts: { events: [anEvent({ isPast: true })] },
       word: 'past',
-      says: 'Created before the start of its stream: known, and never delivered.',
+      says: 'Created before the start of its stream: known, and delivered by `relay subscribers backfill` only.',
       reason: 'it is of the past',
     },
     {
