@@ -8,6 +8,7 @@ import { type EgressProxy, parseEgressProxy } from './domain/egress-proxy.ts';
 import { InvalidInput, type Problem } from './domain/errors.ts';
 import { inputWords } from './domain/input-words.ts';
 import { problemsOf } from './domain/problems-of.ts';
+import { secretProblem, signatureKindOf } from './domain/signing-secret.ts';
 import { startFromInput } from './domain/start-from.ts';
 import { declaredSubscriberInput } from './domain/subscriber-input.ts';
 
@@ -53,6 +54,12 @@ const egressProxy = z.string().superRefine((text, context) => {
   const proxy = parseEgressProxy(text);
   if ('kind' in proxy) context.addIssue({ code: 'custom', message: proxy.message });
 });
+
+function signingProblem(secret: string): string | null {
+  if (signatureKindOf(secret) === 'v1a')
+    return 'must be whsec_ and base64: operational events are signed by v1';
+  return secretProblem('standard', secret);
+}
 
 const whole = (min: number, max: number) =>
   z
@@ -118,6 +125,19 @@ const definition = z.strictObject({
         .default(false),
     })
     .prefault({}),
+  operationalEvents: z
+    .strictObject({
+      url: httpUrl,
+      format: z.enum(['standard', 'slack']).default('standard'),
+      secret: z.string().optional(),
+    })
+    .superRefine(({ format, secret }, context) => {
+      const needed = 'is needed: `openssl rand -base64 32` makes one, whsec_ goes before it';
+      const problem = secret === undefined ? needed : signingProblem(secret);
+      if (problem === null || (secret === undefined && format === 'slack')) return;
+      context.addIssue({ code: 'custom', path: ['secret'], message: problem });
+    })
+    .optional(),
   retention: z
     .strictObject({
       idsDays: whole(idsDaysMin, 3650).default(35),

@@ -21,13 +21,14 @@ import { createSendTest } from './delivery/send-test.ts';
 import { createWebhookSender } from './delivery/webhook-sender.ts';
 import type { Logger } from './logger.ts';
 import { openStore } from './main/open-store.ts';
+import { toOperator } from './main/operator.ts';
 import { failures, type Shared, userAgent, version } from './main/shared.ts';
 import { vetDeclared } from './main/vet-declared.ts';
 import { wayIn } from './main/way-in.ts';
 import { Fullscript } from './sandbox/fullscript.ts';
 import { declareClinics } from './source/declared-clinics.ts';
 import { type Disk, realDisk } from './store/file/disk.ts';
-import type { Store } from './store/store.ts';
+import type { AfterAttempt, Store } from './store/store.ts';
 
 export interface RelayOptions {
   readonly config: Config;
@@ -78,7 +79,12 @@ export async function startRelay({
       tokenUrlGuard: guards.tokenUrls,
       onRecorded: () => delivering.dispatcher.wake(),
     });
-    const delivering = wayOut(config, guards.subscribers, { ...shared, fetchEvent: polling.fetchEvent });
+    const operator = toOperator(config, guards.operationalEvents, shared);
+    const delivering = wayOut(config, guards.subscribers, {
+      ...shared,
+      fetchEvent: polling.fetchEvent,
+      onFailed: (after) => operator?.failed.add(after),
+    });
     await declareSubscribers(config.subscribers, { store, clock, logger });
     warnOfFilters(config.subscribers, [...config.clinics, ...(await store.clinics())], logger);
     await declareClinics(store, config.clinics, { clock, logger });
@@ -98,6 +104,7 @@ export async function startRelay({
       backfiller: delivering.backfiller,
       auditor: polling.auditor,
       eraser: delivering.eraser,
+      tryOperator: async (event) => operator?.messenger.try(event) ?? null,
       revokeTokens: polling.oauth.revoke,
       connectionChanged: (connectionId) => polling.poller.forget(connectionId),
       wakeDispatcher: () => delivering.dispatcher.wake(),
@@ -117,6 +124,7 @@ export async function startRelay({
     await delivering.eraser.start();
     polling.poller.start();
     await polling.auditor.start();
+    operator?.watch.start();
     return {
       url: server.url,
       store,
@@ -124,6 +132,7 @@ export async function startRelay({
       async stop() {
         await server.close();
         await Promise.all([
+          operator?.stop(),
           polling.auditor.stop(),
           polling.poller.stop(stopGraceMs),
           delivering.handshakes.stop(),
@@ -144,15 +153,16 @@ export async function startRelay({
 
 interface WayOutShared extends Shared {
   readonly fetchEvent: FetchEvent;
+  readonly onFailed: (after: AfterAttempt) => void;
 }
 
 /** Puts together what sends to subscribers. */
 function wayOut(config: Config, guard: AddressGuard, shared: WayOutShared) {
-  const { store, clock, random, logger, onFatal, fetchEvent } = shared;
+  const { store, clock, random, logger, onFatal, fetchEvent, onFailed } = shared;
   const { timeoutMs, concurrency, concurrencyPerSubscriber, proxy } = config.delivery;
   const sender = createWebhookSender({ guard, clock, proxy });
   const { post } = sender;
-  const deliver = createDeliver({ store, post, clock, random, logger, userAgent, timeoutMs });
+  const deliver = createDeliver({ store, post, clock, random, logger, userAgent, timeoutMs, onFailed });
   const dispatcher = new Dispatcher({
     store,
     deliver,

@@ -11,6 +11,7 @@ const floors: Readonly<Record<string, number>> = {
   'source/': 2,
   'delivery/': 2,
   'sandbox/': 2,
+  'operations/': 2,
   'store/': 1,
   'client/': 1,
   'receiver/': 1,

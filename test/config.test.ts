@@ -111,6 +111,14 @@ test('plain http to Fullscript is for a sandbox, or for this machine', () => {
   expect(at('us', 'https://proxy.internal/api')).toEqual([]);
 });
 
+test('operational events to Slack need no secret', () => {
+  const url = 'https://hooks.slack.example/services/x';
+  expect(load({ ...whole, operationalEvents: { url, format: 'slack' } }).operationalEvents).toEqual({
+    url,
+    format: 'slack',
+  });
+});
+
 test('a secret may come from a file, its newline taken off', () => {
   const config = load({ ...whole, source: { ...whole.source, clientSecret: '${file:/run/secrets/x}' } });
   expect(config.source.clientSecret).toBe('from a file');
@@ -132,6 +140,21 @@ describe('refused', () => {
       file: { ...whole, store: { kind: 'postgres' } },
       path: 'store.kind',
       because: 'PostgreSQL is not built yet',
+    },
+    {
+      file: { ...whole, operationalEvents: { url: 'https://ops.example/hook' } },
+      path: 'operationalEvents.secret',
+      because: 'nobody could tell who sent them',
+    },
+    {
+      file: { ...whole, operationalEvents: { url: 'https://ops.example/hook', secret: 'aaaa' } },
+      path: 'operationalEvents.secret',
+      because: 'it can be guessed',
+    },
+    {
+      file: { ...whole, operationalEvents: { url: 'ops.example', format: 'slack' } },
+      path: 'operationalEvents.url',
+      because: 'it is no URL',
     },
     {
       file: { ...whole, retention: { idsDays: 30 } },

@@ -16,6 +16,7 @@ import { type ErasuresDependencies, erasureRoutes } from './erasures.ts';
 import { eventRoutes } from './events.ts';
 import { hasBody, readJsonBody } from './json-body.ts';
 import { openApiOf } from './openapi.ts';
+import { type OperationalEventsDependencies, operationalEventRoutes } from './operational-events.ts';
 import { problemOf } from './problem.ts';
 import { type ReplaysDependencies, replayRoutes } from './replays.ts';
 import type { Route } from './route.ts';
@@ -29,6 +30,7 @@ export interface ApiDependencies
   extends Omit<SubscribersDependencies, 'store' | 'clock'>,
     Omit<ClinicsDependencies, 'store' | 'clock'>,
     Omit<DoctorDependencies, 'store'>,
+    OperationalEventsDependencies,
     Pick<AuditsDependencies, 'auditor'>,
     Pick<ErasuresDependencies, 'eraser'>,
     Pick<StatusDependencies, 'isShadow'> {
@@ -62,6 +64,7 @@ export function createApp(dependencies: ApiDependencies): Express {
     ...clinicRoutes(dependencies),
     ...seenRoutes(dependencies),
     ...statusRoutes(dependencies),
+    ...operationalEventRoutes(dependencies),
     ...tokenRoutes(dependencies),
   ];
   const checkToken = createTokenCheck(keys, { now: clock.wall, isRevoked: (jti) => store.isRevoked(jti) });

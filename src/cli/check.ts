@@ -65,6 +65,9 @@ async function findingsOf(config: Config, folder: string): Promise<readonly Find
         ...config.clinics.map(({ name, tokenUrl }) =>
           tokenUrl === undefined ? [] : checkAddress(`token URL of ${name}`, tokenUrl, guards.tokenUrls),
         ),
+        config.operationalEvents === undefined
+          ? []
+          : checkAddress('operational events', config.operationalEvents.url, guards.operationalEvents),
       ])
     ).flat(),
   ];

@@ -9,6 +9,7 @@ import { addDeliveries } from './deliveries.ts';
 import { addDemo } from './demo.ts';
 import { addErase } from './erase.ts';
 import { addInit } from './init.ts';
+import { addOperationalEvents } from './operational-events.ts';
 import { printError, printer } from './print.ts';
 import { addRebuild } from './rebuild.ts';
 import { addReplay } from './replay.ts';
@@ -67,6 +68,7 @@ function programOf(around: Surroundings): Command {
     addBackup,
     addRestore,
     addRebuild,
+    addOperationalEvents,
     addStatus,
     addClinics,
     addSubscribers,

@@ -345,3 +345,9 @@ export interface StatusView {
     }[];
   };
 }
+
+export interface OperationalTestView {
+  readonly taken: boolean;
+  /** The status, or why there was none. */
+  readonly answer: number | string;
+}

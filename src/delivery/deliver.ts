@@ -46,6 +46,8 @@ export interface DeliverDependencies {
   readonly userAgent: string;
   /** Over one whole exchange. */
   readonly timeoutMs: number;
+  /** Hears of each delivery whose round is used up. */
+  readonly onFailed?: (after: AfterAttempt) => void;
 }
 
 /** Between two tries to record a result. */
@@ -85,6 +87,9 @@ export function createDeliver(dependencies: DeliverDependencies): Deliver {
         const result = { outcome, durationMs, excerpt, random: random() };
         const delivered = await record(claim, result, signal);
         logAttempt(logger, claim, outcome, durationMs, delivered);
+        if (delivered.kind === 'recorded' && delivered.after.delivery.state === 'failed') {
+          dependencies.onFailed?.(delivered.after);
+        }
         return delivered;
       },
     };

@@ -17,24 +17,31 @@ export interface Guards {
    * not. Plain http is allowed by it only within private networks.
    */
   readonly tokenUrls: AddressGuard;
+  /** Where operational events are sent: where events may be, and the URL that the file names for them. */
+  readonly operationalEvents: AddressGuard;
 }
 
 /** As much of the configuration as holds addresses that are vetted. */
 export interface Declared {
   readonly subscribers: readonly { readonly url: string }[];
   readonly clinics: readonly { readonly tokenUrl?: string | undefined }[];
+  readonly operationalEvents?: { readonly url: string } | undefined;
 }
 
-export function createGuards(options: GuardOptions, { clinics }: Declared): Guards {
+export function createGuards(options: GuardOptions, { clinics, operationalEvents }: Declared): Guards {
   const named = clinics.flatMap(({ tokenUrl }) => (tokenUrl === undefined ? [] : allowedBy(tokenUrl)));
   return {
     subscribers: createAddressGuard(options),
     tokenUrls: createAddressGuard({ ...options, allow: [...options.allow, ...named] }),
+    operationalEvents: createAddressGuard({
+      ...options,
+      allow: [...options.allow, ...(operationalEvents ? allowedBy(operationalEvents.url) : [])],
+    }),
   };
 }
 
-function allowedBy(tokenUrl: string): readonly AllowEntry[] {
-  const read = readUrl(tokenUrl);
+function allowedBy(url: string): readonly AllowEntry[] {
+  const read = readUrl(url);
   if (read.kind === 'problem' || !(read.target.isTls || isPrivate(read.target))) return [];
   const entry = parseAllowEntry(hostAndPort(read.target));
   return entry.kind === 'problem' ? [] : [entry];
@@ -46,12 +53,18 @@ function isPrivate({ host }: Target): boolean {
 }
 
 /** The declared addresses that would never be dialled: mistakes in the file. */
-export function refusedOf({ subscribers, clinics }: Declared, guards: Guards): readonly Problem[] {
+export function refusedOf(
+  { subscribers, clinics, operationalEvents }: Declared,
+  guards: Guards,
+): readonly Problem[] {
   return [
     ...subscribers.flatMap(({ url }, at) => problemOf(guards.subscribers, `subscribers[${at}].url`, url)),
     ...clinics.flatMap(({ tokenUrl }, at) =>
       tokenUrl === undefined ? [] : problemOf(guards.tokenUrls, `clinics[${at}].tokenUrl`, tokenUrl),
     ),
+    ...(operationalEvents
+      ? problemOf(guards.operationalEvents, 'operationalEvents.url', operationalEvents.url)
+      : []),
   ];
 }
 

@@ -13,6 +13,7 @@ import { Replayer } from '../../src/delivery/replayer.ts';
 import type { Outcome } from '../../src/domain/attempt.ts';
 import type { Tokens } from '../../src/domain/clinic.ts';
 import type { Subscriber } from '../../src/domain/subscriber.ts';
+import type { Tried } from '../../src/operations/messenger.ts';
 import { Auditor } from '../../src/source/auditor.ts';
 import type { ListPage } from '../../src/source/events-api.ts';
 import type { Store } from '../../src/store/store.ts';
@@ -62,6 +63,8 @@ export interface ApiUnderTest {
     test: Outcome;
     examination: Examination;
     isPolling: boolean;
+    /** `null`: no URL for operational events is configured. */
+    operator: Tried | null;
   };
   ask(method: string, path: string, ask?: Ask): Promise<Answered>;
 }
@@ -90,6 +93,7 @@ export async function apiUnderTest(limits?: RequestLimits): Promise<ApiUnderTest
     test: { kind: 'accepted', status: 200 },
     examination: { passed: true, findings: [] },
     isPolling: true,
+    operator: { taken: true, answer: 204 },
   };
   const vendor: ApiUnderTest['vendor'] = {
     whileRevoking: async () => {},
@@ -160,6 +164,7 @@ export async function apiUnderTest(limits?: RequestLimits): Promise<ApiUnderTest
     },
     isShadow: false,
     arePollsMoving: () => endpoint.isPolling,
+    tryOperator: async () => endpoint.operator,
     ...(limits && { limits }),
   });
   const server = await startServer(app, { host: '127.0.0.1', port: 0 });

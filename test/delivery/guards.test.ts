@@ -21,6 +21,18 @@ function guards(
   return createGuards({ ...options, listening: () => [{ host: '127.0.0.1', port: 8080 }] }, file);
 }
 
+test('the URL for operational events may be private, for them alone, and never metadata', () => {
+  const url = 'http://chat.internal:9000/hook';
+  const file = { ...declared(), operationalEvents: { url } };
+  const found = guards(file);
+  expect(found.operationalEvents.vetUrl(url).kind).toBe('ok');
+  expect(found.subscribers.vetUrl(url).kind).toBe('refused');
+  expect(found.tokenUrls.vetUrl(url).kind).toBe('refused');
+  expect(refusedOf(file, found)).toEqual([]);
+  const metadata = { ...declared(), operationalEvents: { url: 'http://169.254.169.254/hook' } };
+  expect(refusedOf(metadata, guards(metadata)).map(({ path }) => path)).toEqual(['operationalEvents.url']);
+});
+
 describe('a token URL that the file names', () => {
   for (const { url, allowed, is, because } of [
     { url: 'https://app.example/token', is: 'ok', because: 'it is public' },
