@@ -1,8 +1,9 @@
 import { parseArgs } from 'node:util';
 import { casesOf } from './cases.ts';
-import { errorTrials, killTrials, nameOf, type Row, runTrials, type Trial } from './matrix.ts';
+import { type Row, runTrials } from './matrix.ts';
 import { type DiskRow, tryRealDisks } from './real-disks.ts';
-import { builtRelay } from './relay.ts';
+import { builtRelay, killAll } from './relay.ts';
+import { errorTrials, killTrials, nameOf, type Trial } from './trials.ts';
 
 const usage = `npm run test:crash -- [--kills N] [--errors N] [--seed S] [--jobs J] [--only POINT]
 
@@ -45,14 +46,14 @@ export async function command(args: readonly string[]): Promise<number> {
   const rows = new Map<string, Row>();
   let diskRows: readonly DiskRow[] = [];
   let done = 0;
-  const share = Math.ceil(trials.length / asked.jobs);
+  whenBrokenOff(() => printed([...rows.values()], diskRows));
   try {
     await Promise.all(
       Array.from({ length: asked.jobs }, (_, job) =>
         runTrials({
           program: relay.path,
           seed: asked.seed + job,
-          trials: trials.slice(job * share, (job + 1) * share),
+          trials: trials.filter((_, index) => index % asked.jobs === job),
           onTried(row, faults) {
             add(rows, row);
             done += 1;
@@ -66,8 +67,19 @@ export async function command(args: readonly string[]): Promise<number> {
   } finally {
     relay.discard();
   }
-  const codes = [printed([...rows.values()]), printedDisks(diskRows)];
-  return Math.max(...codes);
+  return printed([...rows.values()], diskRows);
+}
+
+/** Whoever breaks it off gets what was tried until then, and finds no process, mount or folder of it left. */
+function whenBrokenOff(print: () => void): void {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      killAll();
+      print();
+      // Mounts, folders and the built program go as the process ends.
+      process.exit(signal === 'SIGINT' ? 130 : 143);
+    });
+  }
 }
 
 function realDisks(program: string, { seed, disks, only }: Asked): Promise<readonly DiskRow[]> {
@@ -130,44 +142,42 @@ function add(rows: Map<string, Row>, row: Row): void {
   known.recoverMs.push(...row.recoverMs);
 }
 
-function printed(rows: readonly Row[]): number {
-  if (rows.length === 0) return 0;
-  console.table(
-    rows.map(({ trial, tried, met, lost, wrong, repeats, recoverMs }) => ({
-      'point and step': nameOf(trial),
-      'fault case': casesOf[nameOf(trial)] ?? '',
-      tried,
-      met,
-      lost,
-      wrong,
-      repeats,
-      'recovered in ms': Math.round(recoverMs.sort((a, b) => a - b)[recoverMs.length >> 1] ?? 0),
-    })),
-  );
-  const sum = (of: (row: Row) => number) => rows.reduce((total, row) => total + of(row), 0);
+/** @returns the exit code. */
+function printed(rows: readonly Row[], diskRows: readonly DiskRow[]): number {
+  if (rows.length > 0) {
+    console.table(
+      rows.map(({ trial, tried, met, ...row }) => ({
+        'point and step': nameOf(trial),
+        'fault case': casesOf[nameOf(trial)] ?? '',
+        tried,
+        met,
+        ...result(row),
+      })),
+    );
+  }
+  if (diskRows.length > 0) {
+    console.table(
+      diskRows.map(({ disk, trouble, tried, ...row }) => ({
+        'disk and trouble': `${disk}: ${trouble}`,
+        tried,
+        ...result(row),
+      })),
+    );
+  }
   const unmet = rows.filter(({ met }) => met === 0).map(({ trial }) => nameOf(trial));
-  const kills = sum((row) => (row.trial.error === null ? row.met : 0));
-  const errors = sum((row) => (row.trial.error === null ? 0 : row.met));
-  const lost = sum((row) => row.lost);
-  const wrong = sum((row) => row.wrong);
-  process.stdout.write(
-    `${kills} kills, ${errors} errors of the disk: lost ${lost}, wrong ${wrong}, sent again ${sum((row) => row.repeats)}\n`,
-  );
+  const met = (isKill: boolean) =>
+    rows.filter(({ trial }) => (trial.error === null) === isKill).reduce((sum, row) => sum + row.met, 0);
+  const all = [...rows, ...diskRows];
+  const sum = (of: 'lost' | 'wrong') => all.reduce((total, row) => total + row[of], 0);
   if (unmet.length > 0) process.stdout.write(`never met: ${unmet.join(', ')}\n`);
-  return lost === 0 && wrong === 0 && unmet.length === 0 ? 0 : 1;
+  process.stdout.write(
+    `kills ${met(true)}, errors ${met(false)}, lost ${sum('lost')}, wrong ${sum('wrong')}\n`,
+  );
+  return sum('lost') === 0 && sum('wrong') === 0 && unmet.length === 0 ? 0 : 1;
 }
 
-function printedDisks(rows: readonly DiskRow[]): number {
-  if (rows.length === 0) return 0;
-  console.table(
-    rows.map(({ disk, trouble, tried, lost, wrong, repeats, recoverMs }) => ({
-      'disk and trouble': `${disk}: ${trouble}`,
-      tried,
-      lost,
-      wrong,
-      repeats,
-      'recovered in ms': Math.round(recoverMs.sort((a, b) => a - b)[recoverMs.length >> 1] ?? 0),
-    })),
-  );
-  return rows.every(({ lost, wrong }) => lost === 0 && wrong === 0) ? 0 : 1;
+function result({ lost, wrong, repeats, recoverMs }: Pick<Row, 'lost' | 'wrong' | 'repeats' | 'recoverMs'>) {
+  const inOrder = recoverMs.toSorted((a, b) => a - b);
+  const median = Math.round(inOrder[inOrder.length >> 1] ?? 0);
+  return { lost, wrong, 'sent again': repeats, 'recovered in ms': median };
 }

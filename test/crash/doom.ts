@@ -1,3 +1,4 @@
+import { truncateSync } from 'node:fs';
 import type { AppendedFile, Disk } from '../../src/store/file/disk.ts';
 import { SyncFailed } from '../../src/store/file/disk.ts';
 import { pointOfFile, pointsOfLines } from './named-points.ts';
@@ -8,7 +9,12 @@ export type Step = 'write' | 'sync' | 'rename' | 'remove' | 'truncate' | 'sync f
 export interface Doom {
   readonly point: string;
   readonly step: Step;
-  /** `torn`: a write of which half the bytes are done. */
+  /** The point that has to come by first; it is not waited for when left out. */
+  readonly since?: string;
+  /**
+   * `torn`: a write of which half the bytes are done. A kill before a sync is a power cut:
+   * it comes a moment later, and what was not synced is gone from every file.
+   */
   readonly when: 'before' | 'torn' | 'after';
   /** Which time it comes by, counted from 1. */
   readonly nth: number;
@@ -16,12 +22,17 @@ export interface Doom {
   readonly error: { readonly code: string; readonly times: number } | null;
 }
 
+const unsyncedMs = 60;
+
 /** The doom that this process waits for; replaced from outside while it runs. */
 export class Fate {
   #doom: Doom | null = null;
   #left = 0;
   #errorsLeft = 0;
+  #isOn = false;
   readonly #told: () => void;
+  /** Files that are open for writing, and how much of each is synced. */
+  readonly synced = new Map<string, number>();
 
   /** @param told hears that the doom was met, before anything else happens. */
   constructor(told: () => void) {
@@ -32,11 +43,13 @@ export class Fate {
     this.#doom = doom;
     this.#left = doom?.nth ?? 0;
     this.#errorsLeft = 0;
+    this.#isOn = doom?.since === undefined;
   }
 
   /** Runs one step of the disk, or what the doom makes of it. */
   async meet<T>(points: Iterable<string>, step: Step, parts: Parts<T>): Promise<T> {
     const doom = this.#doom;
+    if (doom?.since !== undefined && [...points].includes(doom.since)) this.#isOn = true;
     if (!doom || doom.step !== step || !this.#isMet(doom, points)) return parts.whole();
     if (doom.error) {
       if (doom.when === 'torn') await parts.half?.();
@@ -44,13 +57,20 @@ export class Fate {
     }
     if (doom.when === 'torn') await parts.half?.();
     if (doom.when === 'after') await parts.whole();
+    if (step === 'sync' && doom.when === 'before') await this.#cutPower();
     process.kill(process.pid, 'SIGKILL');
     return new Promise(() => {});
   }
 
+  /** Whoever was answered too early has the time to hear of it. */
+  async #cutPower(): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, unsyncedMs));
+    for (const [path, length] of this.synced) truncateSync(path, length);
+  }
+
   #isMet(doom: Doom, points: Iterable<string>): boolean {
     if (this.#errorsLeft > 0) return this.#spend();
-    if (![...points].includes(doom.point)) return false;
+    if (!this.#isOn || ![...points].includes(doom.point)) return false;
     this.#left -= 1;
     if (this.#left !== 0) return false;
     this.#told();
@@ -121,6 +141,7 @@ class DoomedFile implements AppendedFile {
     this.#path = path;
     this.#file = file;
     this.#fate = fate;
+    fate.synced.set(path, file.length);
   }
 
   get length(): number {
@@ -139,14 +160,20 @@ class DoomedFile implements AppendedFile {
 
   datasync(): Promise<void> {
     return this.#fate.meet(this.#points, 'sync', {
-      whole: () => this.#file.datasync(),
+      whole: async () => {
+        await this.#file.datasync();
+        this.#fate.synced.set(this.#path, this.#file.length);
+      },
       failure: (error) => new SyncFailed(this.#path, error),
     });
   }
 
   truncate(length: number): Promise<void> {
     return this.#fate.meet(['torn tail'], 'truncate', {
-      whole: () => this.#file.truncate(length),
+      whole: async () => {
+        await this.#file.truncate(length);
+        this.#fate.synced.set(this.#path, length);
+      },
       failure: asItIs,
     });
   }
@@ -156,6 +183,7 @@ class DoomedFile implements AppendedFile {
   }
 
   close(): Promise<void> {
+    this.#fate.synced.delete(this.#path);
     return this.#file.close();
   }
 }

@@ -1,3 +1,4 @@
+import { createHmac } from 'node:crypto';
 import type { StoredEvent } from '../../src/sandbox/event-log.ts';
 import type { ReceivedRequest } from '../world/subscriber.ts';
 
@@ -18,10 +19,34 @@ export class Ledger {
   #since: number;
   #refusedLast = false;
   #refusals = 0;
+  /** Those that its requests may be signed with; `null`: they are not looked at. */
+  #secrets: readonly string[] | null;
+  #rotatedTo: string | null = null;
+  /** What came unsigned, or signed by nobody it knows. */
+  readonly forged: string[] = [];
+  /** Takes nothing at all while it is so. */
+  isClosed = false;
 
-  constructor(name: string, since: number) {
+  constructor(name: string, since: number, secret: string | null = null) {
     this.name = name;
     this.#since = since;
+    this.#secrets = secret === null ? null : [secret];
+  }
+
+  /** A rotation was asked for: from now on either may be the one, until it is told which. */
+  offered(secret: string): void {
+    this.#secrets = [...(this.#secrets ?? []), secret];
+  }
+
+  /** The rotation was told to be done. */
+  rotatedTo(secret: string): void {
+    this.#rotatedTo = secret;
+  }
+
+  /** Nothing is under way that was signed before. */
+  settle(): void {
+    if (this.#rotatedTo !== null) this.#secrets = [this.#rotatedTo];
+    this.#rotatedTo = null;
   }
 
   /** Refuses now and then, never twice in a row: an outage is not what is tried here. */
@@ -29,7 +54,8 @@ export class Ledger {
     const eventText = request.body.toString();
     const { id } = JSON.parse(eventText) as { id: string };
     this.#refusals += 1;
-    const isAccepted = this.#refusedLast || this.#refusals % 5 !== 0;
+    const isAccepted = !this.isClosed && (this.#refusedLast || this.#refusals % 5 !== 0);
+    if (this.#secrets?.every((secret) => !isSignedBy(secret, request))) this.forged.push(`${id}: not signed`);
     this.#refusedLast = !isAccepted;
     this.receipts.push({
       eventId: id,
@@ -63,6 +89,13 @@ export class Ledger {
   }
 }
 
+function isSignedBy(secret: string, { headers, body }: ReceivedRequest): boolean {
+  const key = Buffer.from(secret.slice('whsec_'.length), 'base64');
+  const signed = `${headers['webhook-id']}.${headers['webhook-timestamp']}.${body}`;
+  const signature = `v1,${createHmac('sha256', key).update(signed).digest('base64')}`;
+  return String(headers['webhook-signature']).split(' ').includes(signature);
+}
+
 /** What an outside observer can hold against the relay; empty when all is well. */
 export interface Verdict {
   readonly lost: readonly string[];
@@ -81,7 +114,7 @@ export async function judge(
   unknownOf: (deliveryId: string) => Promise<number>,
 ): Promise<Verdict> {
   const texts = new Map(events.map((event) => [event.id, event.text]));
-  const wrong: string[] = [];
+  const wrong = ledger.forged.map((what) => `${ledger.name}, ${what}`);
   const deliveryOf = new Map<string, string>();
   const sequenceOf = new Map<string, number>();
   const lastAttempt = new Map<string, number>();

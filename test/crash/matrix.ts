@@ -1,19 +1,9 @@
 import { type Random, seededRandom, seedOf } from '../../src/sandbox/random.ts';
-import type { Doom, Step } from './doom.ts';
+import { inspect, perform, prepare, type Scene } from './deeds.ts';
+import type { Doom } from './doom.ts';
 import { RelayLife } from './relay.ts';
 import { pause, Town } from './town.ts';
-
-const dayMs = 86_400_000;
-
-/** What is tried: a point of the matrix, and how the process fails there. */
-export interface Trial {
-  readonly point: string;
-  readonly step: Step | 'any';
-  readonly when: Doom['when'];
-  readonly error: string | null;
-  /** The doom waits from the process's first step on, and not only while it works. */
-  readonly isAtStart: boolean;
-}
+import { full, type Trial } from './trials.ts';
 
 /** One line of the printed matrix. */
 export interface Row {
@@ -24,91 +14,6 @@ export interface Row {
   wrong: number;
   repeats: number;
   readonly recoverMs: number[];
-}
-
-const inJournal = [
-  'record',
-  'claim',
-  'attempt',
-  'poll',
-  'refresh',
-  'registration',
-  'replay',
-  'job',
-  'budget',
-  'token revoked',
-  'set aside',
-] as const;
-
-function kills(point: string, steps: readonly (readonly [Step, Doom['when']])[], isAtStart = false): Trial[] {
-  return steps.map(([step, when]) => ({ point, step, when, error: null, isAtStart }));
-}
-
-const aroundWriteAndSync = [
-  ['write', 'before'],
-  ['write', 'torn'],
-  ['write', 'after'],
-  ['sync', 'after'],
-] as const;
-const aroundReplacing = [
-  ['write', 'before'],
-  ['write', 'torn'],
-  ['write', 'after'],
-  ['rename', 'before'],
-  ['rename', 'after'],
-] as const;
-
-/** Every durable step, killed before it, in the middle of it and after it. */
-export const killTrials: readonly Trial[] = [
-  ...inJournal.flatMap((point) => kills(point, aroundWriteAndSync)),
-  ...kills('bodies', aroundWriteAndSync),
-  ...kills('new part', aroundWriteAndSync, true),
-  ...kills('checkpoint', aroundReplacing, true),
-  ...kills('keys', aroundReplacing, true),
-  ...kills(
-    'rewritten tail',
-    [
-      ['write', 'before'],
-      ['write', 'after'],
-    ],
-    true,
-  ),
-  ...kills(
-    'folder',
-    [
-      ['sync folder', 'before'],
-      ['sync folder', 'after'],
-    ],
-    true,
-  ),
-  ...kills('day cut', aroundWriteAndSync),
-  { point: 'any moment', step: 'any', when: 'after', error: null, isAtStart: false },
-];
-
-const full = ['ENOSPC', 'EDQUOT'] as const;
-const broken = ['EIO', 'EROFS', 'EMFILE'] as const;
-
-/** Every kind of error at each kind of step. */
-export const errorTrials: readonly Trial[] = [
-  ...['record', 'attempt', 'claim', 'poll', 'registration', 'bodies'].flatMap((point) => [
-    ...full.map((error) => ({ point, step: 'write', when: 'before', error, isAtStart: false }) as const),
-    { point, step: 'write', when: 'torn', error: 'ENOSPC', isAtStart: false } as const,
-    ...broken.map((error) => ({ point, step: 'write', when: 'before', error, isAtStart: false }) as const),
-    { point, step: 'sync', when: 'before', error: 'EIO', isAtStart: false } as const,
-    { point, step: 'sync', when: 'before', error: 'ENOSPC', isAtStart: false } as const,
-  ]),
-  ...['checkpoint', 'keys', 'new part'].flatMap((point) =>
-    [...full, 'EIO' as const].map(
-      (error) => ({ point, step: 'write', when: 'torn', error, isAtStart: true }) as const,
-    ),
-  ),
-  { point: 'checkpoint', step: 'rename', when: 'before', error: 'EIO', isAtStart: true },
-  { point: 'folder', step: 'sync folder', when: 'before', error: 'EIO', isAtStart: true },
-];
-
-export function nameOf({ point, step, when, error }: Trial): string {
-  if (step === 'any') return point;
-  return `${point}: ${error === null ? '' : `${error} `}${when === 'torn' ? 'half of' : when} ${step}`;
 }
 
 export interface Ask {
@@ -129,26 +34,34 @@ export async function runTrials({ program, seed, trials, onTried, livesPerTown =
   for (let from = 0; from < trials.length; from += livesPerTown) {
     const random = seededRandom(seedOf(seed, `town ${from}`));
     const town = await Town.open(seedOf(seed, `vendor ${from}`), random);
+    const lives = new Lives(program, town, random);
     try {
-      const lives = new Lives(program, town, random);
       for (const trial of trials.slice(from, from + livesPerTown)) {
         const row: Row = { trial, tried: 1, met: 0, lost: 0, wrong: 0, repeats: 0, recoverMs: [] };
         const faults = await lives.live(trial, row);
         onTried(row, faults);
       }
     } finally {
+      await lives.end();
       await town.close();
     }
   }
 }
+
+const dayMs = 86_400_000;
+/** The relay starts within it, and fills it quickly. */
+const smallHeapMb = 96;
+/** How long a deed is waited for. */
+const deedMs = 5_000;
 
 class Lives {
   readonly #program: string;
   readonly #town: Town;
   readonly #random: Random;
   #life = 0;
-  #clockAheadMs = 0;
   #repeatsBefore = 0;
+  /** Recovered from the life before, and what the next doom is for. */
+  #relay: RelayLife | null = null;
 
   constructor(program: string, town: Town, random: Random) {
     this.#program = program;
@@ -162,8 +75,9 @@ class Lives {
     const faults: string[] = [];
     try {
       if (this.#life === 1) await this.#recover(row);
-      await (trial.isAtStart ? this.#dieAtStart(trial, row) : this.#dieAtWork(trial, row));
-      await this.#recover(row);
+      const isAtStart = trial.deed === 'start' || trial.deed === 'key rotation';
+      await (isAtStart ? this.#dieAtStart(trial, row) : this.#dieAtWork(trial, row));
+      await this.#recover(row, trial);
     } catch (error) {
       row.wrong += 1;
       faults.push(error instanceof Error ? error.message : String(error));
@@ -171,25 +85,32 @@ class Lives {
     return faults;
   }
 
+  async end(): Promise<void> {
+    await this.#relay?.kill();
+  }
+
   async #dieAtWork(trial: Trial, row: Row): Promise<void> {
-    const relay = this.#start();
+    const heapMb = trial.deed === 'memory' ? smallHeapMb : null;
+    if (heapMb !== null) await this.end();
+    const isAlive = this.#relay !== null && this.#relay.exit === null;
+    const relay = isAlive && this.#relay ? this.#relay : new RelayLife(this.#program, this.#town, { heapMb });
     try {
-      const call = await relay.up(this.#town);
+      const call = await relay.up();
       if (!call) throw new Error(`did not start: ${relay.failed} ${relay.output.slice(-3).join('')}`);
+      const scene: Scene = { town: this.#town, relay, call, life: this.#life };
+      await prepare(trial.deed, scene);
       if (trial.step !== 'any') await relay.arm(this.#doomOf(trial, trial.step));
-      if (trial.point === 'day cut') {
-        this.#clockAheadMs += dayMs;
-        relay.putClockAhead(this.#clockAheadMs);
-      }
       // Whatever was asked when the process ended was not told to be done.
-      const stirring = this.#town.stir(call, this.#life).catch(() => {});
-      if (trial.step === 'any') await pause(this.#random.int(1, 600));
-      else if (trial.error === null) await relay.ends(3_000);
-      else await Promise.race([relay.ends(3_000), stirring.then(() => pause(300))]);
-      row.met += relay.isMet || relay.exit?.signal === 'SIGKILL' || trial.step === 'any' ? 1 : 0;
-      this.#expectEnd(trial, relay);
+      const performed = perform(trial.deed, scene).catch(() => {});
+      if (trial.point === 'any moment') await pause(this.#random.int(1, 600));
+      else await Promise.race([relay.ends(deedMs), performed.then(() => relay.ends(1_000))]);
+      row.met += isMet(trial, relay) ? 1 : 0;
+      if (relay.isMet) expectEnd(trial, relay);
       const refused = this.#town.refusals.splice(0);
       if (trial.error === null && refused.length > 0) throw new Error(refused.join('; '));
+      await relay.kill();
+      await performed;
+      await inspect(trial.deed, scene);
     } finally {
       await relay.kill();
     }
@@ -197,60 +118,65 @@ class Lives {
 
   async #dieAtStart(trial: Trial, row: Row): Promise<void> {
     if (trial.step === 'any') return;
-    // Keys are made, and written, once a day.
-    if (trial.point === 'keys') this.#clockAheadMs += dayMs;
-    const relay = this.#start(this.#doomOf(trial, trial.step));
+    await this.end();
+    if (trial.deed === 'key rotation') this.#town.changeMasterKey();
+    // Otherwise keys are made, and written, once a day.
+    else if (trial.point === 'keys') this.#town.advance(dayMs);
+    const relay = new RelayLife(this.#program, this.#town, { doom: this.#doomOf(trial, trial.step) });
     try {
-      await relay.up(this.#town);
-      row.met += relay.isMet || relay.exit?.signal === 'SIGKILL' ? 1 : 0;
+      await relay.up();
+      row.met += isMet(trial, relay) ? 1 : 0;
     } finally {
       await relay.kill();
     }
-  }
-
-  /** A full disk is waited for; after anything else that a disk says, the process ends by itself. */
-  #expectEnd({ error, step }: Trial, relay: RelayLife): void {
-    if (error === null || !relay.isMet) return;
-    const isFull = (full as readonly string[]).includes(error) && step === 'write';
-    if (isFull && relay.exit !== null) throw new Error(`ended on a full disk: ${relay.failed}`);
-    if (!isFull && relay.exit?.code !== 1)
-      throw new Error(`went on after ${error}: ${JSON.stringify(relay.exit)}`);
   }
 
   /** The next process finds everything that the world outside knows. */
-  async #recover(row: Row): Promise<void> {
+  async #recover(row: Row, trial: Trial | null = null): Promise<void> {
     const began = performance.now();
-    const relay = this.#start();
-    try {
-      const call = await relay.up(this.#town);
-      if (!call) throw new Error(`did not recover: ${relay.failed} ${relay.output.slice(-3).join('')}`);
-      row.recoverMs.push(performance.now() - began);
-      await this.#town.settle(call);
-      const { lost, wrong, repeats } = await this.#town.verdict(call);
-      row.lost += lost.length;
-      row.wrong += wrong.length;
-      row.repeats += repeats - this.#repeatsBefore;
-      this.#repeatsBefore = repeats;
-      const found = [...lost.map((each) => `lost: ${each}`), ...wrong];
-      if (found.length > 0) throw new Error(found.slice(0, 5).join('; '));
-    } finally {
-      await relay.kill();
-    }
+    await this.end();
+    const relay = new RelayLife(this.#program, this.#town);
+    this.#relay = relay;
+    const call = await relay.up();
+    if (!call) throw new Error(`did not recover: ${relay.failed} ${relay.output.slice(-3).join('')}`);
+    row.recoverMs.push(performance.now() - began);
+    this.#town.forgetPreviousMasterKey();
+    await this.#town.settle(call);
+    const { lost, wrong, repeats } = await this.#town.verdict(call);
+    const unbalanced = trial?.deed === 'audit' ? await this.#town.audited(call) : [];
+    row.lost += lost.length;
+    row.wrong += wrong.length + unbalanced.length;
+    row.repeats += repeats - this.#repeatsBefore;
+    this.#repeatsBefore = repeats;
+    const found = [...lost.map((each) => `lost: ${each}`), ...wrong, ...unbalanced];
+    if (found.length > 0) throw new Error(found.slice(0, 5).join('; '));
   }
 
-  #start(doom: Doom | null = null): RelayLife {
-    return new RelayLife(this.#program, this.#town, { doom, clockAheadMs: this.#clockAheadMs });
-  }
-
-  #doomOf({ point, when, error }: Trial, step: Step): Doom {
+  #doomOf({ point, when, error, since, ...trial }: Trial, step: Doom['step']): Doom {
     const isFrequent = ['record', 'claim', 'attempt', 'poll', 'bodies'].includes(point) && error === null;
-    const isFull = error !== null && (full as readonly string[]).includes(error);
+    const isAtWork = trial.deed === 'work' && isFrequent;
+    const isFull = error !== null && full.includes(error);
     return {
-      point: point === 'day cut' ? 'new part' : point,
+      point,
       step,
       when,
-      nth: isFrequent ? this.#random.int(1, 3) : 1,
+      ...(since !== undefined && { since }),
+      nth: trial.nth ?? (isAtWork ? this.#random.int(1, 3) : 1),
       error: error === null ? null : { code: error, times: isFull ? this.#random.int(1, 3) : 1 },
     };
   }
+}
+
+function isMet(trial: Trial, { isMet, exit }: RelayLife): boolean {
+  if (trial.point === 'any moment') return true;
+  if (trial.point === 'memory') return exit?.signal === 'SIGABRT' || exit?.code === 134;
+  return isMet || exit?.signal === 'SIGKILL';
+}
+
+/** A full disk is waited for; after nearly anything else that a disk says, the process ends by itself. */
+function expectEnd({ error, step, then }: Trial, { exit, failed }: RelayLife): void {
+  if (error === null) return;
+  const goesOn = then === 'goes on' || (full.includes(error) && step === 'write');
+  if (goesOn && exit !== null) throw new Error(`ended after ${error}: ${failed}`);
+  if (!goesOn && exit?.code !== 1) throw new Error(`went on after ${error}: ${JSON.stringify(exit)}`);
 }

@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, statfsSync, truncateSync, w
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { codeOf } from '../../src/store/file/disk.ts';
+import { cleared, leaves } from './leftovers.ts';
 
 export type FileSystem = 'tmpfs' | 'ext4' | 'xfs';
 
@@ -10,8 +11,6 @@ const tmpfsBytes = 8 * 1024 * 1024;
 /** The least that mkfs.xfs accepts is 300 MiB; what is not written takes no room. */
 const imageBytes = 320 * 1024 * 1024;
 const copiesMax = 20;
-
-const mounted = new Set<string>();
 
 /** Why this machine cannot have such a disk, in words; `null` when it can. */
 export function whyNoDisk(fileSystem: FileSystem): string | null {
@@ -39,6 +38,7 @@ export class MountedDisk {
   readonly path: string;
   readonly #fileSystem: FileSystem;
   readonly #image: string;
+  #isMounted = false;
 
   constructor(fileSystem: FileSystem, folder: string) {
     this.#fileSystem = fileSystem;
@@ -98,7 +98,7 @@ export class MountedDisk {
   }
 
   close(): void {
-    if (mounted.has(this.path)) this.#unmount();
+    if (this.#isMounted) this.#unmount();
     rmSync(this.#image, { force: true });
     rmSync(this.#copy, { force: true });
   }
@@ -111,20 +111,16 @@ export class MountedDisk {
     if (this.#fileSystem === 'tmpfs')
       run('mount', '-t', 'tmpfs', '-o', `size=${tmpfsBytes}`, 'tmpfs', this.path);
     else run('mount', '-o', 'loop', this.#image, this.path);
-    if (mounted.size === 0) process.once('exit', unmountAll);
-    mounted.add(this.path);
+    // Whoever still has a file open there may keep it: the mount goes with the last of them.
+    leaves(this.path, () => spawnSync('umount', ['--lazy', this.path]));
+    this.#isMounted = true;
   }
 
   #unmount(): void {
     run('umount', this.path);
-    mounted.delete(this.path);
-    if (mounted.size === 0) process.off('exit', unmountAll);
+    cleared(this.path);
+    this.#isMounted = false;
   }
-}
-
-/** Whatever a run that fails leaves mounted goes with it. */
-function unmountAll(): void {
-  for (const path of mounted) spawnSync('umount', ['--lazy', path]);
 }
 
 function run(command: string, ...args: string[]): void {

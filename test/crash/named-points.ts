@@ -17,6 +17,12 @@ const pointOfFact: Readonly<Record<string, string>> = {
   setAside: 'set aside',
   job: 'job',
   revoked: 'token revoked',
+  retained: 'retention',
+  deliveriesGone: 'deliveries gone',
+  eventsGone: 'ids gone',
+  bodyMoved: 'body moved',
+  excerptMoved: 'excerpt moved',
+  bodiesGone: 'bodies gone',
 };
 
 /** The named points of a write to the journal: one batch may hold several. */
@@ -36,6 +42,7 @@ export function pointOfFile(path: string): string | null {
   if (name.startsWith('checkpoint.json')) return 'checkpoint';
   if (name.endsWith('.sealed')) return 'bodies';
   if (name.includes('.index')) return 'index';
+  if (name.endsWith('.tar') || name.endsWith('.unfinished')) return 'backup';
   if (name.includes('.torn')) return 'torn tail';
   return name.endsWith('.jsonl') ? null : 'folder';
 }

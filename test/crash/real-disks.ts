@@ -217,7 +217,7 @@ class DiskLives {
   }
 
   async #up(relay: RelayLife) {
-    const call = await relay.up(this.#town);
+    const call = await relay.up();
     if (!call) throw new Error(`did not start: ${relay.failed} ${relay.output.slice(-3).join('')}`);
     return call;
   }

@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import { build } from 'vite';
 import type { CallApi } from '../../src/client/relay-api.ts';
 import type { Doom } from './doom.ts';
+import { cleared, leaves } from './leftovers.ts';
 import type { News, Order } from './relay-process.ts';
 import type { Town } from './town.ts';
 
@@ -24,7 +25,21 @@ export async function builtRelay(): Promise<{ readonly path: string; readonly di
     },
   });
   const path = resolve(outDir, name);
-  return { path, discard: () => rmSync(path) };
+  leaves(path, () => rmSync(path));
+  return {
+    path,
+    discard() {
+      rmSync(path);
+      cleared(path);
+    },
+  };
+}
+
+const children = new Set<ChildProcess>();
+
+/** For a run that is broken off: nothing goes on writing to what is cleared away. */
+export function killAll(): void {
+  for (const child of children) child.kill('SIGKILL');
 }
 
 /** One life of the relay: a process, until it ends. */
@@ -34,7 +49,10 @@ export class RelayLife {
   url: string | null = null;
   failed: string | null = null;
   exit: { readonly code: number | null; readonly signal: string | null } | null = null;
+  /** The error's code; `null` when it is whole, `undefined` while nothing was told. */
+  backedUp: string | null | undefined;
   readonly output: string[] = [];
+  readonly #town: Town;
   readonly #child: ChildProcess;
   readonly #waiting = new Set<() => void>();
   #isArmed = false;
@@ -42,13 +60,15 @@ export class RelayLife {
   constructor(
     program: string,
     town: Town,
-    { doom = null, clockAheadMs = 0 }: { doom?: Doom | null; clockAheadMs?: number } = {},
+    { doom = null, heapMb = null }: { doom?: Doom | null; heapMb?: number | null } = {},
   ) {
-    this.#child = fork(program, [town.configPath, JSON.stringify(doom), String(clockAheadMs)], {
+    this.#town = town;
+    this.#child = fork(program, [town.configPath, JSON.stringify(doom), String(town.aheadMs)], {
       env: { ...process.env, ...town.env },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-      execArgv: [],
+      execArgv: heapMb === null ? [] : [`--max-old-space-size=${heapMb}`],
     });
+    children.add(this.#child);
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.setEncoding('utf8').on('data', (text: string) => this.output.push(text));
     }
@@ -56,19 +76,21 @@ export class RelayLife {
       if ('url' in news) this.url = news.url;
       else if ('failed' in news) this.failed = news.failed;
       else if ('armed' in news) this.#isArmed = true;
+      else if ('backedUp' in news) this.backedUp = news.backedUp;
       else this.isMet = true;
       this.#tell();
     });
     this.#child.once('close', (code, signal) => {
       this.exit = { code, signal };
+      children.delete(this.#child);
       this.#tell();
     });
   }
 
   /** Resolves with the API when it answers, with `null` when the process ended before. */
-  async up(town: Town): Promise<CallApi | null> {
+  async up(): Promise<CallApi | null> {
     await this.#until(() => this.url !== null || this.exit !== null, 20_000);
-    return this.url === null || this.exit !== null ? null : town.api(this.url);
+    return this.url === null || this.exit !== null ? null : this.#town.api(this.url);
   }
 
   async arm(doom: Doom): Promise<void> {
@@ -77,8 +99,25 @@ export class RelayLife {
     await this.#until(() => this.#isArmed || this.exit !== null, 5_000);
   }
 
-  putClockAhead(clockAheadMs: number): void {
-    this.#order({ clockAheadMs });
+  /** Lets so much time have passed, here and at the vendor. */
+  advance(ms: number): void {
+    this.#town.advance(ms);
+    this.#order({ advanceMs: ms });
+  }
+
+  /** Copies the store into this file; resolves when it is told to be done or the process ended. */
+  async backUp(to: string): Promise<void> {
+    this.#order({ backUpTo: to });
+    await this.#until(() => this.backedUp !== undefined || this.exit !== null, 10_000);
+  }
+
+  /** Takes memory until there is none. */
+  swell(): void {
+    this.#order({ swell: true });
+  }
+
+  stop(): void {
+    this.#order({ stop: true });
   }
 
   /** Whether it ended within the time. */

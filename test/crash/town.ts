@@ -3,9 +3,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { signToken } from '../../src/api/auth.ts';
-import { RelayUnreachable } from '../../src/client/errors.ts';
+import { RelayRefused, RelayUnreachable } from '../../src/client/errors.ts';
 import { type CallApi, connectApi } from '../../src/client/relay-api.ts';
 import type {
+  AuditView,
   DeliveryView,
   DeliveryWithAttempts,
   PageView,
@@ -15,34 +16,48 @@ import type {
 import { documentedEventTypes } from '../../src/domain/event.ts';
 import type { Random } from '../../src/sandbox/random.ts';
 import { type RunningSandbox, startSandbox } from '../../src/sandbox/server.ts';
+import { realDisk } from '../../src/store/file/disk.ts';
+import type { MasterKeys } from '../../src/store/file/keys.ts';
+import { verifyLog } from '../../src/store/file/verify.ts';
 import { type ReceivingSubscriber, receivingSubscriber } from '../world/subscriber.ts';
 import { judge, Ledger, type Verdict } from './ledger.ts';
+import { cleared, leaves } from './leftovers.ts';
+import { type MovableClock, movableClock } from './movable-clock.ts';
 
 const subscribersMax = 5;
 const settleMs = 30_000;
+/** Further back than polls look, and within the vendor's 30 days. */
+const lateByMs = 6 * 86_400_000;
 
 /** A vendor and subscribers that nobody kills, round one data folder, and their ledgers. */
 export class Town {
   readonly folder = mkdtempSync(join(tmpdir(), 'relay-crash-'));
-  readonly env: Readonly<Record<string, string>> = {
-    RELAY_MASTER_KEY: randomBytes(32).toString('base64'),
-    RELAY_JWT_SECRET: randomBytes(32).toString('base64'),
-  };
+  readonly env: Record<'RELAY_MASTER_KEY' | 'RELAY_JWT_SECRET', string> & {
+    RELAY_MASTER_KEY_PREVIOUS?: string;
+  } = { RELAY_MASTER_KEY: freshKey(), RELAY_JWT_SECRET: freshKey() };
   readonly sandbox: RunningSandbox;
   readonly ledgers = new Map<string, Ledger>();
   /** What the relay refused although it should not have. */
   readonly refusals: string[] = [];
   readonly #random: Random;
   readonly #endpoints: ReceivingSubscriber[] = [];
+  /** Of deliveries that were sent again: how many of their attempts nobody knew the result of. */
+  readonly #unknown = new Map<string, number>();
+  readonly #clock: MovableClock;
+  #aheadMs = 0;
+  #isAuditNeeded = false;
 
-  private constructor(sandbox: RunningSandbox, random: Random) {
+  private constructor(sandbox: RunningSandbox, clock: MovableClock, random: Random) {
     this.sandbox = sandbox;
+    this.#clock = clock;
     this.#random = random;
+    leaves(this.folder, () => this.#discard());
   }
 
   static async open(seed: number, random: Random): Promise<Town> {
-    const sandbox = await startSandbox({ seed, clinics: ['Washington', 'New York'] });
-    const town = new Town(sandbox, random);
+    const clock = movableClock();
+    const sandbox = await startSandbox({ seed, clock, clinics: ['Washington', 'New York'] });
+    const town = new Town(sandbox, clock, random);
     const declared = await town.#endpoint('declared', 0);
     const config = {
       source: {
@@ -62,7 +77,9 @@ export class Town {
       })),
       subscribers: [{ name: 'declared', url: declared.url, ...dialect, secret: secretOf('declared') }],
       delivery: { allowPrivateAddresses: true, allowHttp: true },
-      store: { kind: 'file', path: join(town.folder, 'data') },
+      store: { kind: 'file', path: town.dataPath },
+      // No longer than ids: what is deleted in one look is all that ended before it.
+      retention: { deliveriesDays: 35 },
       server: { port: 0 },
     };
     writeFileSync(town.configPath, JSON.stringify(config));
@@ -73,10 +90,33 @@ export class Town {
     return join(this.folder, 'relay.config.json');
   }
 
+  get dataPath(): string {
+    return join(this.folder, 'data');
+  }
+
+  get masterKeys(): MasterKeys {
+    return { current: Buffer.from(this.env.RELAY_MASTER_KEY, 'base64'), previous: null };
+  }
+
+  /** How far time is ahead of the real one. */
+  get aheadMs(): number {
+    return this.#aheadMs;
+  }
+
+  /** Lets so much time have passed at the vendor, and for every relay that starts from now on. */
+  advance(ms: number): void {
+    this.#aheadMs += ms;
+    this.#clock.advance(ms);
+  }
+
+  now(): number {
+    return this.#clock.wall();
+  }
+
   api(url: string): CallApi {
-    const keys = { kind: 'secret', secret: this.env.RELAY_JWT_SECRET ?? '' } as const;
+    const keys = { kind: 'secret', secret: this.env.RELAY_JWT_SECRET } as const;
     const ask = { subject: 'owner', scopes: ['admin'], expiresInSeconds: 600 } as const;
-    return connectApi({ url, token: () => signToken(keys, ask, Date.now()).token, timeoutMs: 10_000 });
+    return connectApi({ url, token: () => signToken(keys, ask, this.now()).token, timeoutMs: 10_000 });
   }
 
   /**
@@ -86,27 +126,75 @@ export class Town {
   async stir(call: CallApi, life: number): Promise<void> {
     const random = this.#random;
     const { faults, clinics } = this.sandbox.fullscript;
-    for (let made = random.int(2, 5); made > 0; made--) this.#happen();
+    for (let made = random.int(2, 5); made > 0; made--) this.happen();
     // A token that ends makes the relay renew it; an item that cannot be read is set aside for a while.
     faults.switchOn({ name: 'unauthorized', times: 1 });
     faults.switchOn({ name: 'error-status', times: 1, status: 404, operation: 'retrieve' });
-    const post = async (path: string, body?: object) => {
-      await call({ method: 'POST', path, ...(body && { body }) }).catch((error: unknown) => {
-        if (!(error instanceof RelayUnreachable)) this.refusals.push(`${path}: ${error}`);
-      });
-    };
+    const post = (path: string, body?: object) => this.post(call, path, body);
     await this.#register(call).catch(() => {});
-    await post('/v1/replays', { state: 'delivered', since: new Date(Date.now() - 3_000).toISOString() });
+    await post('/v1/replays', { state: 'delivered', since: this.#instant(-3_000) });
     await post('/v1/tokens/revoke', { jti: `token-of-life-${life}` });
     const delivered = await this.#delivered(call).catch(() => []);
     if (delivered.length > 0) await post(`/v1/deliveries/${random.pick(delivered).id}/replay`);
-    const registered = (await this.#subscribers(call).catch(() => [])).find(({ isDeclared }) => !isDeclared);
+    const registered = (await this.subscribers(call).catch(() => [])).find(({ isDeclared }) => !isDeclared);
     if (registered) {
       await post(`/v1/subscribers/${registered.id}/pause`);
-      this.#happen();
+      this.happen();
       await post(`/v1/subscribers/${registered.id}/resume`, { backlog: 'deliver' });
     }
     for (const { id } of clinics) await post(`/v1/clinics/${id}/poll`);
+  }
+
+  /** Whatever is under way when the process ends was not told to be done. */
+  async post(call: CallApi, path: string, body?: object): Promise<void> {
+    await call({ method: 'POST', path, ...(body && { body }) }).catch((error: unknown) => {
+      if (!(error instanceof RelayUnreachable)) this.refusals.push(`${path}: ${error}`);
+    });
+  }
+
+  /** @param ask created when, which is now when left out. */
+  happen(ask: { readonly createdAt?: number } = {}): void {
+    const { fullscript } = this.sandbox;
+    const types = documentedEventTypes.filter((type) => /^(patient|order)\./.test(type));
+    fullscript.addEvent({
+      ...ask,
+      clinic: this.#random.pick(fullscript.clinics).name,
+      type: this.#random.pick(types),
+    });
+  }
+
+  /** What ordinary polls do not list any more became visible only now; an audit finds it. */
+  happenLate(): void {
+    this.#isAuditNeeded = true;
+    this.happen({ createdAt: this.now() - lateByMs });
+  }
+
+  /** The key is another one from the next start on, which has the one before beside it. */
+  changeMasterKey(): void {
+    this.env.RELAY_MASTER_KEY_PREVIOUS = this.env.RELAY_MASTER_KEY;
+    this.env.RELAY_MASTER_KEY = freshKey();
+  }
+
+  forgetPreviousMasterKey(): void {
+    delete this.env.RELAY_MASTER_KEY_PREVIOUS;
+  }
+
+  /** One that may be changed, registered if there is none. */
+  async registered(call: CallApi): Promise<{ readonly id: string; readonly ledger: Ledger }> {
+    const found = () => this.subscribers(call).then((all) => all.find(({ isDeclared }) => !isDeclared));
+    const known = await found();
+    if (!known) await this.#register(call);
+    const subscriber = known ?? (await found());
+    const ledger = this.ledgers.get(subscriber?.name ?? '');
+    if (!subscriber || !ledger) throw new Error('nobody is registered');
+    return { id: subscriber.id, ledger };
+  }
+
+  /** Audits, and takes in what is missing. @returns what the audit after that still finds wrong. */
+  async audited(call: CallApi): Promise<readonly string[]> {
+    await this.#audit(call);
+    const { balanced, missing, unlisted } = await this.#audit(call);
+    return balanced && unlisted.length === 0 ? [] : [`the audit does not balance: ${missing} missing`];
   }
 
   /** Waits until everything that was listed is accepted by everybody it is owed to. @throws Error naming what is not */
@@ -114,6 +202,8 @@ export class Town {
     this.sandbox.fullscript.faults.switchAllOff();
     await this.#unpause(call);
     await this.#matchRegistrations(call);
+    if (this.#isAuditNeeded) await this.#audit(call);
+    this.#isAuditNeeded = false;
     const end = performance.now() + settleMs;
     for (;;) {
       const events = this.sandbox.fullscript.ledger();
@@ -135,16 +225,24 @@ export class Town {
   async verdict(call: CallApi): Promise<Verdict> {
     const events = this.sandbox.fullscript.ledger();
     const unknownOf = async (id: string) => {
-      const delivery = (await call({ method: 'GET', path: `/v1/deliveries/${id}` })) as DeliveryWithAttempts;
-      const unknown = delivery.attempts.filter(({ outcome, isLate }) => isLate || outcome === 'interrupted');
-      return unknown.length + delivery.round - 1;
+      const found = await call({ method: 'GET', path: `/v1/deliveries/${id}` }).catch(ifKept);
+      const delivery = found as DeliveryWithAttempts | null;
+      const known = this.#unknown.get(id);
+      if (delivery === null && known !== undefined) return known;
+      const unknown = delivery?.attempts.filter(({ outcome, isLate }) => isLate || outcome === 'interrupted');
+      const count = (unknown?.length ?? 0) + (delivery?.round ?? 1) - 1;
+      this.#unknown.set(id, count);
+      return count;
     };
     const verdicts = await Promise.all(
       [...this.ledgers.values()].map((each) => judge(each, events, unknownOf)),
     );
+    const log = await verifyLog(realDisk, this.dataPath, this.masterKeys);
+    const wrong = [...verdicts.flatMap(({ wrong }) => wrong), ...log.damagedBodies.first];
+    for (const ledger of this.ledgers.values()) ledger.settle();
     return {
       lost: verdicts.flatMap(({ lost }) => lost),
-      wrong: verdicts.flatMap(({ wrong }) => wrong),
+      wrong,
       repeats: verdicts.reduce((sum, { repeats }) => sum + repeats, 0),
     };
   }
@@ -152,22 +250,40 @@ export class Town {
   async close(): Promise<void> {
     await Promise.all(this.#endpoints.map((endpoint) => endpoint.close()));
     await this.sandbox.close();
+    this.#discard();
+    cleared(this.folder);
+  }
+
+  #discard(): void {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  #happen(): void {
-    const { fullscript } = this.sandbox;
-    const types = documentedEventTypes.filter((type) => /^(patient|order)\./.test(type));
-    fullscript.addEvent({
-      clinic: this.#random.pick(fullscript.clinics).name,
-      type: this.#random.pick(types),
-    });
+  async #audit(call: CallApi): Promise<AuditView> {
+    for (let left = settleMs / 50; left > 0; left--) {
+      // One that a kill cut off goes on by itself, and so may the nightly one.
+      const begun = await call({ method: 'POST', path: '/v1/audits', body: { repair: true } }).catch(
+        ifRefused,
+      );
+      await pause(50);
+      if (begun === null) continue;
+      for (; left > 0; left--) {
+        const { id } = begun as AuditView;
+        const audit = (await call({ method: 'GET', path: `/v1/audits/${id}` })) as AuditView;
+        if (audit.state !== 'running') return audit;
+        await pause(50);
+      }
+    }
+    throw new Error('an audit does not end');
+  }
+
+  #instant(fromNowMs: number): string {
+    return new Date(this.now() + fromNowMs).toISOString();
   }
 
   async #endpoint(name: string, since: number): Promise<ReceivingSubscriber> {
     const endpoint = await receivingSubscriber();
     this.#endpoints.push(endpoint);
-    const ledger = new Ledger(name, since);
+    const ledger = new Ledger(name, since, secretOf(name));
     this.ledgers.set(name, ledger);
     endpoint.answer((request) => ledger.answer(request));
     return endpoint;
@@ -181,32 +297,33 @@ export class Town {
     const body = { name, url: endpoint.url, ...dialect, secret: secretOf(name) };
     await call({ method: 'POST', path: '/v1/subscribers', body });
     const ledger = this.ledgers.get(name);
-    if (ledger) ledger.owedSince(Date.now());
+    if (ledger) ledger.owedSince(this.now());
   }
 
   /** Of one whose answer a kill cut off nobody knows whether it is there: what is there is owed from now on. */
   async #matchRegistrations(call: CallApi): Promise<void> {
-    const known = new Set((await this.#subscribers(call)).map(({ name }) => name));
+    const known = new Set((await this.subscribers(call)).map(({ name }) => name));
     for (const [name, ledger] of this.ledgers) {
-      if (known.has(name)) ledger.owedSince(Date.now());
+      if (known.has(name)) ledger.owedSince(this.now());
       else if (ledger.isOwed) throw new Error(`${name} was registered and is not there`);
       else this.ledgers.delete(name);
     }
   }
 
   async #delivered(call: CallApi): Promise<readonly DeliveryView[]> {
-    const query = { state: 'delivered', limit: 20 };
+    // Those of long ago may not be kept.
+    const query = { state: 'delivered', limit: 20, since: this.#instant(-3_600_000) };
     return ((await call({ method: 'GET', path: '/v1/deliveries', query })) as PageView<DeliveryView>).data;
   }
 
   async #unpause(call: CallApi): Promise<void> {
-    for (const { id, state } of await this.#subscribers(call)) {
+    for (const { id, state } of await this.subscribers(call)) {
       if (state === 'active') continue;
       await call({ method: 'POST', path: `/v1/subscribers/${id}/resume`, body: { backlog: 'deliver' } });
     }
   }
 
-  async #subscribers(call: CallApi): Promise<readonly SubscriberView[]> {
+  async subscribers(call: CallApi): Promise<readonly SubscriberView[]> {
     return ((await call({ method: 'GET', path: '/v1/subscribers' })) as PageView<SubscriberView>).data;
   }
 }
@@ -216,6 +333,20 @@ const dialect = { profile: 'standard', retrySeconds: [0, 0, 1, 1, 1, 1] } as con
 
 function secretOf(name: string): string {
   return `whsec_${createHash('sha256').update(name).digest('base64')}`;
+}
+
+function freshKey(): string {
+  return randomBytes(32).toString('base64');
+}
+
+function ifKept(error: unknown): null {
+  if (error instanceof RelayRefused && error.status === 404) return null;
+  throw error;
+}
+
+function ifRefused(error: unknown): null {
+  if (error instanceof RelayRefused && error.status === 409) return null;
+  throw error;
 }
 
 export function pause(ms: number): Promise<void> {

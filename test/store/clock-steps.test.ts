@@ -99,7 +99,9 @@ test('case 36: ten starts within a minute send no more than the subscriber’s r
     sent += (await claim(store)).length;
     await clock.advance(6_000);
   }
-  expect(sent).toBeLessThanOrEqual(60);
+  // Each start may begin with one; three are owed, and without the rate each start would send what is due of them.
+  expect(sent).toBeGreaterThan(0);
+  expect(sent).toBeLessThanOrEqual(10);
   const again = await storeOn(disk.kill(), clock);
   const failed = await again.delivery(failing?.delivery.id ?? '');
   expect(failed).toMatchObject({ failures: 1, attempts: 1, dueAt: noon + 600_000 });

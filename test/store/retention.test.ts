@@ -222,7 +222,7 @@ describe('retention', () => {
     expect(await stateOf(again)).toEqual([]);
   });
 
-  test('a crash between any two operations of a look is finished by the next start', async () => {
+  test('case 28: a crash between any two operations of a look is finished by the next start', async () => {
     for (let operation = 0; operation < 40; operation++) {
       const { disk, clock, store } = await aLog();
       await record(store, [anEvent('e1'), anEvent('open')]);
