@@ -5,8 +5,11 @@ import type { CallApi } from '../../src/client/relay-api.ts';
 import { realDisk } from '../../src/store/file/disk.ts';
 import { restore } from '../../src/store/file/restore.ts';
 import { verifyLog } from '../../src/store/file/verify.ts';
+import { audited } from './audits.ts';
+import { pause } from './pause.ts';
 import type { RelayLife } from './relay.ts';
-import { pause, type Town } from './town.ts';
+import { stir } from './stir.ts';
+import type { Town } from './town.ts';
 import type { Deed } from './trials.ts';
 
 /** A relay at work, and the town round it. */
@@ -60,16 +63,16 @@ export async function perform(deed: Deed, scene: Scene): Promise<void> {
     case 'retention':
       return beOld(scene);
     case 'audit':
-      await town.audited(call);
+      await audited(call);
       return;
     case 'secret rotation':
       await rotateSecret(town, call);
       break;
     case 'backup':
-      await Promise.all([town.stir(call, life), relay.backUp(backupPath(town))]);
+      await Promise.all([stir(town, call, life), relay.backUp(backupPath(town))]);
       return;
     case 'stop':
-      await town.stir(call, life);
+      await stir(town, call, life);
       relay.stop();
       return;
     case 'memory':
@@ -78,7 +81,7 @@ export async function perform(deed: Deed, scene: Scene): Promise<void> {
     default:
       break;
   }
-  await town.stir(call, life);
+  await stir(town, call, life);
 }
 
 /**

@@ -22,7 +22,7 @@ export interface Doom {
   readonly error: { readonly code: string; readonly times: number } | null;
 }
 
-const unsyncedMs = 60;
+const unsyncedMs = 250;
 
 /** The doom that this process waits for; replaced from outside while it runs. */
 export class Fate {

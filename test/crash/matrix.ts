@@ -1,8 +1,10 @@
 import { type Random, seededRandom, seedOf } from '../../src/sandbox/random.ts';
+import { audited } from './audits.ts';
 import { inspect, perform, prepare, type Scene } from './deeds.ts';
 import type { Doom } from './doom.ts';
+import { pause } from './pause.ts';
 import { RelayLife } from './relay.ts';
-import { pause, Town } from './town.ts';
+import { Town } from './town.ts';
 import { full, type Trial } from './trials.ts';
 
 /** One line of the printed matrix. */
@@ -143,7 +145,7 @@ class Lives {
     this.#town.forgetPreviousMasterKey();
     await this.#town.settle(call);
     const { lost, wrong, repeats } = await this.#town.verdict(call);
-    const unbalanced = trial?.deed === 'audit' ? await this.#town.audited(call) : [];
+    const unbalanced = trial?.deed === 'audit' ? await audited(call) : [];
     row.lost += lost.length;
     row.wrong += wrong.length + unbalanced.length;
     row.repeats += repeats - this.#repeatsBefore;

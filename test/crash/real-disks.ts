@@ -1,7 +1,9 @@
 import { type Random, seededRandom, seedOf } from '../../src/sandbox/random.ts';
 import { type FileSystem, MountedDisk, whyNoDisk } from './mounted-disk.ts';
+import { pause } from './pause.ts';
 import { RelayLife } from './relay.ts';
-import { pause, Town } from './town.ts';
+import { stir } from './stir.ts';
+import { Town } from './town.ts';
 
 /** What is done to a disk while the relay works on it. */
 type Trouble = 'full and freed' | 'full, killed and freed' | 'power cut at rest' | 'power cut in mid-write';
@@ -148,7 +150,7 @@ class DiskLives {
           this.#disk.free();
           return;
         case 'power cut at rest':
-          void this.#town.stir(call, this.#life).catch(() => {});
+          void stir(this.#town, call, this.#life).catch(() => {});
           await pause(this.#random.int(1, 900));
           relay.freeze();
           this.#disk.copy();
@@ -156,7 +158,7 @@ class DiskLives {
           this.#disk.mountCopy();
           return;
         case 'power cut in mid-write':
-          void this.#town.stir(call, this.#life).catch(() => {});
+          void stir(this.#town, call, this.#life).catch(() => {});
           await pause(this.#random.int(1, 900));
           this.#disk.cutPower();
           if (!(await relay.ends(15_000))) throw new Error('it went on without a disk');
@@ -174,7 +176,7 @@ class DiskLives {
   /** Fills the disk while the relay works on it; resolves when the relay stands as it should. */
   async #beFull(relay: RelayLife, url: string): Promise<void> {
     const call = this.#town.api(url);
-    void this.#town.stir(call, this.#life).catch(() => {});
+    void stir(this.#town, call, this.#life).catch(() => {});
     await pause(this.#random.int(1, 300));
     this.#disk.fill(this.#random.int(0, 3) * 4096);
     await until('it says that it is not ready', async () => !(await isReady(url)));

@@ -35,6 +35,9 @@ export async function builtRelay(): Promise<{ readonly path: string; readonly di
   };
 }
 
+/** Far more than anything takes: a machine may be busy with other things. */
+const waitMs = 60_000;
+
 const children = new Set<ChildProcess>();
 
 /** For a run that is broken off: nothing goes on writing to what is cleared away. */
@@ -89,14 +92,14 @@ export class RelayLife {
 
   /** Resolves with the API when it answers, with `null` when the process ended before. */
   async up(): Promise<CallApi | null> {
-    await this.#until(() => this.url !== null || this.exit !== null, 20_000);
+    await this.#until(() => this.url !== null || this.exit !== null, waitMs, 'to start');
     return this.url === null || this.exit !== null ? null : this.#town.api(this.url);
   }
 
   async arm(doom: Doom): Promise<void> {
     this.#isArmed = false;
     this.#order({ arm: doom });
-    await this.#until(() => this.#isArmed || this.exit !== null, 5_000);
+    await this.#until(() => this.#isArmed || this.exit !== null, waitMs, 'to be armed');
   }
 
   /** Lets so much time have passed, here and at the vendor. */
@@ -108,7 +111,7 @@ export class RelayLife {
   /** Copies the store into this file; resolves when it is told to be done or the process ended. */
   async backUp(to: string): Promise<void> {
     this.#order({ backUpTo: to });
-    await this.#until(() => this.backedUp !== undefined || this.exit !== null, 10_000);
+    await this.#until(() => this.backedUp !== undefined || this.exit !== null, waitMs, 'to make a backup');
   }
 
   /** Takes memory until there is none. */
@@ -122,7 +125,7 @@ export class RelayLife {
 
   /** Whether it ended within the time. */
   async ends(withinMs: number): Promise<boolean> {
-    await this.#until(() => this.exit !== null, withinMs).catch(() => {});
+    await this.#until(() => this.exit !== null, withinMs, 'to end').catch(() => {});
     return this.exit !== null;
   }
 
@@ -133,7 +136,7 @@ export class RelayLife {
 
   async kill(): Promise<void> {
     if (this.exit === null) this.#child.kill('SIGKILL');
-    await this.#until(() => this.exit !== null, 10_000);
+    await this.#until(() => this.exit !== null, waitMs, 'to make a backup');
   }
 
   #order(order: Order): void {
@@ -144,7 +147,7 @@ export class RelayLife {
     for (const look of this.#waiting) look();
   }
 
-  #until(isSo: () => boolean, withinMs: number): Promise<void> {
+  #until(isSo: () => boolean, withinMs: number, what: string): Promise<void> {
     return new Promise((resolve, reject) => {
       const look = () => {
         if (!isSo()) return;
@@ -154,7 +157,9 @@ export class RelayLife {
       };
       const timer = setTimeout(() => {
         this.#waiting.delete(look);
-        reject(new Error(`the relay's process kept waiting: ${this.output.slice(-5).join('')}`));
+        reject(
+          new Error(`the relay's process took ${withinMs} ms ${what}: ${this.output.slice(-5).join('')}`),
+        );
       }, withinMs);
       this.#waiting.add(look);
       look();

@@ -1,18 +1,10 @@
-import { createHash, randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { signToken } from '../../src/api/auth.ts';
 import { RelayRefused, RelayUnreachable } from '../../src/client/errors.ts';
 import { type CallApi, connectApi } from '../../src/client/relay-api.ts';
-import type {
-  AuditView,
-  DeliveryView,
-  DeliveryWithAttempts,
-  PageView,
-  StatusView,
-  SubscriberView,
-} from '../../src/client/views.ts';
+import type { DeliveryWithAttempts, PageView, StatusView, SubscriberView } from '../../src/client/views.ts';
 import { documentedEventTypes } from '../../src/domain/event.ts';
 import type { Random } from '../../src/sandbox/random.ts';
 import { type RunningSandbox, startSandbox } from '../../src/sandbox/server.ts';
@@ -20,12 +12,15 @@ import { realDisk } from '../../src/store/file/disk.ts';
 import type { MasterKeys } from '../../src/store/file/keys.ts';
 import { verifyLog } from '../../src/store/file/verify.ts';
 import { type ReceivingSubscriber, receivingSubscriber } from '../world/subscriber.ts';
+import { audit } from './audits.ts';
 import { judge, Ledger, type Verdict } from './ledger.ts';
 import { cleared, leaves } from './leftovers.ts';
 import { type MovableClock, movableClock } from './movable-clock.ts';
+import { pause } from './pause.ts';
+import { configOf, dialect, freshKey, secretOf } from './town-config.ts';
 
 const subscribersMax = 5;
-const settleMs = 30_000;
+const settleMs = 60_000;
 /** Further back than polls look, and within the vendor's 30 days. */
 const lateByMs = 6 * 86_400_000;
 
@@ -39,7 +34,7 @@ export class Town {
   readonly ledgers = new Map<string, Ledger>();
   /** What the relay refused although it should not have. */
   readonly refusals: string[] = [];
-  readonly #random: Random;
+  readonly random: Random;
   readonly #endpoints: ReceivingSubscriber[] = [];
   /** Of deliveries that were sent again: how many of their attempts nobody knew the result of. */
   readonly #unknown = new Map<string, number>();
@@ -50,7 +45,7 @@ export class Town {
   private constructor(sandbox: RunningSandbox, clock: MovableClock, random: Random) {
     this.sandbox = sandbox;
     this.#clock = clock;
-    this.#random = random;
+    this.random = random;
     leaves(this.folder, () => this.#discard());
   }
 
@@ -59,29 +54,7 @@ export class Town {
     const sandbox = await startSandbox({ seed, clock, clinics: ['Washington', 'New York'] });
     const town = new Town(sandbox, clock, random);
     const declared = await town.#endpoint('declared', 0);
-    const config = {
-      source: {
-        environment: 'us-sandbox',
-        apiUrl: `${sandbox.url}/api`,
-        clientId: 'sandbox-client',
-        clientSecret: 'sandbox-secret',
-        categories: ['patients', 'orders'],
-        pollSecondsMin: 1,
-        pollSecondsMax: 1,
-        startFrom: '1h',
-      },
-      clinics: sandbox.fullscript.clinics.map(({ name, slug }) => ({
-        name,
-        accessToken: `sandbox-access-${slug}`,
-        refreshToken: `sandbox-refresh-${slug}`,
-      })),
-      subscribers: [{ name: 'declared', url: declared.url, ...dialect, secret: secretOf('declared') }],
-      delivery: { allowPrivateAddresses: true, allowHttp: true },
-      store: { kind: 'file', path: town.dataPath },
-      // No longer than ids: what is deleted in one look is all that ended before it.
-      retention: { deliveriesDays: 35 },
-      server: { port: 0 },
-    };
+    const config = configOf(sandbox, { declaredUrl: declared.url, dataPath: town.dataPath });
     writeFileSync(town.configPath, JSON.stringify(config));
     return town;
   }
@@ -119,32 +92,6 @@ export class Town {
     return connectApi({ url, token: () => signToken(keys, ask, this.now()).token, timeoutMs: 10_000 });
   }
 
-  /**
-   * Lets happen at the clinics, and asks of the relay, what makes every durable step come
-   * by. Whatever is under way when the process ends was not told to be done.
-   */
-  async stir(call: CallApi, life: number): Promise<void> {
-    const random = this.#random;
-    const { faults, clinics } = this.sandbox.fullscript;
-    for (let made = random.int(2, 5); made > 0; made--) this.happen();
-    // A token that ends makes the relay renew it; an item that cannot be read is set aside for a while.
-    faults.switchOn({ name: 'unauthorized', times: 1 });
-    faults.switchOn({ name: 'error-status', times: 1, status: 404, operation: 'retrieve' });
-    const post = (path: string, body?: object) => this.post(call, path, body);
-    await this.#register(call).catch(() => {});
-    await post('/v1/replays', { state: 'delivered', since: this.#instant(-3_000) });
-    await post('/v1/tokens/revoke', { jti: `token-of-life-${life}` });
-    const delivered = await this.#delivered(call).catch(() => []);
-    if (delivered.length > 0) await post(`/v1/deliveries/${random.pick(delivered).id}/replay`);
-    const registered = (await this.subscribers(call).catch(() => [])).find(({ isDeclared }) => !isDeclared);
-    if (registered) {
-      await post(`/v1/subscribers/${registered.id}/pause`);
-      this.happen();
-      await post(`/v1/subscribers/${registered.id}/resume`, { backlog: 'deliver' });
-    }
-    for (const { id } of clinics) await post(`/v1/clinics/${id}/poll`);
-  }
-
   /** Whatever is under way when the process ends was not told to be done. */
   async post(call: CallApi, path: string, body?: object): Promise<void> {
     await call({ method: 'POST', path, ...(body && { body }) }).catch((error: unknown) => {
@@ -158,8 +105,8 @@ export class Town {
     const types = documentedEventTypes.filter((type) => /^(patient|order)\./.test(type));
     fullscript.addEvent({
       ...ask,
-      clinic: this.#random.pick(fullscript.clinics).name,
-      type: this.#random.pick(types),
+      clinic: this.random.pick(fullscript.clinics).name,
+      type: this.random.pick(types),
     });
   }
 
@@ -183,18 +130,11 @@ export class Town {
   async registered(call: CallApi): Promise<{ readonly id: string; readonly ledger: Ledger }> {
     const found = () => this.subscribers(call).then((all) => all.find(({ isDeclared }) => !isDeclared));
     const known = await found();
-    if (!known) await this.#register(call);
+    if (!known) await this.register(call);
     const subscriber = known ?? (await found());
     const ledger = this.ledgers.get(subscriber?.name ?? '');
     if (!subscriber || !ledger) throw new Error('nobody is registered');
     return { id: subscriber.id, ledger };
-  }
-
-  /** Audits, and takes in what is missing. @returns what the audit after that still finds wrong. */
-  async audited(call: CallApi): Promise<readonly string[]> {
-    await this.#audit(call);
-    const { balanced, missing, unlisted } = await this.#audit(call);
-    return balanced && unlisted.length === 0 ? [] : [`the audit does not balance: ${missing} missing`];
   }
 
   /** Waits until everything that was listed is accepted by everybody it is owed to. @throws Error naming what is not */
@@ -202,7 +142,7 @@ export class Town {
     this.sandbox.fullscript.faults.switchAllOff();
     await this.#unpause(call);
     await this.#matchRegistrations(call);
-    if (this.#isAuditNeeded) await this.#audit(call);
+    if (this.#isAuditNeeded) await audit(call);
     this.#isAuditNeeded = false;
     const end = performance.now() + settleMs;
     for (;;) {
@@ -258,28 +198,6 @@ export class Town {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  async #audit(call: CallApi): Promise<AuditView> {
-    for (let left = settleMs / 50; left > 0; left--) {
-      // One that a kill cut off goes on by itself, and so may the nightly one.
-      const begun = await call({ method: 'POST', path: '/v1/audits', body: { repair: true } }).catch(
-        ifRefused,
-      );
-      await pause(50);
-      if (begun === null) continue;
-      for (; left > 0; left--) {
-        const { id } = begun as AuditView;
-        const audit = (await call({ method: 'GET', path: `/v1/audits/${id}` })) as AuditView;
-        if (audit.state !== 'running') return audit;
-        await pause(50);
-      }
-    }
-    throw new Error('an audit does not end');
-  }
-
-  #instant(fromNowMs: number): string {
-    return new Date(this.now() + fromNowMs).toISOString();
-  }
-
   async #endpoint(name: string, since: number): Promise<ReceivingSubscriber> {
     const endpoint = await receivingSubscriber();
     this.#endpoints.push(endpoint);
@@ -290,7 +208,7 @@ export class Town {
   }
 
   /** One that was told to be registered is owed what happens from then on. */
-  async #register(call: CallApi): Promise<void> {
+  async register(call: CallApi): Promise<void> {
     if (this.ledgers.size >= subscribersMax) return;
     const name = `registered-${this.ledgers.size}`;
     const endpoint = await this.#endpoint(name, Number.POSITIVE_INFINITY);
@@ -310,12 +228,6 @@ export class Town {
     }
   }
 
-  async #delivered(call: CallApi): Promise<readonly DeliveryView[]> {
-    // Those of long ago may not be kept.
-    const query = { state: 'delivered', limit: 20, since: this.#instant(-3_600_000) };
-    return ((await call({ method: 'GET', path: '/v1/deliveries', query })) as PageView<DeliveryView>).data;
-  }
-
   async #unpause(call: CallApi): Promise<void> {
     for (const { id, state } of await this.subscribers(call)) {
       if (state === 'active') continue;
@@ -328,27 +240,7 @@ export class Town {
   }
 }
 
-/** The event's own text is the body, and a refused attempt is made again at once. */
-const dialect = { profile: 'standard', retrySeconds: [0, 0, 1, 1, 1, 1] } as const;
-
-function secretOf(name: string): string {
-  return `whsec_${createHash('sha256').update(name).digest('base64')}`;
-}
-
-function freshKey(): string {
-  return randomBytes(32).toString('base64');
-}
-
 function ifKept(error: unknown): null {
   if (error instanceof RelayRefused && error.status === 404) return null;
   throw error;
-}
-
-function ifRefused(error: unknown): null {
-  if (error instanceof RelayRefused && error.status === 409) return null;
-  throw error;
-}
-
-export function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
