@@ -136,7 +136,7 @@ export class RelayLife {
 
   async kill(): Promise<void> {
     if (this.exit === null) this.#child.kill('SIGKILL');
-    await this.#until(() => this.exit !== null, waitMs, 'to make a backup');
+    await this.#until(() => this.exit !== null, waitMs, 'to be gone');
   }
 
   #order(order: Order): void {
