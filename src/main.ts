@@ -105,6 +105,7 @@ export async function startRelay({
       auditor: polling.auditor,
       eraser: delivering.eraser,
       tryOperator: async (event) => operator?.messenger.try(event) ?? null,
+      countStart: polling.countStart,
       revokeTokens: polling.oauth.revoke,
       connectionChanged: (connectionId) => polling.poller.forget(connectionId),
       wakeDispatcher: () => delivering.dispatcher.wake(),

@@ -3,21 +3,46 @@ import type { Clock } from '../clock.ts';
 import type { Clinic, Connection, Tokens } from '../domain/clinic.ts';
 import { assumedTokenLifeMs, type ClinicInput, clinicInput } from '../domain/clinic-input.ts';
 import { Conflict, NotFound } from '../domain/errors.ts';
+import type { StartCount } from '../source/start-count.ts';
 import type { ClinicStore, PollStore } from '../store/store.ts';
 import { mayDo } from './auth.ts';
 import { clinicView, namedClinicView, type Reading, readingsOf, viewOfReading } from './clinic-view.ts';
-import { listOf, pageOf, pageQuery } from './query.ts';
+import { listOf, pageOf, pageQuery, shown } from './query.ts';
 import { newId, type Route, route } from './route.ts';
 import { type UrlVerdict, vettedUrl } from './url-verdict.ts';
+
+const newClinicInput = clinicInput.safeExtend({ dryRun: z.boolean().default(false) });
+
+const startCountView = z.object({
+  dryRun: z.literal(true),
+  clinicId: z.string(),
+  name: z.string(),
+  startAt: z.string(),
+  categories: z.array(
+    z.object({
+      category: z.string(),
+      /** Created from the start on: what would be recorded and sent. */
+      taken: z.number(),
+      /** Created before: known, and not sent. */
+      past: z.number(),
+      /** There are more than were counted. */
+      isAtLeast: z.boolean(),
+      /** Why it could not be counted, in one line. */
+      problem: z.string().nullable(),
+    }),
+  ),
+});
 
 export interface ClinicsDependencies {
   readonly store: Pick<
     ClinicStore,
     'clinics' | 'changeClinic' | 'connections' | 'saveConnection' | 'deleteConnection' | 'forgetTokens'
   > &
-    Pick<PollStore, 'pollSoon'>;
+    Pick<PollStore, 'pollSoon' | 'streams'>;
   readonly clock: Pick<Clock, 'now'>;
   readonly vetTokenUrl: (text: string) => UrlVerdict;
+  /** What a clinic would bring from its start on; nothing is kept of it. */
+  readonly countStart: (input: ClinicInput) => Promise<StartCount>;
   /** Ends both tokens at the vendor, as well as it can. */
   readonly revokeTokens: (tokens: Tokens) => Promise<void>;
   /** A connection is new or has other tokens: its clinic is to be asked for. */
@@ -72,12 +97,16 @@ export function clinicRoutes(dependencies: ClinicsDependencies): readonly Route[
       method: 'post',
       path: '/v1/clinics',
       scope: 'admin',
-      summary: 'Connect a clinic by its tokens, or by a URL that hands them out',
-      body: clinicInput,
-      answers: { status: 201, schema: clinicView },
+      summary:
+        'Connect a clinic by its tokens, or by a URL that hands them out; with `dryRun` only count what its start takes',
+      body: newClinicInput,
+      answers: { status: 201, schema: z.union([clinicView, startCountView]) },
+      isDialling: true,
       async answer({ body }) {
         if (body.tokenUrl !== undefined) vettedUrl(dependencies.vetTokenUrl, 'tokenUrl', body.tokenUrl);
-        const reading = await connect(dependencies, body, await readings());
+        const { dryRun, ...input } = body;
+        if (dryRun) return { status: 200, body: viewOfCount(await dependencies.countStart(input)) };
+        const reading = await connect(dependencies, input, await readings());
         return { body: viewOfReading(reading) };
       },
     }),
@@ -150,6 +179,7 @@ async function connect(
 ): Promise<Reading> {
   const known = named(input.name, readings);
   const replaced = known === null ? null : replaceable(known);
+  if (input.startFrom !== undefined && known?.clinic) await checkNotStarted(store, known.clinic);
   const now = clock.now();
   const { accessToken, refreshToken, tokenUrl, tokenUrlSecret } = input;
   const connection: Connection = {
@@ -171,6 +201,7 @@ async function connect(
     stateReason: null,
     refreshedAt: null,
     createdAt: replaced?.createdAt ?? now,
+    ...(input.startFrom !== undefined && { startFrom: input.startFrom }),
   };
   await store.saveConnection(connection);
   if (known?.clinic?.isRemoved) await store.changeClinic(known.clinic.id, { isRemoved: false });
@@ -178,6 +209,18 @@ async function connect(
   wakePoller();
   const again = readingsOf(await store.clinics(), await store.connections());
   return again.find(({ connections }) => connections.some(({ id }) => id === connection.id)) as Reading;
+}
+
+/** A start is chosen once: what lies before it was recorded as of the past. @throws Conflict */
+async function checkNotStarted(store: Pick<PollStore, 'streams'>, { id, name }: Clinic): Promise<void> {
+  if (!(await store.streams()).some(({ clinicId }) => clinicId === id)) return;
+  throw new Conflict('clinic_started', `${name} was read before: its start is chosen.`, {
+    hint: 'Leave startFrom out, and send a subscriber what is of the past: `relay subscribers backfill`.',
+  });
+}
+
+function viewOfCount({ startAt, ...count }: StartCount): z.infer<typeof startCountView> {
+  return { dryRun: true, ...count, startAt: shown(startAt), categories: [...count.categories] };
 }
 
 /** All there is of a name: its clinic, and connections that wait to be found the clinic's. */

@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
 import * as api from '../client/clinics.ts';
 import type { CallApi } from '../client/relay-api.ts';
-import type { ClinicView } from '../client/views.ts';
+import type { ClinicView, StartCountView } from '../client/views.ts';
 import { confirm, fromEnv } from './ask.ts';
 import { clinicIdOf, oneOrRestored } from './named.ts';
-import { type Colour, inert } from './print.ts';
+import { type Colour, inert, type Printer } from './print.ts';
 import { openSession } from './session.ts';
 import type { Surroundings } from './surroundings.ts';
 import { printTable } from './table.ts';
@@ -16,6 +16,8 @@ interface AddOptions extends CommonOptions {
   readonly refreshTokenEnv?: string;
   readonly tokenUrl?: string;
   readonly tokenUrlSecretEnv?: string;
+  readonly startFrom?: string;
+  readonly dryRun?: true;
 }
 
 export function addClinics(program: Command, around: Surroundings): void {
@@ -35,9 +37,17 @@ export function addClinics(program: Command, around: Surroundings): void {
     .option('--refresh-token-env <name>', 'environment variable that holds its refresh token')
     .option('--token-url <url>', 'where your app hands out access tokens; the relay never refreshes')
     .option('--token-url-secret-env <name>', 'environment variable that holds the secret for that URL')
+    .option('--start-from <when>', 'its events since then: now, 7d, 30d, or an ISO instant')
+    .option('--dry-run', 'count what its start would take, and connect nothing')
     .action(async (options: AddOptions) => {
       const { call, to, asJson, env } = openSession(around, options);
-      const added = await api.addClinic(call, inputOf(options, env));
+      const { startFrom } = options;
+      const input = { ...inputOf(options, env), ...(startFrom !== undefined && { startFrom }) };
+      if (options.dryRun) {
+        const count = await api.countClinic(call, input);
+        return asJson ? to.json(count) : printCount(to, count);
+      }
+      const added = await api.addClinic(call, input);
       if (asJson) return to.json(added);
       to.out(inert(`Added ${added.name} (${added.id}).`));
     });
@@ -95,6 +105,22 @@ const colourOf: Readonly<Record<NonNullable<ClinicView['state']>, Colour>> = {
   needsReconnect: 'red',
   removed: 'gray',
 };
+
+function printCount(to: Printer, { name, startAt, categories }: StartCountView): void {
+  const taken = categories.reduce((sum, each) => sum + each.taken, 0);
+  to.out(inert(`${name}: ${taken} events since ${startAt} would be recorded and sent.`));
+  to.out('');
+  printTable(
+    to,
+    [
+      { title: 'CATEGORY', text: ({ category }) => category },
+      { title: 'TAKEN', text: ({ taken, isAtLeast }) => `${taken}${isAtLeast ? ' or more' : ''}` },
+      { title: 'PAST', text: ({ past }) => String(past) },
+      { title: 'PROBLEM', text: ({ problem }) => problem ?? '' },
+    ],
+    categories,
+  );
+}
 
 const columns = [
   { title: 'ID', text: ({ id }: ClinicView) => id, isWhole: true },

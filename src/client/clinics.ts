@@ -1,6 +1,6 @@
 import { allPages } from './pages.ts';
 import { type CallApi, pathOf } from './relay-api.ts';
-import type { ClinicView } from './views.ts';
+import type { ClinicView, StartCountView } from './views.ts';
 
 /** A clinic by a pair of tokens that the relay alone rotates, or by a URL that hands out access tokens. */
 export interface ClinicInput {
@@ -9,6 +9,8 @@ export interface ClinicInput {
   readonly refreshToken?: string;
   readonly tokenUrl?: string;
   readonly tokenUrlSecret?: string;
+  /** `now`, a length of time, or an instant. */
+  readonly startFrom?: string;
 }
 
 export function listClinics(call: CallApi): Promise<readonly ClinicView[]> {
@@ -17,6 +19,12 @@ export function listClinics(call: CallApi): Promise<readonly ClinicView[]> {
 
 export async function addClinic(call: CallApi, body: ClinicInput): Promise<ClinicView> {
   return (await call({ method: 'POST', path: '/v1/clinics', body })) as ClinicView;
+}
+
+/** What its start would take; nothing is connected. */
+export async function countClinic(call: CallApi, input: ClinicInput): Promise<StartCountView> {
+  const body = { ...input, dryRun: true };
+  return (await call({ method: 'POST', path: '/v1/clinics', body })) as StartCountView;
 }
 
 /** `poll` makes its streams due now; `pause` keeps its connections alive and reads nothing. */

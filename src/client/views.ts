@@ -269,6 +269,20 @@ export interface ClinicView {
   readonly connections?: readonly { readonly state: 'working' | 'needsReconnect' | 'restored' }[];
 }
 
+/** What the start of a new clinic would take. */
+export interface StartCountView {
+  readonly clinicId: string;
+  readonly name: string;
+  readonly startAt: string;
+  readonly categories: readonly {
+    readonly category: string;
+    readonly taken: number;
+    readonly past: number;
+    readonly isAtLeast: boolean;
+    readonly problem: string | null;
+  }[];
+}
+
 export interface StreamView {
   readonly clinicId: string;
   readonly category: string;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { startFromInput } from './start-from.ts';
 
 const secret = z.string().min(1, 'must not be empty').max(16_384, 'must be 16,384 characters at most');
 
@@ -19,6 +20,7 @@ export const clinicInput = z
     refreshToken: secret.optional(),
     tokenUrl: httpUrl.optional(),
     tokenUrlSecret: secret.optional(),
+    startFrom: startFromInput.optional(),
   })
   .superRefine((given, context) => {
     const hasPair = given.accessToken !== undefined && given.refreshToken !== undefined;

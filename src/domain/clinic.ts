@@ -52,6 +52,8 @@ export interface Connection {
   readonly stateReason: string | null;
   readonly refreshedAt: number | null;
   readonly createdAt: number;
+  /** Where its clinic's streams start, see `readStartFrom`; absent for the configured `source.startFrom`. */
+  readonly startFrom?: string;
 }
 
 /** Its tokens come from another place than before, or the file names other ones: the pair that there is counts no more. */

@@ -97,8 +97,11 @@ async function onEmptyStore<Answer>(
   try {
     await assertEmpty(store);
     await declareSubscribers(config.subscribers, { store, clock, logger });
-    await declareClinics(store, config.clinics, { clock, logger });
-    const source = { ...config.source, startFrom: new Date(startAt).toISOString() };
+    // The moment that is asked for is that of all clinics.
+    const clinics = config.clinics.map(({ startFrom: _startFrom, ...clinic }) => clinic);
+    await declareClinics(store, clinics, { clock, logger });
+    const startFrom = new Date(startAt).toISOString();
+    const source = { ...config.source, startFrom };
     const way = { ...shared, store, tokenUrlGuard: guards.tokenUrls, onRecorded: () => {} };
     const { poller, access } = wayIn({ ...config, source }, way);
     poller.start();

@@ -10,6 +10,7 @@ import { createFetchEvent } from '../source/fetch-event.ts';
 import { createOAuth, withinBudget } from '../source/oauth.ts';
 import { Poller } from '../source/poller.ts';
 import { fairSchedule } from '../source/schedule.ts';
+import { createStartCount } from '../source/start-count.ts';
 import { ConnectionTokens } from '../source/tokens.ts';
 import { createVendorHttp } from '../source/vendor-http.ts';
 import { type Shared, userAgent } from './shared.ts';
@@ -57,5 +58,7 @@ export function wayIn(config: Config, shared: WayInShared) {
     logger,
     onFatal,
   });
-  return { poller, auditor, oauth, access, fetchEvent: createFetchEvent({ store, access }) };
+  const { categories, startFrom } = source;
+  const countStart = createStartCount({ api, oauth, budget, clock, categories, startFrom });
+  return { poller, auditor, oauth, access, countStart, fetchEvent: createFetchEvent({ store, access }) };
 }

@@ -43,6 +43,7 @@ export async function declareClinics(
       stateReason: null,
       refreshedAt: null,
       createdAt: before?.createdAt ?? clock.now(),
+      ...(clinic.startFrom !== undefined && { startFrom: clinic.startFrom }),
     };
     await store.saveConnection(connection);
     if (before) {

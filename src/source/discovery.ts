@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts';
 import type { Connection } from '../domain/clinic.ts';
 import { Conflict } from '../domain/errors.ts';
+import { startOf } from '../domain/start-from.ts';
 import type { Logger } from '../logger.ts';
 import type { ClinicStore, PollStore } from '../store/store.ts';
 import type { ClinicAccess } from './clinic-access.ts';
@@ -14,7 +15,7 @@ export interface DiscoveryDependencies {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly categories: readonly string[];
-  /** Where a new clinic's streams start, given the vendor's present moment. */
+  /** Where a new clinic's streams start when nothing else was chosen for it, given the vendor's present moment. */
   readonly startAt: (vendorNow: number) => number;
 }
 
@@ -142,7 +143,7 @@ export class Discovery {
       if (!(await store.assignClinic(connectionId, id))) return;
       logger.info('A clinic is connected.', { clinicId: id, name });
     }
-    await this.#follow(id, vendorNow ?? clock.now());
+    await this.#follow(id, vendorNow ?? clock.now(), connection.startFrom);
     if (this.#outdated.delete(connectionId)) return;
     access.trust(connectionId);
   }
@@ -159,9 +160,9 @@ export class Discovery {
     return new Set(clinics.map(({ id }) => id));
   }
 
-  async #follow(clinicId: string, vendorNow: number): Promise<void> {
+  async #follow(clinicId: string, vendorNow: number, startFrom: string | undefined): Promise<void> {
     const { store, categories, startAt } = this.#dependencies;
-    const start = startAt(vendorNow);
+    const start = startFrom === undefined ? startAt(vendorNow) : startOf(startFrom, vendorNow);
     await store.follow(
       clinicId,
       categories.map((category) => ({ category, startAt: start })),

@@ -27,6 +27,33 @@ async function discovered(name = 'Washington', id = 'clinic-1'): Promise<void> {
   await api.store.follow(id, [{ category: 'orders', startAt: api.clock.now() }]);
 }
 
+describe('where a clinic starts', () => {
+  test('is kept with its connection, and counted beforehand with dryRun, which keeps nothing', async () => {
+    const counted = await asAdmin('POST', '/v1/clinics', { name: 'Washington', ...pair, dryRun: true });
+    expect(counted).toMatchObject({ status: 200, body: { dryRun: true, categories: [{ taken: 3 }] } });
+    expect(counted.text).not.toContain('the-access-token');
+    expect(await api.store.connections()).toEqual([]);
+    const body = { name: 'Washington', ...pair, startFrom: '7d' };
+    expect((await asAdmin('POST', '/v1/clinics', body)).status).toBe(201);
+    expect(await api.store.connections()).toMatchObject([{ startFrom: '7d' }]);
+  });
+
+  test('is chosen once: a clinic that was read before is refused another one', async () => {
+    await connected();
+    await discovered();
+    await asAdmin('DELETE', '/v1/clinics/clinic-1');
+    const body = { name: 'Washington', ...pair };
+    const answer = await asAdmin('POST', '/v1/clinics', { ...body, startFrom: '30d' });
+    expect(answer).toMatchObject({ status: 409, body: { code: 'clinic_started' } });
+    expect((await asAdmin('POST', '/v1/clinics', body)).status).toBe(201);
+  });
+
+  test('has to be a moment', async () => {
+    const answer = await asAdmin('POST', '/v1/clinics', { name: 'Washington', ...pair, startFrom: 'soon' });
+    expect(answer).toMatchObject({ status: 400, body: { problems: [{ path: 'startFrom' }] } });
+  });
+});
+
 describe('a clinic is connected', () => {
   test('by a pair of tokens, which nothing shows and nothing logs', async () => {
     const made = await connected();

@@ -158,6 +158,12 @@ export async function apiUnderTest(limits?: RequestLimits): Promise<ApiUnderTest
     wakeDispatcher: tell('dispatcher'),
     wakePoller: tell('poller'),
     connectionChanged: (id) => told.push(`connection ${id.slice(0, 4)}`),
+    countStart: async ({ name }) => ({
+      clinicId: 'clinic-1',
+      name,
+      startAt: startedAt,
+      categories: [{ category: 'orders', taken: 3, past: 2, isAtLeast: false, problem: null }],
+    }),
     revokeTokens: async ({ accessToken }: Tokens) => {
       await vendor.whileRevoking();
       told.push(`revoked ${accessToken}`);

@@ -62,6 +62,8 @@ export interface PollingRelay {
 
 export interface Changes {
   readonly startFromMs?: number;
+  /** Of the clinics themselves, instead of the relay's own start. */
+  readonly clinicStartFrom?: string;
   readonly isShadow?: boolean;
   readonly clinics?: readonly string[];
   readonly categories?: readonly string[];
@@ -99,6 +101,7 @@ export async function pollingRelay(changes: Changes = {}): Promise<PollingRelay>
       name,
       accessToken: `sandbox-access-${slug}`,
       refreshToken: `sandbox-refresh-${slug}`,
+      ...(changes.clinicStartFrom !== undefined && { startFrom: changes.clinicStartFrom }),
     })),
     { clock, logger },
   );

@@ -57,6 +57,14 @@ describe('what is recorded', () => {
     expect(await store.unseen(early.clinicId, [early.id])).toEqual([]);
   });
 
+  test('a clinic’s own start goes before the configured one', async () => {
+    const { clock, fullscript, store } = await pollingRelay({ clinicStartFrom: '12h' });
+    fullscript.addEvent({ ...orders, createdAt: noon - 13 * hour });
+    const wanted = fullscript.addEvent({ ...orders, createdAt: noon - 11 * hour });
+    await clock.advance(minute);
+    expect(await recordedIds(store)).toEqual([wanted.id]);
+  });
+
   test('in shadow mode everything is read and kept, and owed to nobody; after it, what is new is', async () => {
     const { clock, fullscript, store, poller } = await pollingRelay({ isShadow: true });
     const shadowed = fullscript.addEvent(orders);
