@@ -18,6 +18,7 @@ import { OwedHandshakes } from './delivery/owed-handshakes.ts';
 import type { Listening } from './delivery/own-address.ts';
 import { Replayer } from './delivery/replayer.ts';
 import { createSendTest } from './delivery/send-test.ts';
+import { createTokenKeyOf } from './delivery/token-key-of.ts';
 import { createWebhookSender } from './delivery/webhook-sender.ts';
 import type { Logger } from './logger.ts';
 import { openStore } from './main/open-store.ts';
@@ -163,7 +164,18 @@ function wayOut(config: Config, guard: AddressGuard, shared: WayOutShared) {
   const { timeoutMs, concurrency, concurrencyPerSubscriber, proxy } = config.delivery;
   const sender = createWebhookSender({ guard, clock, proxy });
   const { post } = sender;
-  const deliver = createDeliver({ store, post, clock, random, logger, userAgent, timeoutMs, onFailed });
+  const tokenKeyOf = createTokenKeyOf(store, clock);
+  const deliver = createDeliver({
+    store,
+    post,
+    clock,
+    random,
+    logger,
+    userAgent,
+    tokenKeyOf,
+    timeoutMs,
+    onFailed,
+  });
   const dispatcher = new Dispatcher({
     store,
     deliver,
@@ -174,12 +186,21 @@ function wayOut(config: Config, guard: AddressGuard, shared: WayOutShared) {
     concurrencyPerSubscriber,
     timeoutMs,
   });
-  const shakeHands = createHandshake({ post, clock, logger, userAgent });
+  const shakeHands = createHandshake({ post, clock, logger, userAgent, tokenKeyOf });
   const wake = () => dispatcher.wake();
   const handshakes = new OwedHandshakes({ store, shakeHands, clock, logger, onPassed: wake, onFatal });
   const sampleEvent = inventor(clock, random);
-  const sendTest = createSendTest({ post, clock, userAgent, timeoutMs, sampleEvent });
-  const examine = createDoctor({ post, shakeHands, clock, logger, userAgent, timeoutMs, sampleEvent });
+  const sendTest = createSendTest({ post, clock, userAgent, tokenKeyOf, timeoutMs, sampleEvent });
+  const examine = createDoctor({
+    post,
+    shakeHands,
+    clock,
+    logger,
+    userAgent,
+    tokenKeyOf,
+    timeoutMs,
+    sampleEvent,
+  });
   const replayer = new Replayer({ store, fetchEvent, clock, logger, onStarted: wake, onFatal });
   const { deliveriesDays, idsDays } = config.retention;
   const deliveriesKeptMs = Math.max(deliveriesDays, idsDays) * 86_400_000;

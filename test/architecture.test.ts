@@ -34,7 +34,7 @@ const homes: Readonly<Record<string, readonly string[]>> = {
   express: ['api/', 'sandbox/'],
   'express-rate-limit': ['api/'],
   helmet: ['api/app.ts'],
-  jsonwebtoken: ['api/auth.ts'],
+  jsonwebtoken: ['api/auth.ts', 'wire/relay-signature.ts'],
   got: ['source/events-api.ts', 'source/oauth.ts', 'source/vendor-http.ts'],
   lowdb: ['store/file/checkpoint.ts'],
   'p-queue': ['delivery/dispatcher.ts', 'source/budget.ts'],

@@ -12,14 +12,23 @@ export interface RequestLimits {
   readonly diallingPerMinute: number;
   /** For one address, or one IPv6 /64, of requests whose token was refused. */
   readonly refusedPerMinute: number;
+  /** For one address, of requests that need no token and read the store. */
+  readonly openPerMinute: number;
 }
 
-export const defaultLimits: RequestLimits = { perMinute: 600, diallingPerMinute: 60, refusedPerMinute: 60 };
+export const defaultLimits: RequestLimits = {
+  perMinute: 600,
+  diallingPerMinute: 60,
+  refusedPerMinute: 60,
+  openPerMinute: 120,
+};
 
 export interface Admission {
   /** Answers 401, or knows the caller from then on. */
   readonly authenticate: RequestHandler;
   /** 403 without the scope; 429 when the token has asked too often. */
+  /** For what needs no token: 429 when the address has asked too often. */
+  readonly limitAddress: RequestHandler;
   readonly admit: (route: Route) => readonly RequestHandler[];
 }
 
@@ -32,9 +41,10 @@ export function createAdmission(dependencies: {
   const { checkToken, logger, limits } = dependencies;
   const perToken = limiter(limits.perMinute, tokenKey);
   const perTokenDialling = limiter(limits.diallingPerMinute, tokenKey);
-  const perAddress = limiter(limits.refusedPerMinute, (request) => ipKeyGenerator(request.ip ?? '', 64));
+  const perAddress = limiter(limits.refusedPerMinute, addressKey);
 
   return {
+    limitAddress: limiter(limits.openPerMinute, addressKey),
     async authenticate(request, response, next) {
       const token = bearerOf(request);
       const verdict =
@@ -89,6 +99,10 @@ function unauthorized(): RelayError {
   return new RelayError('unauthorized', 'This needs a valid token: `Authorization: Bearer …`.', {
     hint: '`relay token create` makes one; tokens end, and can be revoked.',
   });
+}
+
+function addressKey(request: Request): string {
+  return ipKeyGenerator(request.ip ?? '', 64);
 }
 
 function tokenKey(_request: Request, response: Response): string {

@@ -5,7 +5,7 @@ import type { Clock } from '../clock.ts';
 import { RelayError } from '../domain/errors.ts';
 import type { Logger } from '../logger.ts';
 import type { Store } from '../store/store.ts';
-import { callerOf, createAdmission, defaultLimits, type RequestLimits } from './admission.ts';
+import { type Admission, callerOf, createAdmission, defaultLimits, type RequestLimits } from './admission.ts';
 import { type AuditsDependencies, auditRoutes } from './audits.ts';
 import { createTokenCheck, type SigningKeys } from './auth.ts';
 import { backfillRoutes } from './backfills.ts';
@@ -24,6 +24,7 @@ import { seenRoutes } from './seen.ts';
 import { type StatusDependencies, statusRoutes } from './status.ts';
 import { subscriberVerbRoutes } from './subscriber-verbs.ts';
 import { type SubscribersDependencies, subscriberRoutes } from './subscribers.ts';
+import { keySetOf, tokenKeyRoutes } from './token-keys.ts';
 import { tokenRoutes } from './tokens.ts';
 
 export interface ApiDependencies
@@ -66,6 +67,7 @@ export function createApp(dependencies: ApiDependencies): Express {
     ...statusRoutes(dependencies),
     ...operationalEventRoutes(dependencies),
     ...tokenRoutes(dependencies),
+    ...tokenKeyRoutes(dependencies),
   ];
   const checkToken = createTokenCheck(keys, { now: clock.wall, isRevoked: (jti) => store.isRevoked(jti) });
   const app = express();
@@ -83,8 +85,9 @@ export function createApp(dependencies: ApiDependencies): Express {
     response.setHeader('cache-control', 'no-store');
     next();
   });
-  addOpenRoutes(app, dependencies, openApiOf(routes, dependencies.version));
-  addRoutes(app, routes, { logger, clock, ...createAdmission({ checkToken, logger, limits }) });
+  const admission = createAdmission({ checkToken, logger, limits });
+  addOpenRoutes(app, dependencies, admission, openApiOf(routes, dependencies.version));
+  addRoutes(app, routes, { logger, clock, ...admission });
   app.use((request) => {
     throw new RelayError('route_not_found', `There is no ${request.method} on that path.`, {
       hint: 'GET /openapi.json lists the routes.',
@@ -110,10 +113,14 @@ const contentSecurityPolicy = {
   requireTrustedTypesFor: ["'script'"],
 };
 
+/** Less than any overlap of keys but none. */
+const keySetSeconds = 300;
+
 /** What is answered without a token. */
 function addOpenRoutes(
   app: Express,
-  { store, arePollsMoving }: Pick<ApiDependencies, 'store' | 'arePollsMoving'>,
+  { store, clock, arePollsMoving }: Pick<ApiDependencies, 'store' | 'clock' | 'arePollsMoving'>,
+  { limitAddress }: Admission,
   openApi: unknown,
 ): void {
   app.get('/healthz', (_request, response) => {
@@ -127,6 +134,11 @@ function addOpenRoutes(
       });
     }
     response.json({ status: 'ready' });
+  });
+  app.get('/.well-known/jwks.json', limitAddress, async (_request, response) => {
+    const keySet = await keySetOf({ store, clock });
+    response.setHeader('cache-control', `public, max-age=${keySetSeconds}`);
+    response.json(keySet);
   });
   app.get('/openapi.json', (_request, response) => {
     response.json(openApi);
@@ -144,6 +156,7 @@ function addRoutes(app: Express, routes: readonly Route[], admitting: Admitting)
     ['/healthz', ['get']],
     ['/readyz', ['get']],
     ['/openapi.json', ['get']],
+    ['/.well-known/jwks.json', ['get']],
   ]);
   for (const route of routes) {
     const path = route.path.replaceAll(/\{(\w+)\}/g, ':$1');

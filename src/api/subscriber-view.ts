@@ -24,6 +24,7 @@ export const subscriberView = z.object({
   concurrency: z.number().nullable(),
   requestsPerSecond: z.number().nullable(),
   order: z.enum(['perClinic']).nullable(),
+  jwt: z.boolean(),
   thin: z.boolean(),
   /** Without their values, which are mostly passwords. */
   headerNames: z.array(z.string()),
@@ -75,6 +76,7 @@ export function viewOfSubscriber(subscriber: Subscriber, now: number): Subscribe
     concurrency,
     requestsPerSecond: subscriber.requestsPerSecond,
     order: subscriber.order,
+    jwt: subscriber.jwt,
     thin: subscriber.thin,
     headerNames: Object.keys(subscriber.headers),
     owner,

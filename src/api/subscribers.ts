@@ -210,7 +210,8 @@ function changeOf(
   body: SubscriberChangeInput,
 ): SubscriberChange {
   const { url, name, profile, challengeToken, eventTypes, clinicIds } = body;
-  const { envelope, handshake, retrySeconds, concurrency, requestsPerSecond, order, thin, headers } = body;
+  const { envelope, handshake, retrySeconds, concurrency, requestsPerSecond, order, jwt, thin, headers } =
+    body;
   const problem = profile === undefined ? null : secretProblem(profile, before.secrets[0]?.value ?? '');
   if (problem !== null) {
     throw new InvalidInput('invalid_body', `The secret of ${before.name} does not fit that profile.`, {
@@ -231,6 +232,7 @@ function changeOf(
     ...(concurrency !== undefined && { concurrency }),
     ...(requestsPerSecond !== undefined && { requestsPerSecond }),
     ...(order !== undefined && { order }),
+    ...(jwt !== undefined && { jwt }),
     ...(thin !== undefined && { thin }),
     ...(headers !== undefined && { headers }),
   };

@@ -9,6 +9,7 @@ import { addDeliveries } from './deliveries.ts';
 import { addDemo } from './demo.ts';
 import { addErase } from './erase.ts';
 import { addInit } from './init.ts';
+import { addKeys } from './keys.ts';
 import { addOperationalEvents } from './operational-events.ts';
 import { printError, printer } from './print.ts';
 import { addRebuild } from './rebuild.ts';
@@ -78,6 +79,7 @@ function programOf(around: Surroundings): Command {
     addErase,
     addSeen,
     addToken,
+    addKeys,
   ]) {
     add(program, around);
   }

@@ -20,6 +20,7 @@ export interface FieldOptions {
   readonly concurrency?: number | TakenBack;
   readonly requestsPerSecond?: number | TakenBack;
   readonly order?: string;
+  readonly jwt?: boolean;
   readonly thin?: boolean;
   readonly headersEnv?: readonly string[];
 }
@@ -53,6 +54,8 @@ export function withFields(command: Command): Command {
       orNone(rateOption('--requests-per-second <n>', 'at most, 0.01 to 1000; "" for as many as come')),
     )
     .option('--order <order>', 'perClinic: one after the other, as recorded; "" for none')
+    .option('--jwt', 'sign a token over each body as well (relay-signature)')
+    .option('--no-jwt', 'send no such tokens')
     .option('--thin', 'send ids only, nothing of a patient’s')
     .option('--no-thin', 'send whole events')
     .addOption(
@@ -71,7 +74,7 @@ function orNone(option: Option): Option {
 /** The fields that were given, as the API names them. */
 export function fieldsOf(options: FieldOptions, env: Surroundings['env']): SubscriberInput {
   const { name, url, profile, eventTypes, clinicIds, envelope, handshake, retrySeconds } = options;
-  const { concurrency, requestsPerSecond, order, thin, headersEnv } = options;
+  const { concurrency, requestsPerSecond, order, jwt, thin, headersEnv } = options;
   const challengeToken =
     options.challengeTokenEnv === undefined
       ? undefined
@@ -89,6 +92,7 @@ export function fieldsOf(options: FieldOptions, env: Surroundings['env']): Subsc
     concurrency: concurrency === '' ? null : concurrency,
     requestsPerSecond: requestsPerSecond === '' ? null : requestsPerSecond,
     order: order === '' ? null : order,
+    jwt,
     thin,
     headers: headersEnv && headersFrom(headersEnv, env),
   };

@@ -145,7 +145,10 @@ function printFields(to: Printer, subscriber: SubscriberView): void {
     ['at once', concurrency === null ? 'as configured' : String(concurrency)],
     ['rate', requestsPerSecond === null ? 'as many as come' : `${requestsPerSecond} requests a second`],
     ['order', order === null ? 'none promised' : 'one after the other, clinic by clinic'],
-    ['signs as', [subscriber.signature, ...subscriber.publicKeys].join(', ')],
+    [
+      'signs as',
+      [subscriber.signature, ...subscriber.publicKeys, ...(subscriber.jwt ? ['and a token'] : [])].join(', '),
+    ],
     ['token', subscriber.hasChallengeToken ? 'it is asked for a challenge token' : 'none'],
     ['success', shownInstant(subscriber.lastSuccessAt)],
     ['failure', shownInstant(subscriber.lastFailureAt)],

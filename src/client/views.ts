@@ -30,6 +30,8 @@ export interface SubscriberView {
   /** `null` where none is promised. */
   readonly order: 'perClinic' | null;
   readonly envelope: string;
+  /** Each request to it carries a token over its body. */
+  readonly jwt: boolean;
   readonly thin: boolean;
   /** Of its static headers; nobody is shown their values. */
   readonly headerNames: readonly string[];
@@ -88,6 +90,7 @@ export interface SubscriberInput {
   readonly concurrency?: number | null | undefined;
   readonly requestsPerSecond?: number | null | undefined;
   readonly order?: string | null | undefined;
+  readonly jwt?: boolean | undefined;
   readonly thin?: boolean | undefined;
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }

@@ -91,6 +91,7 @@ export async function declareSubscribers(
       concurrency: wanted.concurrency,
       requestsPerSecond: wanted.requestsPerSecond,
       order: wanted.order,
+      jwt: wanted.jwt,
       thin: wanted.thin,
       headers: wanted.headers,
       secrets: rotated(known, wanted, clock.now()),

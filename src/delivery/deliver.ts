@@ -8,6 +8,7 @@ import type { AfterAttempt, AttemptResult, DeliveryClaim, DeliveryStore } from '
 import { composeAttempt, type SignedRequest, wireFormatOf } from '../wire/compose.ts';
 import { createHandshake, type ShakeHands } from './handshake.ts';
 import type { Answered, Post } from './post.ts';
+import { noTokenKey, type TokenKeyOf } from './token-key-of.ts';
 
 /**
  * Makes one claimed attempt: compose, post, judge the answer; before it the empty request,
@@ -44,6 +45,8 @@ export interface DeliverDependencies {
   readonly random: () => number;
   readonly logger: Logger;
   readonly userAgent: string;
+  /** Default: `noTokenKey`. */
+  readonly tokenKeyOf?: TokenKeyOf;
   /** Over one whole exchange. */
   readonly timeoutMs: number;
   /** Hears of each delivery whose round is used up. */
@@ -102,7 +105,7 @@ interface Judged {
 }
 
 async function attempt(
-  { post, clock, logger, userAgent, timeoutMs }: DeliverDependencies,
+  { post, clock, logger, userAgent, timeoutMs, tokenKeyOf = noTokenKey }: DeliverDependencies,
   shakeHands: ShakeHands,
   claim: DeliveryClaim,
   signal: AbortSignal,
@@ -114,7 +117,8 @@ async function attempt(
       const shaken = await shakeHands(subscriber, signal);
       if (shaken.kind === 'failed') return { outcome: shaken.outcome, excerpt: null };
     }
-    request = composeAttempt(claim, { now: clock.now(), wall: clock.wall() }, userAgent);
+    const tokenKey = await tokenKeyOf(subscriber);
+    request = composeAttempt(claim, { now: clock.now(), wall: clock.wall() }, userAgent, tokenKey);
   } catch (error) {
     // A secret that cannot sign is this subscriber's trouble and must stop nobody else.
     if (!(error instanceof RelayError)) throw error;

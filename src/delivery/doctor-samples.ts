@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts';
 import { documentedEventTypes, matchesEventType } from '../domain/event.ts';
 import { makeSecret, signatureKindOf } from '../domain/signing-secret.ts';
 import type { Subscriber } from '../domain/subscriber.ts';
+import { makeTokenKey, type TokenKey } from '../domain/token-key.ts';
 import { composeTest, type SignedRequest } from '../wire/compose.ts';
 import type { Recipient } from '../wire/wire-format.ts';
 
@@ -20,6 +21,13 @@ const hourMs = 60 * minuteMs;
 /** More than the limit that common body parsers begin with, which is 100 kB. */
 const largeBodyBytes = 256 * 1024;
 
+export interface SamplesDependencies {
+  readonly clock: Clock;
+  readonly userAgent: string;
+  readonly sampleEvent: SampleEvent;
+  readonly tokenKey: TokenKey | null;
+}
+
 /** What the doctor sends: each request signed as any other, except where its point is that it is not. */
 export class Samples {
   readonly #recipient: Recipient;
@@ -27,15 +35,17 @@ export class Samples {
   readonly #userAgent: string;
   readonly #sampleEvent: SampleEvent;
   readonly #type: string;
+  readonly #tokenKey: TokenKey | null;
 
   constructor(
     subscriber: Recipient & Pick<Subscriber, 'eventTypes'>,
-    { clock, userAgent, sampleEvent }: { clock: Clock; userAgent: string; sampleEvent: SampleEvent },
+    { clock, userAgent, sampleEvent, tokenKey }: SamplesDependencies,
   ) {
     this.#recipient = subscriber;
     this.#clock = clock;
     this.#userAgent = userAgent;
     this.#sampleEvent = sampleEvent;
+    this.#tokenKey = tokenKey;
     this.#type = wantedType(subscriber.eventTypes);
   }
 
@@ -63,13 +73,14 @@ export class Samples {
     return { headers: Object.fromEntries(kept), body };
   }
 
-  /** Right in everything but the secret. */
+  /** Right in everything but the secret and the key. */
   forged(): SignedRequest {
     const { profile, secrets: genuine } = this.#recipient;
     const secrets = [
       { value: makeSecret(profile, signatureKindOf(genuine[0]?.value ?? '')), expiresAt: null },
     ];
-    return this.#composed(this.event(), { ...this.#recipient, secrets }, 0);
+    const forgedKey = this.#tokenKey && { ...makeTokenKey(0, 0), id: this.#tokenKey.id };
+    return this.#composed(this.event(), { ...this.#recipient, secrets }, 0, forgedKey);
   }
 
   /** Genuine, as somebody who recorded it could send it an hour later. */
@@ -77,9 +88,9 @@ export class Samples {
     return this.#composed(this.event(), this.#recipient, hourMs);
   }
 
-  #composed(sample: Sample, recipient: Recipient, ageMs: number): SignedRequest {
+  #composed(sample: Sample, recipient: Recipient, ageMs: number, tokenKey = this.#tokenKey): SignedRequest {
     const moment = { now: this.#clock.now(), wall: this.#clock.wall() - ageMs };
-    return composeTest(recipient, sample, moment, this.#userAgent);
+    return composeTest(recipient, sample, moment, this.#userAgent, tokenKey);
   }
 }
 

@@ -15,6 +15,7 @@ import {
 import { type Sample, type SampleEvent, Samples, unknownType } from './doctor-samples.ts';
 import type { HandshakePartner, ShakeHands } from './handshake.ts';
 import type { Post, PostResult } from './post.ts';
+import { noTokenKey, type TokenKeyOf } from './token-key-of.ts';
 
 export interface Examination {
   /** Nothing has to be fixed. */
@@ -40,6 +41,8 @@ export interface DoctorDependencies {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly userAgent: string;
+  /** Default: `noTokenKey`. */
+  readonly tokenKeyOf?: TokenKeyOf;
   /** Of one request. */
   readonly timeoutMs: number;
   readonly sampleEvent: SampleEvent;
@@ -71,11 +74,16 @@ export function createDoctor(dependencies: DoctorDependencies): Examine {
 }
 
 async function examine(
-  { post, shakeHands, clock, userAgent, timeoutMs, sampleEvent }: DoctorDependencies,
+  { post, shakeHands, clock, userAgent, timeoutMs, sampleEvent, tokenKeyOf = noTokenKey }: DoctorDependencies,
   patient: Patient,
   endsAt: number,
 ): Promise<readonly Finding[]> {
-  const samples = new Samples(patient, { clock, userAgent, sampleEvent });
+  const samples = new Samples(patient, {
+    clock,
+    userAgent,
+    sampleEvent,
+    tokenKey: await tokenKeyOf(patient),
+  });
   const needsAnswerBody = wireFormatOf(patient).needsAnswerBody(patient);
   const plain = samples.event();
 

@@ -1,12 +1,12 @@
 import type { Clock } from '../clock.ts';
 import { type Outcome, outcomeLabel } from '../domain/attempt.ts';
 import { readRetryAfterMs } from '../domain/backoff.ts';
-import type { Subscriber } from '../domain/subscriber.ts';
 import type { Logger } from '../logger.ts';
 import { readChallenge } from '../wire/challenge.ts';
 import { composeHandshake, wireFormatOf } from '../wire/compose.ts';
 import type { Recipient } from '../wire/wire-format.ts';
 import type { Answered, Post, Unanswered } from './post.ts';
+import { noTokenKey, type TokenKeyOf } from './token-key-of.ts';
 
 /** Source: Fullscript, "Configure your app". */
 export const handshakeTimeoutMs = 2_000;
@@ -20,7 +20,7 @@ export const handshakeTimeoutMs = 2_000;
  */
 export type ShakeHands = (subscriber: HandshakePartner, signal?: AbortSignal) => Promise<HandshakeResult>;
 
-export type HandshakePartner = Recipient & Pick<Subscriber, 'url'>;
+export type HandshakePartner = Recipient;
 
 export type HandshakeResult =
   | { readonly kind: 'passed'; readonly status: number }
@@ -47,14 +47,18 @@ export interface HandshakeDependencies {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly userAgent: string;
+  /** Default: `noTokenKey`. */
+  readonly tokenKeyOf?: TokenKeyOf;
 }
 
-export function createHandshake({ post, clock, logger, userAgent }: HandshakeDependencies): ShakeHands {
+export function createHandshake(dependencies: HandshakeDependencies): ShakeHands {
+  const { post, clock, logger, userAgent, tokenKeyOf = noTokenKey } = dependencies;
   return async (subscriber, signal) => {
+    const tokenKey = await tokenKeyOf(subscriber);
     const moment = { now: clock.now(), wall: clock.wall() };
     const result = await post({
       url: subscriber.url,
-      ...composeHandshake(subscriber, moment, userAgent),
+      ...composeHandshake(subscriber, moment, userAgent, tokenKey),
       timeoutMs: handshakeTimeoutMs,
       needsAnswerBody: subscriber.challengeToken !== null,
       ...(signal && { signal }),

@@ -6,9 +6,6 @@ import { startFromInput } from './start-from.ts';
 import { headerNameProblem, headerValueProblem } from './static-headers.ts';
 import { type Subscriber, untriedHealth } from './subscriber.ts';
 
-/** Fields that the contract names and that are not built yet: refused, never ignored. */
-const unsupportedFields = ['jwt'] as const;
-
 const eventTypePattern = z.string().refine(isEventTypePattern, {
   error: 'is no event type: write `*`, a type such as order.placed, or everything below one, such as order.*',
 });
@@ -29,7 +26,7 @@ const staticHeaders = z.record(z.string(), z.string()).superRefine((headers, con
 
 const printable = /^[\x21-\x7e]+$/;
 
-const fields = z.strictObject({
+const all = z.strictObject({
   name: z
     .string()
     .regex(/^[^\p{C}]{1,100}$/u, 'must be 1 to 100 characters that can be shown')
@@ -63,16 +60,11 @@ const fields = z.strictObject({
     .max(1000, 'must be 1,000 at most')
     .nullish(),
   order: z.enum(['perClinic']).nullish(),
+  jwt: z.boolean('must be true or false').optional(),
   thin: z.boolean('must be true or false').optional(),
   headers: staticHeaders.optional(),
   startFrom: startFromInput.optional(),
 });
-
-const unsupported = Object.fromEntries(
-  unsupportedFields.map((field) => [field, z.never('unsupported: it is not built yet').optional()]),
-) as Record<(typeof unsupportedFields)[number], z.ZodOptional<z.ZodNever>>;
-
-const all = fields.extend(unsupported);
 
 /** A subscriber as a person describes it: the same fields in the file and in the API. */
 export const subscriberInput = all.superRefine(checkTogether);
@@ -84,7 +76,7 @@ export const declaredSubscriberInput = all.required({ secret: true }).superRefin
 export const subscriberChangeInput = all
   .omit({ challenge: true, secret: true })
   .extend({
-    challengeToken: fields.shape.challengeToken.nullable(),
+    challengeToken: all.shape.challengeToken.nullable(),
     signature: z.never('is for a new subscriber: rotate-secret goes from one kind to the other'),
     startFrom: z.never('is for a new subscriber: POST /v1/backfills sends one of the past to an old one'),
   })
@@ -143,6 +135,7 @@ export function newSubscriber(
     concurrency: input.concurrency ?? null,
     requestsPerSecond: input.requestsPerSecond ?? null,
     order: input.order ?? null,
+    jwt: input.jwt ?? false,
     thin: input.thin ?? false,
     headers: input.headers ?? {},
     pausedAt: null,

@@ -101,6 +101,8 @@ export interface Subscriber {
   readonly requestsPerSecond: number | null;
   /** `null` when no order is promised. */
   readonly order: Order | null;
+  /** Every request to it carries a token (`relay-signature`) over its body. */
+  readonly jwt: boolean;
   /** It is sent ids only, nothing of a patient's. */
   readonly thin: boolean;
   /** On every request to it, by name; mostly what its gateway wants to see. */

@@ -1,5 +1,6 @@
 /** What a subscriber's developer imports: `fullscript-relay/receiver`. It needs nothing but Node. */
 export { InvalidInput, RelayError } from '../domain/errors.ts';
+export type { JsonWebKeyLike, JwkSet } from './body-token.ts';
 export { type FileInbox, type FileInboxOptions, openFileInbox } from './file-inbox.ts';
 export type { KeepOptions } from './handled-events.ts';
 export type { RequestHeaders } from './header-fields.ts';

@@ -11,6 +11,7 @@ import type {
 import type { Delivery, ShownState } from '../domain/delivery.ts';
 import type { EventInClinic, EventWithBody, RecordedEvent, Withheld } from '../domain/event.ts';
 import type { PauseReason, SigningSecret, Subscriber } from '../domain/subscriber.ts';
+import type { TokenKey } from '../domain/token-key.ts';
 
 /**
  * What the relay remembers, and the only thing that lies between its two halves.
@@ -36,6 +37,7 @@ export interface Store
     BudgetStore,
     RevokedTokenStore,
     ErasureStore,
+    TokenKeyStore,
     RestorationStore {
   /** Resolves when writes are taken at the moment; throws `StoreUnavailable` naming the reason. */
   assertWritable(): Promise<void>;
@@ -284,6 +286,7 @@ export type SubscriberChange = Partial<
     | 'concurrency'
     | 'requestsPerSecond'
     | 'order'
+    | 'jwt'
     | 'thin'
     | 'headers'
     | 'owner'
@@ -565,6 +568,13 @@ export interface Erased {
   readonly unreadable: number;
   /** A code of the patient's id, as it is on record. */
   readonly patient: string;
+}
+
+export interface TokenKeyStore {
+  /** Those that sign or signed tokens for subscribers; one is made with the first subscriber that is sent any. */
+  tokenKeys(): Promise<readonly TokenKey[]>;
+  /** @see rolledOver @returns all that are kept */
+  rotateTokenKey(overlapMs: number): Promise<readonly TokenKey[]>;
 }
 
 export interface RestorationStore {

@@ -1,10 +1,13 @@
 import type { Delivery } from '../domain/delivery.ts';
+import { RelayError } from '../domain/errors.ts';
 import type { EventWithBody } from '../domain/event.ts';
 import type { Profile } from '../domain/subscriber.ts';
+import type { TokenKey } from '../domain/token-key.ts';
 import { fullscript } from './fullscript.ts';
+import { relaySignature } from './relay-signature.ts';
 import { standardWebhooks } from './standard-webhooks.ts';
 import { thinned } from './thin.ts';
-import type { HeaderFields, Moment, Recipient, WireFormat } from './wire-format.ts';
+import type { HeaderFields, Message, Moment, Recipient, WireFormat } from './wire-format.ts';
 
 const formats: Readonly<Record<Profile, WireFormat>> = { fullscript, standard: standardWebhooks };
 
@@ -32,11 +35,16 @@ export interface ClaimedAttempt {
  * delivery; the timestamp and the signature are this moment's.
  *
  * @param userAgent `fullscript-relay/` and the version.
+ * @param tokenKey signs the token, for a subscriber that is sent any.
  * @throws RelayError `signing_secret_unusable`
  */
-export function composeAttempt(claimed: ClaimedAttempt, moment: Moment, userAgent: string): SignedRequest {
+export function composeAttempt(
+  claimed: ClaimedAttempt,
+  moment: Moment,
+  userAgent: string,
+  tokenKey: TokenKey | null = null,
+): SignedRequest {
   const { delivery, attempt, event, subscriber } = claimed;
-  const format = wireFormatOf(subscriber);
   const body = bodyOf(event.body, subscriber);
   return {
     headers: {
@@ -47,7 +55,7 @@ export function composeAttempt(claimed: ClaimedAttempt, moment: Moment, userAgen
       'relay-attempt': String(attempt),
       ...(delivery.round > 1 && { 'relay-replay': String(delivery.round) }),
       'relay-sequence': String(delivery.sequence),
-      ...format.sign({ id: delivery.id, body }, subscriber, moment),
+      ...signed({ id: delivery.id, body }, subscriber, moment, tokenKey),
     },
     body,
   };
@@ -64,8 +72,8 @@ export function composeTest(
   { id, eventText }: { readonly id: string; readonly eventText: string },
   moment: Moment,
   userAgent: string,
+  tokenKey: TokenKey | null = null,
 ): SignedRequest {
-  const format = wireFormatOf(subscriber);
   const body = bodyOf(eventText, subscriber);
   return {
     headers: {
@@ -73,29 +81,52 @@ export function composeTest(
       'content-type': 'application/json',
       'user-agent': userAgent,
       'relay-test': 'true',
-      ...format.sign({ id, body }, subscriber, moment),
+      ...signed({ id, body }, subscriber, moment, tokenKey),
     },
     body,
   };
 }
 
 /**
- * The empty request of a handshake. It is no delivery and carries no `relay-` header. It
+ * The empty request of a handshake. It is no delivery and carries no `relay-` header but a token's. It
  * names no content type: some frameworks refuse an empty body that claims to be JSON.
  *
  * @throws RelayError `signing_secret_unusable`
  */
-export function composeHandshake(subscriber: Recipient, moment: Moment, userAgent: string): SignedRequest {
+export function composeHandshake(
+  subscriber: Recipient,
+  moment: Moment,
+  userAgent: string,
+  tokenKey: TokenKey | null = null,
+): SignedRequest {
   const body = Buffer.alloc(0);
   const id = `hsk_${moment.wall}`;
   return {
     headers: {
       ...subscriber.headers,
       'user-agent': userAgent,
-      ...wireFormatOf(subscriber).sign({ id, body }, subscriber, moment),
+      ...signed({ id, body }, subscriber, moment, tokenKey),
     },
     body,
   };
+}
+
+/** By the profile's own signature, and by a token where the subscriber is sent one. */
+function signed(
+  message: Message,
+  subscriber: Recipient,
+  moment: Moment,
+  tokenKey: TokenKey | null,
+): HeaderFields {
+  const headers = wireFormatOf(subscriber).sign(message, subscriber, moment);
+  if (!subscriber.jwt) return headers;
+  if (tokenKey === null) {
+    throw new RelayError('signing_secret_unusable', `There is no key for the tokens of ${subscriber.id}.`, {
+      hint: 'Make one: `relay keys rotate`.',
+    });
+  }
+  const token = relaySignature(tokenKey, { ...message, audience: subscriber.url }, moment.wall);
+  return { ...headers, 'relay-signature': token };
 }
 
 function bodyOf(event: string, subscriber: Recipient): Buffer {

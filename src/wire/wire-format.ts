@@ -20,7 +20,7 @@ export interface WireFormat {
 /** What the wire needs to know of a subscriber. */
 export type Recipient = Pick<
   Subscriber,
-  'id' | 'profile' | 'secrets' | 'challengeToken' | 'envelope' | 'thin' | 'headers'
+  'id' | 'url' | 'jwt' | 'profile' | 'secrets' | 'challengeToken' | 'envelope' | 'thin' | 'headers'
 >;
 
 export interface Message {

@@ -375,7 +375,7 @@ test('a store that takes no writes is a 503 by its code, and nothing was decided
 
 describe('too many requests (217)', () => {
   beforeEach(async () => {
-    api = await apiUnderTest({ perMinute: 5, diallingPerMinute: 2, refusedPerMinute: 3 });
+    api = await apiUnderTest({ perMinute: 5, diallingPerMinute: 2, refusedPerMinute: 3, openPerMinute: 4 });
   });
 
   test('under one token get 429 with Retry-After; another token goes on, also of the same subject', async () => {

@@ -30,6 +30,7 @@ const subscriber = {
   order: null,
   signature: 'v1',
   publicKeys: [],
+  jwt: false,
   envelope: 'event',
   thin: false,
   headerNames: ['Authorization'],

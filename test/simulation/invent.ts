@@ -21,6 +21,7 @@ export function inventSubscriber(number: number, world: World, random: Random): 
     concurrency: random.pick([null, 1, 2]),
     requestsPerSecond: random.pick([null, null, 0.5, 20]),
     order: number % 2 === 0 ? 'perClinic' : null,
+    jwt: false,
     thin: false,
     headers: {},
     owner: 'owner',

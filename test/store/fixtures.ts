@@ -22,6 +22,7 @@ export function aSubscriber(id = 'sub_1', changes: Partial<Subscriber> = {}): Su
     concurrency: null,
     requestsPerSecond: null,
     order: null,
+    jwt: false,
     thin: false,
     headers: {},
     owner: 'owner',

@@ -17,6 +17,7 @@ export function recipient(changes: Partial<Subscriber> = {}): Subscriber {
     concurrency: null,
     requestsPerSecond: null,
     order: null,
+    jwt: false,
     thin: false,
     headers: {},
     owner: 'owner',

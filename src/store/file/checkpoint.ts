@@ -15,6 +15,7 @@ const folded = [
   'streams',
   'setAsides',
   'jobs',
+  'tokenKeys',
   'revoked',
   'budget',
   'counters',

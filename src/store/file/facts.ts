@@ -3,6 +3,7 @@ import type { Clinic, Connection, SetAside, Stream, TokenOrigin } from '../../do
 import type { Delivery, EndReason } from '../../domain/delivery.ts';
 import type { RecordedEvent } from '../../domain/event.ts';
 import type { Health, PauseReason, Subscriber } from '../../domain/subscriber.ts';
+import type { TokenKey } from '../../domain/token-key.ts';
 import type { Job } from '../store.ts';
 
 /**
@@ -47,6 +48,8 @@ export type Fact =
   | { readonly t: 'jobGone'; readonly id: string }
   /** The store came out of a backup taken at `takenAt`. */
   | { readonly t: 'restored'; readonly takenAt: number; readonly restoredAt: number }
+  | { readonly t: 'tokenKey'; readonly row: TokenKeyRow }
+  | { readonly t: 'tokenKeyGone'; readonly id: string }
   | { readonly t: 'revoked'; readonly jti: string; readonly until: number }
   /** Requests taken out of the vendor's budget. */
   | { readonly t: 'budget'; readonly at: number; readonly count: number; readonly countsUntil: number };
@@ -216,6 +219,11 @@ export interface SubscriberRow
 export interface ConnectionRow extends Omit<Connection, 'tokens' | 'spareTokens' | 'origin'> {
   readonly origin: TokenOrigin['kind'];
   readonly tokenUrl: string | null;
+  readonly sealed: string;
+}
+
+/** A key that signs tokens, its private half sealed. */
+export interface TokenKeyRow extends Omit<TokenKey, 'privateKey'> {
   readonly sealed: string;
 }
 

@@ -31,6 +31,7 @@ import { Codec } from './rows.ts';
 import { seenPart } from './seen.ts';
 import { State } from './state.ts';
 import { subscriberPart } from './subscribers.ts';
+import { tokenKeyPart } from './token-keys.ts';
 import { unusable } from './unusable.ts';
 
 export interface FileStoreOptions {
@@ -178,6 +179,7 @@ async function openLocked(options: FileStoreOptions, opened: (() => unknown)[]):
     ...jobPart(core),
     ...budgetPart(core),
     ...revokedTokenPart(core),
+    ...tokenKeyPart(core),
     ...restorationPart(core),
     ...erasurePart({ commits, bodies, coldRows, bodyFiles, keys, clock, inTurn }),
     recovery: {

@@ -4,11 +4,11 @@ import type { Checkpoint } from './checkpoint.ts';
 import type { Fact } from './facts.ts';
 import { streamKey } from './state.ts';
 
-const compared = ['clinics', 'connections', 'streams', 'subscribers'] as const;
+const compared = ['clinics', 'connections', 'streams', 'subscribers', 'tokenKeys'] as const;
 
 /**
- * The rows that a whole journal leads to, of the tables that say where is read and where
- * is sent. A start takes them from the checkpoint, which anybody who can write the file
+ * The rows that a whole journal leads to, of the tables that say where is read, where
+ * is sent and who signs. A start takes them from the checkpoint, which anybody who can write the file
  * can write; here they are held against what only the holder of the keys can.
  */
 export class FoldedRows {
@@ -19,6 +19,8 @@ export class FoldedRows {
     else if (fact.t === 'connection') this.#rows.set(`connections ${fact.row.id}`, fact.row);
     else if (fact.t === 'connectionGone') this.#rows.delete(`connections ${fact.id}`);
     else if (fact.t === 'stream') this.#rows.set(`streams ${streamKey(fact.row)}`, fact.row);
+    else if (fact.t === 'tokenKey') this.#rows.set(`tokenKeys ${fact.row.id}`, fact.row);
+    else if (fact.t === 'tokenKeyGone') this.#rows.delete(`tokenKeys ${fact.id}`);
     else if (fact.t === 'subscriber') this.#rows.set(`subscribers ${fact.row.id}`, withoutPause(fact.row));
   }
 
@@ -26,7 +28,7 @@ export class FoldedRows {
   assertSame({ tables }: Checkpoint): void {
     const left = new Map(this.#rows);
     for (const table of compared) {
-      for (const [key, row] of tables[table]) {
+      for (const [key, row] of tables[table] ?? []) {
         const name = `${table} ${key}`;
         const said = table === 'subscribers' ? withoutPause(row as object) : row;
         if (!isDeepStrictEqual(said, left.get(name))) throw forged(name);

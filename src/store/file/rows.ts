@@ -2,7 +2,8 @@ import type { Attempt } from '../../domain/attempt.ts';
 import type { Connection, Tokens } from '../../domain/clinic.ts';
 import { StoreCorrupt } from '../../domain/errors.ts';
 import type { SigningSecret, Subscriber } from '../../domain/subscriber.ts';
-import type { AttemptRow, ConnectionRow, SubscriberRow } from './facts.ts';
+import type { TokenKey } from '../../domain/token-key.ts';
+import type { AttemptRow, ConnectionRow, SubscriberRow, TokenKeyRow } from './facts.ts';
 import type { KeyRing } from './keys.ts';
 import { type DataKey, keyIdOf, type SealedFor, seal, unseal } from './sealing.ts';
 import type { State } from './state.ts';
@@ -19,8 +20,10 @@ interface ConnectionSecrets {
   readonly tokenUrlSecret: string | null;
 }
 
+type TokenKeySecret = Pick<TokenKey, 'privateKey'>;
+
 /** What rows do not hold that were written before these fields were known. */
-const unknownBefore = { requestsPerSecond: null, order: null, thin: false, headers: {} };
+const unknownBefore = { requestsPerSecond: null, order: null, jwt: false, thin: false, headers: {} };
 
 /** Between what the relay works with and what may lie on a disk: everything secret in it sealed. */
 export class Codec {
@@ -30,6 +33,7 @@ export class Codec {
   readonly #opened = new WeakMap<object, unknown>();
   /** As last put together: most reads come between two changes. */
   readonly #subscribers = new WeakMap<SubscriberRow, Subscriber>();
+  readonly #tokenKeys = new WeakMap<TokenKeyRow, TokenKey>();
 
   constructor(keys: KeyRing, key: DataKey) {
     this.#keys = keys;
@@ -88,11 +92,25 @@ export class Codec {
     };
   }
 
+  tokenKeyRow({ privateKey, ...rest }: TokenKey): TokenKeyRow {
+    return { ...rest, sealed: this.#seal({ privateKey }, { kind: 'tokenKey', record: rest.id }) };
+  }
+
+  tokenKey(row: TokenKeyRow): TokenKey {
+    const known = this.#tokenKeys.get(row);
+    if (known) return known;
+    const { sealed, ...rest } = row;
+    const opened = this.#open<TokenKeySecret>(row, sealed, { kind: 'tokenKey', record: row.id });
+    const key = { ...rest, ...opened };
+    this.#tokenKeys.set(row, key);
+    return key;
+  }
+
   attempt(deliveryId: string, row: AttemptRow, excerpt: string | null): Attempt {
     return { ...row, deliveryId, excerpt };
   }
 
-  #seal(value: SubscriberSecrets | ConnectionSecrets, sealedFor: SealedFor): string {
+  #seal(value: SubscriberSecrets | ConnectionSecrets | TokenKeySecret, sealedFor: SealedFor): string {
     return seal(Buffer.from(JSON.stringify(value)), this.#key, sealedFor).toString('base64url');
   }
 

@@ -17,6 +17,7 @@ import type {
   OwedFact,
   Run,
   SubscriberRow,
+  TokenKeyRow,
 } from './facts.ts';
 import { type DeliveryRows, deliveryKind, type EventRows, eventKey, eventKind, stateIn } from './kinds.ts';
 import { LogRows } from './log-rows.ts';
@@ -55,6 +56,7 @@ export class State {
   readonly streams = new Table<Stream>(this.undo);
   readonly setAsides = new Table<SetAside>(this.undo);
   readonly jobs = new Table<Job>(this.undo);
+  readonly tokenKeys = new Table<TokenKeyRow>(this.undo);
   /** Token id → until when it has to be remembered. */
   readonly revoked = new Table<number>(this.undo);
   readonly budget = new Table<BudgetBlock>(this.undo);
@@ -118,6 +120,12 @@ export class State {
       case 'restored':
         this.#fold(this.counters, 'restoredFrom', fact.takenAt);
         this.#fold(this.counters, 'restoredAt', fact.restoredAt);
+        break;
+      case 'tokenKey':
+        this.#fold(this.tokenKeys, fact.row.id, fact.row);
+        break;
+      case 'tokenKeyGone':
+        this.#fold(this.tokenKeys, fact.id, undefined);
         break;
       case 'revoked':
         this.#fold(this.revoked, fact.jti, fact.until);

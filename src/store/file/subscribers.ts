@@ -7,18 +7,22 @@ import type { Decision } from './commits.ts';
 import type { Core } from './core.ts';
 import { idsPerLine } from './facts.ts';
 import type { State } from './state.ts';
+import { ensureTokenKey } from './token-keys.ts';
 
 /** Changes that the next attempt would notice: results of earlier ones say nothing about the new endpoint. */
 const revising = ['url', 'profile', 'secrets', 'challengeToken', 'headers'] as const;
 
-export function subscriberPart({ commits, codec, clock }: Core): SubscriberStore {
+export function subscriberPart(core: Core): SubscriberStore {
+  const { commits, codec, clock } = core;
   const living = (state: State, id: string): Subscriber => {
     const row = state.subscribers.get(id);
     if (!row || row.deletedAt !== null) throw new NotFound('subscriber', id);
     return codec.subscriber(state, row);
   };
 
-  const save = ({ state, record }: Decision, changed: Subscriber, bumped: boolean): Subscriber => {
+  const save = (decision: Decision, changed: Subscriber, bumped: boolean): Subscriber => {
+    const { state, record } = decision;
+    if (changed.jwt) ensureTokenKey(decision, core);
     const { id, health, pauseReasons } = changed;
     const pausedAt = pauseReasons.length === 0 ? null : (changed.pausedAt ?? clock.now());
     const subscriber = { ...changed, pausedAt };
