@@ -8,7 +8,7 @@ import { type Colour, inert, type Printer } from './print.ts';
 import { openSession } from './session.ts';
 import type { Surroundings } from './surroundings.ts';
 import { printTable } from './table.ts';
-import { badUsage, type CommonOptions, verb } from './verb.ts';
+import { badUsage, type CommonOptions, startOption, verb } from './verb.ts';
 
 interface AddOptions extends CommonOptions {
   readonly name: string;
@@ -37,7 +37,7 @@ export function addClinics(program: Command, around: Surroundings): void {
     .option('--refresh-token-env <name>', 'environment variable that holds its refresh token')
     .option('--token-url <url>', 'where your app hands out access tokens; the relay never refreshes')
     .option('--token-url-secret-env <name>', 'environment variable that holds the secret for that URL')
-    .option('--start-from <when>', 'its events since then: now, 7d, 30d, or an ISO instant')
+    .addOption(startOption('--start-from <when>', 'its events since then'))
     .option('--dry-run', 'count what its start would take, and connect nothing')
     .action(async (options: AddOptions) => {
       const { call, to, asJson, env } = openSession(around, options);

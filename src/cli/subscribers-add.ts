@@ -8,7 +8,7 @@ import { openSession, type Session } from './session.ts';
 import { type FieldOptions, fieldsOf, withFields } from './subscriber-fields.ts';
 import { eventsOf, printBackfillCount } from './subscribers-backfill.ts';
 import type { Surroundings } from './surroundings.ts';
-import { badUsage, type CommonOptions, verb } from './verb.ts';
+import { badUsage, type CommonOptions, startOption, verb } from './verb.ts';
 
 interface AddOptions extends FieldOptions, CommonOptions {
   readonly secretStdin?: true;
@@ -26,7 +26,7 @@ export function addAddSubscriber(group: Command, around: Surroundings): void {
     .requiredOption('--url <url>', 'its endpoint');
   withSecret(withFields(command))
     .option('--challenge', 'make a challenge token; it stays paused until it answers one')
-    .option('--start-from <when>', 'also send it the events since then: 30d, 12h, or an ISO instant')
+    .addOption(startOption('--start-from <when>', 'also send it the events since then'))
     .option('--dry-run', 'count the events that --start-from would send it, and add nothing')
     .action(async (options: AddOptions) => {
       const session = openSession(around, options);

@@ -9,7 +9,7 @@ import { inert } from './print.ts';
 import { openSession, type Session } from './session.ts';
 import type { Surroundings } from './surroundings.ts';
 import { printTable } from './table.ts';
-import { badUsage, type CommonOptions, verb } from './verb.ts';
+import { badUsage, type CommonOptions, startOption, verb } from './verb.ts';
 
 interface BackfillOptions extends CommonOptions {
   readonly from?: string;
@@ -23,7 +23,7 @@ const lookAgainMs = 500;
 
 export function addBackfillSubscriber(group: Command, around: Surroundings): void {
   verb(group, 'backfill [subscriber]', 'send it the events of the past that it was never sent, oldest first')
-    .option('--from <when>', 'created since then: 30d, 12h, or an ISO instant')
+    .addOption(startOption('--from <when>', 'created since then'))
     .option('--dry-run', 'count them and send nothing')
     .option('--no-wait', 'return at once; the relay goes on')
     .option('--show <backfill>', 'show how far a backfill is')

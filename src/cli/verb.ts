@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { InvalidInput } from '../domain/errors.ts';
+import { readStartFrom } from '../domain/start-from.ts';
 import { readDuration, readInstant } from './instant.ts';
 
 /** What every verb takes. */
@@ -63,6 +64,14 @@ export function instantOption(flags: string, summary: string, now: () => number)
       throw new InvalidArgumentError('Write 30d, 12h, 15m, or an instant such as 2026-11-22T08:00:00Z.');
     }
     return new Date(at).toISOString();
+  });
+}
+
+/** An option that names where something begins, `now` among others; the value is the text, which the relay reads. */
+export function startOption(flags: string, summary: string): Option {
+  return new Option(flags, `${summary}: 30d, 12h, 15m, or an ISO instant`).argParser((text) => {
+    if (readStartFrom(text) !== null) return text;
+    throw new InvalidArgumentError('Write now, 30d, 12h, 15m, or an instant such as 2026-11-22T08:00:00Z.');
   });
 }
 

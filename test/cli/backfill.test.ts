@@ -78,6 +78,7 @@ test('a backfill that there is can be shown', async () => {
 for (const { argv, because } of [
   { argv: ['ehr'], because: 'no moment' },
   { argv: ['--from', '2d'], because: 'no subscriber' },
+  { argv: ['ehr', '--from', 'soon'], because: 'a moment that is none' },
   { argv: ['ehr', '--from', '2d', '--show', 'bkf_1'], because: 'an old and a new one at once' },
   { argv: ['--show', 'bkf_1', '--cancel', 'bkf_1'], because: 'two things at once' },
 ]) {
