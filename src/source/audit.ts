@@ -6,7 +6,7 @@ import type { LogStore, PollStore, SubscriberSet, SubscriberStore } from '../sto
 import type { AskedPollEnd } from './asked-polls.ts';
 import { type Bucket, buckets, Tally, type UnlistedReason } from './audit-book.ts';
 import { type ListEvents, type NoAccess, wordsOf } from './clinic-access.ts';
-import type { ListItem, ListPage, Refusal } from './events-api.ts';
+import { type ListItem, type ListPage, pageAfter, type Refusal } from './events-api.ts';
 import { halted, unlessHalted } from './halted.ts';
 import { dayBeforeHistory, pagesMax } from './poll.ts';
 import { unreadableItem } from './set-asides.ts';
@@ -127,15 +127,16 @@ class StreamAudit {
   /** @returns why it could not be read to its last page. */
   async #list(): Promise<Exclude<StreamFinding, { kind: 'listed' }> | null> {
     const afterDay = dayBeforeHistory(this.#stream, this.#with.clock.now());
+    let before: ListPage | null = null;
     for (let page = 1; ; ) {
       const answer = await this.#page(afterDay, page);
       if (answer.kind !== 'page') return answer;
       await this.#takePage(answer.items);
-      if (answer.nextPage === null) return null;
-      if (answer.nextPage <= page || answer.nextPage > pagesMax) {
-        return failed(`page ${page} is followed by page ${answer.nextPage}`);
-      }
-      page = answer.nextPage;
+      const next = pageAfter(answer, before);
+      if (next === null) return null;
+      if (next <= page || next > pagesMax) return failed(`page ${page} is followed by page ${next}`);
+      before = answer;
+      page = next;
     }
   }
 

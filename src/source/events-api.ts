@@ -32,8 +32,10 @@ export interface ListItem {
 export interface ListPage {
   readonly kind: 'page';
   readonly items: readonly ListItem[];
-  /** `null` after the last. */
+  /** `null` after the last; see `pageAfter`. */
   readonly nextPage: number | null;
+  /** The vendor did not say whether there is another page. */
+  readonly isNextGuessed?: true;
   readonly vendorNow: number | null;
 }
 
@@ -150,18 +152,39 @@ function pageOf({ value, text, vendorNow }: ReadJson, page: number): ListPage | 
   return {
     kind: 'page',
     items: items.map((item, index) => itemOf(item, () => rawJsonAt(text, [...path, index]) ?? '')),
-    nextPage: nextPageOf(value, page, items.length),
+    ...nextPageOf(value, page, items.length),
     vendorNow,
   };
 }
 
-/** `null` ends the list. Without a word that can be read, a full page may have a successor: asking is safe, not asking loses events. */
-function nextPageOf(value: unknown, page: number, items: number): number | null {
+/**
+ * Without a word that can be read, any page that holds something may have a successor: its
+ * pages may be smaller than was asked for, and not asking loses events.
+ */
+function nextPageOf(
+  value: unknown,
+  page: number,
+  items: number,
+): Pick<ListPage, 'nextPage' | 'isNextGuessed'> {
   const next = member(member(value, 'meta'), 'next_page');
-  if (next === null) return null;
-  if (typeof next === 'number' && Number.isSafeInteger(next)) return next;
-  if (typeof next === 'string' && /^\d{1,9}$/.test(next)) return Number(next);
-  return items >= pageSize ? page + 1 : null;
+  if (next === null) return { nextPage: null };
+  if (typeof next === 'number' && Number.isSafeInteger(next)) return { nextPage: next };
+  if (typeof next === 'string' && /^\d{1,9}$/.test(next)) return { nextPage: Number(next) };
+  return items === 0 ? { nextPage: null } : { nextPage: page + 1, isNextGuessed: true };
+}
+
+/**
+ * The number of the page to ask for next, `null` at the end of the list: also when a page
+ * that was only guessed turns out to be the one before again, because this list has no pages.
+ *
+ * @param before the page that `page` followed; `null` for the first.
+ */
+export function pageAfter(page: ListPage, before: ListPage | null): number | null {
+  return before?.isNextGuessed && namesOf(page) === namesOf(before) ? null : page.nextPage;
+}
+
+function namesOf({ items }: ListPage): string {
+  return JSON.stringify(items.map(({ id, digest }) => id ?? digest));
 }
 
 /** The documentation shows `events`; any other list beside `meta` is taken for it. */

@@ -4,7 +4,7 @@ import { StoreUnavailable } from '../domain/errors.ts';
 import type { Logger } from '../logger.ts';
 import type { ClinicStore, PollClaim, PollEnd, PollStore } from '../store/store.ts';
 import { type ListEvents, wordsOf } from './clinic-access.ts';
-import type { ListItem } from './events-api.ts';
+import { type ListItem, type ListPage, pageAfter } from './events-api.ts';
 import { Intake, type IntakeDependencies } from './intake.ts';
 import { SetAsides } from './set-asides.ts';
 
@@ -148,6 +148,7 @@ class Reading {
     const intake = await this.#intake();
     const afterDay = this.#afterDay();
     let beganAt: number | null = null;
+    let before: ListPage | null = null;
     for (let page = 1; page <= pagesMax; ) {
       const answer = await list({ clinicId, category, afterDay, page });
       if (answer.kind === 'forbidden' || answer.kind === 'notFound') return this.#off(answer.kind);
@@ -157,12 +158,14 @@ class Reading {
       this.#noteNewest(answer.items);
       const problem = await intake.takePage(answer.items);
       if (problem !== null) return this.#failed(problem);
-      if (answer.nextPage === null) {
+      const next = pageAfter(answer, before);
+      if (next === null) {
         if (intake.owing > 0) return this.#failed(`${intake.owing} events could not be retrieved yet`);
         return this.#completed(beganAt);
       }
-      if (answer.nextPage <= page) return this.#failed(`page ${page} is followed by page ${answer.nextPage}`);
-      page = answer.nextPage;
+      if (next <= page) return this.#failed(`page ${page} is followed by page ${next}`);
+      before = answer;
+      page = next;
     }
     return this.#failed(`the list has more than ${pagesMax} pages`);
   }

@@ -3,7 +3,7 @@ import { deliveryIdOf } from '../domain/delivery.ts';
 import { type Subscriber, subscribersOf } from '../domain/subscriber.ts';
 import type { ClinicStore, SubscriberStore } from '../store/store.ts';
 import { type ListEvents, wordsOf } from './clinic-access.ts';
-import type { ListItem } from './events-api.ts';
+import { type ListItem, type ListPage, pageAfter } from './events-api.ts';
 import { dayBeforeHistory, pagesMax } from './poll.ts';
 import { unreadableItem } from './set-asides.ts';
 
@@ -80,13 +80,16 @@ async function eachPage(
   take: (items: readonly ListItem[]) => void,
 ): Promise<string | null> {
   const afterDay = dayBeforeHistory({ cursor: null, startAt }, clock.now());
+  let before: ListPage | null = null;
   for (let page = 1; page <= pagesMax; ) {
     const answer = await list({ ...of, afterDay, page });
     if (answer.kind !== 'page') return wordsOf(answer);
     take(answer.items);
-    if (answer.nextPage === null) return null;
-    if (answer.nextPage <= page) return `page ${page} is followed by page ${answer.nextPage}`;
-    page = answer.nextPage;
+    const next = pageAfter(answer, before);
+    if (next === null) return null;
+    if (next <= page) return `page ${page} is followed by page ${next}`;
+    before = answer;
+    page = next;
   }
   return `the list has more than ${pagesMax} pages`;
 }

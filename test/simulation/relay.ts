@@ -44,6 +44,7 @@ export interface Surroundings {
   readonly requestsPerFiveMinutes: number;
   readonly pollSecondsMin: number;
   readonly clinics: readonly ClinicInput[];
+  readonly categories?: readonly string[];
   readonly onFatal: (error: unknown) => void;
 }
 
@@ -82,7 +83,7 @@ export async function startRooms(around: Surroundings): Promise<Rooms> {
     schedule: fairSchedule({ requestsPerFiveMinutes, pollSecondsMin, pollSecondsMax: 900, random }),
     clock,
     logger,
-    categories,
+    categories: around.categories ?? categories,
     overlapDays: 2,
     isShadow: false,
     sweepHours: 24,

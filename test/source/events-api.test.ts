@@ -43,9 +43,15 @@ describe('the page that follows', () => {
     { meta: { next_page: 4 }, items: 1, nextPage: 4, because: 'the vendor names it' },
     { meta: { next_page: null }, items: 100, nextPage: null, because: 'the vendor says that it is the last' },
     { meta: { next_page: '4' }, items: 1, nextPage: 4, because: 'a number in quotes is a number' },
-    { meta: {}, items: 100, nextPage: 4, because: 'nothing is said, and a full page may have a successor' },
+    { meta: {}, items: 100, nextPage: 4, because: 'nothing is said, and any page may have a successor' },
     { meta: undefined, items: 100, nextPage: 4, because: 'there is no meta, and the page is full' },
-    { meta: undefined, items: 99, nextPage: null, because: 'there is no meta, and the page is not full' },
+    {
+      meta: undefined,
+      items: 1,
+      nextPage: 4,
+      because: 'there is no meta, and pages may be smaller than asked',
+    },
+    { meta: undefined, items: 0, nextPage: null, because: 'there is no meta, and nothing on the page' },
     { meta: { next_page: 4.5 }, items: 100, nextPage: 4, because: 'no page has that number' },
   ]) {
     test(`after page 3 is ${nextPage}: ${because}`, async () => {

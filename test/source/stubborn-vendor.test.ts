@@ -101,3 +101,18 @@ test('events of the past, however many, are known, and none of them is retrieved
   expect(items).toHaveLength(250);
   expect(fullscript.requests().byOperation.retrieve ?? 0).toBe(0);
 });
+
+test('a list that knows no pages and says nothing of them is read twice and not for ever', async () => {
+  const { clock, fullscript, store } = await pollingRelay({
+    categories: ['orders'],
+    http: (http) => (request) => http({ ...request, url: request.url.replace(/page%5Bnumber%5D=\d+/, '') }),
+  });
+  fullscript.faults.switchOn({ name: 'list-without-meta' });
+  await clock.advance(minute);
+  const event = fullscript.addEvent(orders);
+  const before = fullscript.requests().byOperation.list ?? 0;
+  await clock.advance(31_000);
+  expect(await recordedIds(store)).toEqual([event.id]);
+  expect((fullscript.requests().byOperation.list ?? 0) - before).toBe(2);
+  expect((await store.streams())[0]?.problem).toBeNull();
+});
