@@ -14,6 +14,17 @@ export interface RecordedEvent {
   readonly isPast: boolean;
   /** Why nobody was owed it, whatever anybody wanted; absent where the filters decided. */
   readonly withheld?: Withheld;
+  /** Fullscript's own webhook brought it, too; absent while none has. */
+  readonly push?: Push;
+}
+
+/** How Fullscript's own webhook brought an event. */
+export interface Push {
+  readonly at: number;
+  /** Before a poll had found it. */
+  readonly isFirst: boolean;
+  /** Its text is another than the one that a poll had retrieved. */
+  readonly differs: boolean;
 }
 
 export type Withheld =

@@ -1,7 +1,7 @@
 import type { Outcome } from '../../domain/attempt.ts';
 import type { Clinic, Connection, SetAside, Stream, TokenOrigin } from '../../domain/clinic.ts';
 import type { Delivery, EndReason } from '../../domain/delivery.ts';
-import type { RecordedEvent } from '../../domain/event.ts';
+import type { Push, RecordedEvent } from '../../domain/event.ts';
 import type { Health, PauseReason, Subscriber } from '../../domain/subscriber.ts';
 import type { TokenKey } from '../../domain/token-key.ts';
 import type { Job } from '../store.ts';
@@ -36,6 +36,8 @@ export type Fact =
     }
   | RetentionFact
   | ErasedFact
+  /** Fullscript's own webhook brought an event that is on record. */
+  | { readonly t: 'pushed'; readonly clinic: string; readonly event: string; readonly push: Push }
   /** An event's text was fetched again. */
   | {
       readonly t: 'bodyKept';

@@ -24,6 +24,7 @@ import { logPart } from './log.ts';
 import { NotInMemory } from './log-rows.ts';
 import { oneAtATime } from './one-at-a-time.ts';
 import { pollPart } from './polls.ts';
+import { pushPart } from './pushes.ts';
 import { type Recovered, recover } from './recovery.ts';
 import { forgetRestored, holdRestored, readRestored, restorationPart } from './restored.ts';
 import { Retention, type RetentionDays, type RetentionDependencies } from './retention.ts';
@@ -171,6 +172,7 @@ async function openLocked(options: FileStoreOptions, opened: (() => unknown)[]):
   return {
     ...clinicPart(core),
     ...pollPart(core),
+    ...pushPart(core),
     ...subscriberPart(core),
     ...deliveries,
     ...backfillPart(core),

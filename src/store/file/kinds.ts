@@ -37,6 +37,9 @@ const isPastFlag = 1;
 const ownBodyFlag = 2;
 const seenAgainFlag = 4;
 const erasedFlag = 8;
+const pushedFlag = 16;
+const pushedFirstFlag = 32;
+const pushDiffersFlag = 64;
 
 const states: readonly DeliveryState[] = ['pending', 'delivered', 'failed', 'cancelled'];
 const endReasons: readonly (EndReason | null)[] = [
@@ -64,6 +67,19 @@ export function isErased(flags: number): boolean {
   return (flags & erasedFlag) !== 0;
 }
 
+/** Fullscript's own webhook brought it, too. */
+export function isPushed(flags: number): boolean {
+  return (flags & pushedFlag) !== 0;
+}
+
+export function isPushedFirst(flags: number): boolean {
+  return (flags & pushedFirstFlag) !== 0;
+}
+
+export function doesPushDiffer(flags: number): boolean {
+  return (flags & pushDiffersFlag) !== 0;
+}
+
 export function stateIn(flags: number): DeliveryState {
   return states[flags & 3] as DeliveryState;
 }
@@ -83,7 +99,10 @@ export function eventKind(words: Words): RowKind<EventRow, keyof typeof eventCol
         (row.isPast ? isPastFlag : 0) |
         (row.body !== null && row.bodyOf === undefined ? ownBodyFlag : 0) |
         (row.isSeenAgain ? seenAgainFlag : 0) |
-        (row.isErased ? erasedFlag : 0),
+        (row.isErased ? erasedFlag : 0) |
+        (row.push ? pushedFlag : 0) |
+        (row.push?.isFirst ? pushedFirstFlag : 0) |
+        (row.push?.differs ? pushDiffersFlag : 0),
       recordedAt: row.recordedAt,
       bodyFile: words.number(row.body?.file ?? ''),
       first: row.deliveries[0],

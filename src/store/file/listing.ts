@@ -2,7 +2,7 @@ import { type DeliveryState, deliveryIdOf, type ShownState, shownState } from '.
 import { InvalidInput } from '../../domain/errors.ts';
 import { stateOfSubscriber } from '../../domain/subscriber.ts';
 import type { DeliveryFilter, EventFilter, PageAsk } from '../store.ts';
-import { endReasonIn, isPast, isSeenAgain, stateIn } from './kinds.ts';
+import { endReasonIn, isPast, isPushed, isSeenAgain, stateIn } from './kinds.ts';
 import type { LogRows, RowOrPlace } from './log-rows.ts';
 import type { State } from './state.ts';
 
@@ -72,6 +72,8 @@ export function eventsWanted(state: State, filter: EventFilter): Wanted {
   if (isUnknown || (filter.eventType !== undefined && type === null)) return () => false;
   const isOwed = wasOwedTo(state, filter.subscriberIds);
   return (number) => {
+    if (filter.isPushed !== undefined && isPushed(columns.flags.get(number)) !== filter.isPushed)
+      return false;
     if (filter.state !== undefined && isPast(columns.flags.get(number)) !== (filter.state === 'past')) {
       return false;
     }

@@ -1,19 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { type SetAside, type Stream, type StreamKey, setAsideIsFinal } from '../../domain/clinic.ts';
-import { deliveryIdOf } from '../../domain/delivery.ts';
-import { ClaimLost, NotFound, StoreCorrupt } from '../../domain/errors.ts';
-import type { NewEvent, PollClaim, PollEnd, PollStore } from '../store.ts';
-import type { Decision } from './commits.ts';
+import { ClaimLost, NotFound } from '../../domain/errors.ts';
+import type { PollClaim, PollEnd, PollStore } from '../store.ts';
 import type { Core } from './core.ts';
-import type { EventRow } from './facts.ts';
-import { eventKey, hasOwnBody } from './kinds.ts';
+import { eventKey } from './kinds.ts';
 import { Leases } from './leases.ts';
-import { type State, streamKey } from './state.ts';
+import { bodiesElsewhere, isUnread, recordEvent, resolveSetAsides } from './recording.ts';
+import { streamKey } from './state.ts';
 
-/** By event id: the row of another clinic that holds a body, and that body, or `null` when it is damaged. */
-type KnownBodies = ReadonlyMap<string, { readonly row: EventRow; readonly body: string | null }>;
-
-export function pollPart({ commits, bodies, coldRows, clock }: Core): PollStore {
+export function pollPart(core: Core): PollStore {
+  const { commits, clock } = core;
   const polls = new Leases(clock);
   /** By stream: when the claim was given, see `State.sweeps`. */
   const began = new Map<string, number>();
@@ -23,27 +19,6 @@ export function pollPart({ commits, bodies, coldRows, clock }: Core): PollStore 
     if (!polls.isHeld(streamKey(stream), claimId)) {
       throw new ClaimLost(`the poll of ${stream.category} of clinic ${stream.clinicId}`);
     }
-  };
-
-  const elsewhere = async (clinicId: string, events: readonly NewEvent[]): Promise<KnownBodies> => {
-    const found = await commits.read((state) =>
-      events.flatMap((event) => {
-        const number = numberElsewhere(state, clinicId, event);
-        return number === null ? [] : [state.events.at(number)];
-      }),
-    );
-    const known = new Map<string, { row: EventRow; body: string | null }>();
-    for (const row of await coldRows.rows(found)) {
-      if (!row.body) continue;
-      try {
-        const body = await bodies.open(row.body, { kind: 'body', record: eventKey(row.clinicId, row.id) });
-        known.set(row.id, { row, body: body.toString() });
-      } catch (error) {
-        if (!(error instanceof StoreCorrupt)) throw error;
-        known.set(row.id, { row, body: null });
-      }
-    }
-    return known;
   };
 
   return {
@@ -84,19 +59,13 @@ export function pollPart({ commits, bodies, coldRows, clock }: Core): PollStore 
     recordEvents: async (claim, { events, subscribersVersion }) => {
       const { clinicId, category } = claim.stream;
       for (;;) {
-        const known = await elsewhere(clinicId, events);
+        const known = await bodiesElsewhere(core, clinicId, events);
         const answer = await commits.commit((decision) => {
           held(claim);
           const { state } = decision;
           if (state.subscribersVersion !== subscribersVersion) return { kind: 'subscribersChanged' } as const;
           // Another clinic has recorded one of them since: its body is looked at first.
-          const isUnread = (event: NewEvent) => {
-            const file = known.get(event.id)?.row.body?.file;
-            return numberElsewhere(state, clinicId, event) === null
-              ? file !== undefined
-              : file === undefined || state.isExpired(file);
-          };
-          if (events.some(isUnread)) return null;
+          if (events.some((event) => isUnread(state, clinicId, event, known))) return null;
           let recorded = 0;
           let added = 0;
           let deliveries = 0;
@@ -229,65 +198,5 @@ function afterPoll(stream: Stream, end: PollEnd, now: number): Stream {
       };
     case 'off':
       return { ...stream, nextPollAt: end.nextPollAt, problem: end.problem, isOff: true };
-  }
-}
-
-/** The number of another clinic's record of the event that holds a body of its own; `null` when there is none. */
-function numberElsewhere(state: State, clinicId: string, event: NewEvent): number | null {
-  if (event.body === null) return null;
-  const { events, words } = state;
-  const isElsewhere = (number: number) =>
-    hasOwnBody(events.columns.flags.get(number)) &&
-    !state.isExpired(words.text(events.columns.bodyFile.get(number))) &&
-    words.text(events.columns.clinic.get(number)) !== clinicId;
-  return (
-    events
-      .numbersOf(event.id)
-      .sort((a, b) => a - b)
-      .find(isElsewhere) ?? null
-  );
-}
-
-/** @returns how many deliveries it made. */
-function recordEvent(
-  { state, record, keep }: Decision,
-  event: NewEvent,
-  { clinicId, category, now }: { clinicId: string; category: string; now: number },
-  known: { row: EventRow; body: string | null } | undefined,
-): number {
-  const { id, type, createdAt, isPast, withheld } = event;
-  const why = withheld === undefined ? {} : { withheld };
-  const to = event.subscriberIds
-    .filter((subscriberId) => !state.deliveries.has(deliveryIdOf(id, subscriberId)))
-    .map((subscriberId) => [subscriberId, (state.sequences.get(subscriberId) ?? 0) + 1] as const);
-  const isKept = known !== undefined && known.body === event.body && known.row.body !== null;
-  const body = isKept
-    ? { body: known.row.body, bodyOf: known.row.clinicId }
-    : {
-        body:
-          event.body === null
-            ? null
-            : keep(Buffer.from(event.body), { kind: 'body', record: eventKey(clinicId, id) }),
-      };
-  record({
-    t: 'event',
-    row: { id, clinicId, category, type, createdAt, isPast, ...why, ...body },
-    at: now,
-    to,
-  });
-  return to.length;
-}
-
-/** What was set aside and could be read after all is no longer. */
-function resolveSetAsides(
-  { state, record }: Decision,
-  stream: Stream,
-  events: readonly NewEvent[],
-  now: number,
-): void {
-  if (state.setAsides.size === 0) return;
-  for (const { id } of events) {
-    const item = state.setAsides.get(`${streamKey(stream)}${id}`);
-    if (item && item.resolvedAt === null) record({ t: 'setAside', row: { ...item, resolvedAt: now } });
   }
 }

@@ -179,6 +179,9 @@ export class State {
       case 'eventsGone':
         for (const number of numbersIn(fact.of)) this.events.remove(number);
         break;
+      case 'pushed':
+        this.#push(fact);
+        break;
       case 'bodyMoved':
         this.#moveBody(fact);
         break;
@@ -300,6 +303,12 @@ export class State {
     const number = (this.counters.get('budgetBlocks') ?? 0) + 1;
     this.#fold(this.counters, 'budgetBlocks', number);
     this.#fold(this.budget, `block ${number}`, { at, count, countsUntil });
+  }
+
+  #push({ clinic, event, push }: Extract<Fact, { t: 'pushed' }>): void {
+    const key = eventKey(clinic, event);
+    const row = this.events.get(key);
+    if (row) this.events.put(key, { ...row, push });
   }
 
   #moveBody({ clinic, event, body }: Extract<Fact, { t: 'bodyMoved' }>): void {
