@@ -88,6 +88,7 @@ const definition = z.strictObject({
       sweepHours: whole(1, 720).default(24),
       startFrom: startFromInput.default('now'),
       shadow: z.boolean('must be true or false').default(false),
+      webhooks: z.strictObject({ secret, challengeToken: secret.optional() }).optional(),
     })
     .refine((source) => source.pollSecondsMin <= source.pollSecondsMax, {
       path: ['pollSecondsMin'],

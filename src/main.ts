@@ -110,6 +110,7 @@ export async function startRelay({
       revokeTokens: polling.oauth.revoke,
       connectionChanged: (connectionId) => polling.poller.forget(connectionId),
       wakeDispatcher: () => delivering.dispatcher.wake(),
+      ingest: polling.ingest,
       wakePoller: () => polling.poller.wake(),
       isShadow: config.source.shadow,
       arePollsMoving: () => polling.poller.idleMs < pollsFrozenMs,

@@ -26,9 +26,11 @@ export const defaultLimits: RequestLimits = {
 export interface Admission {
   /** Answers 401, or knows the caller from then on. */
   readonly authenticate: RequestHandler;
-  /** 403 without the scope; 429 when the token has asked too often. */
+  /** Counts a refusal against the caller's address: `next` gets an error when there were too many. */
+  readonly slowDown: RequestHandler;
   /** For what needs no token: 429 when the address has asked too often. */
   readonly limitAddress: RequestHandler;
+  /** 403 without the scope; 429 when the token has asked too often. */
   readonly admit: (route: Route) => readonly RequestHandler[];
 }
 
@@ -45,6 +47,7 @@ export function createAdmission(dependencies: {
 
   return {
     limitAddress: limiter(limits.openPerMinute, addressKey),
+    slowDown: perAddress,
     async authenticate(request, response, next) {
       const token = bearerOf(request);
       const verdict =

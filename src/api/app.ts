@@ -14,6 +14,7 @@ import { type DeliveriesDependencies, deliveryRoutes } from './deliveries.ts';
 import { type DoctorDependencies, doctorRoutes } from './doctor.ts';
 import { type ErasuresDependencies, erasureRoutes } from './erasures.ts';
 import { eventRoutes } from './events.ts';
+import { type IngestEndpoint, ingestHandler, ingestRoutes } from './ingest.ts';
 import { hasBody, readJsonBody } from './json-body.ts';
 import { openApiOf } from './openapi.ts';
 import { type OperationalEventsDependencies, operationalEventRoutes } from './operational-events.ts';
@@ -47,6 +48,8 @@ export interface ApiDependencies
   /** Polls are under way as they should be; for `/readyz`. */
   readonly arePollsMoving: () => boolean;
   readonly limits?: RequestLimits;
+  /** `null` when Fullscript's own webhooks are not taken. */
+  readonly ingest: IngestEndpoint | null;
 }
 
 /** The REST API. @throws InvalidInput `jwt_key_unusable` */
@@ -68,6 +71,7 @@ export function createApp(dependencies: ApiDependencies): Express {
     ...operationalEventRoutes(dependencies),
     ...tokenRoutes(dependencies),
     ...tokenKeyRoutes(dependencies),
+    ...ingestRoutes(dependencies),
   ];
   const checkToken = createTokenCheck(keys, { now: clock.wall, isRevoked: (jti) => store.isRevoked(jti) });
   const app = express();
@@ -87,6 +91,7 @@ export function createApp(dependencies: ApiDependencies): Express {
   });
   const admission = createAdmission({ checkToken, logger, limits });
   addOpenRoutes(app, dependencies, admission, openApiOf(routes, dependencies.version));
+  app.post(ingestPath, ingestHandler(dependencies.ingest, admission.slowDown));
   addRoutes(app, routes, { logger, clock, ...admission });
   app.use((request) => {
     throw new RelayError('route_not_found', `There is no ${request.method} on that path.`, {
@@ -96,6 +101,9 @@ export function createApp(dependencies: ApiDependencies): Express {
   app.use(asProblem(logger));
   return app;
 }
+
+/** Where Fullscript's dashboard is to send its webhooks. */
+const ingestPath = '/v1/ingest/fullscript';
 
 const self = ["'self'"];
 const none = ["'none'"];
@@ -157,6 +165,7 @@ function addRoutes(app: Express, routes: readonly Route[], admitting: Admitting)
     ['/readyz', ['get']],
     ['/openapi.json', ['get']],
     ['/.well-known/jwks.json', ['get']],
+    [ingestPath, ['post']],
   ]);
   for (const route of routes) {
     const path = route.path.replaceAll(/\{(\w+)\}/g, ':$1');

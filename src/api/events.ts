@@ -24,6 +24,8 @@ const listQuery = z.strictObject({
   state: z.enum(['recorded', 'past']).optional(),
   clinicId: idQuery.optional(),
   eventType: idQuery.optional(),
+  /** Whether one of Fullscript's own webhooks brought it, too. */
+  pushed: z.enum(['true', 'false'], 'must be true or false').optional(),
   ...windowQuery,
   ...pageQuery,
 });
@@ -61,10 +63,14 @@ export function eventRoutes({ store, clock }: EventsDependencies): readonly Rout
       answers: { status: 200, schema: listOf(eventView) },
       async answer({ caller, query }) {
         checkWindow(query);
-        const { limit, cursor = null, ...wanted } = query;
+        const { limit, cursor = null, pushed, ...wanted } = query;
         const kept = keptTo(await visibleSubscriberIds(store, caller), undefined);
         const page = await store.events(
-          { ...given(wanted), ...(kept && { subscriberIds: kept }) },
+          {
+            ...given(wanted),
+            ...(kept && { subscriberIds: kept }),
+            ...(pushed !== undefined && { isPushed: pushed === 'true' }),
+          },
           { limit, cursor },
         );
         return { body: { data: page.items.map(viewOfEvent), nextCursor: page.nextCursor } };

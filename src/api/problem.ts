@@ -24,6 +24,11 @@ export interface ProblemDocument {
 /** The status of each code that its class does not decide. */
 const statusOfCode: Readonly<Record<string, number>> = {
   record_too_large: 400,
+  challenge_not_set: 400,
+  event_unreadable: 400,
+  signature_refused: 401,
+  clinic_not_named: 422,
+  clinic_not_read: 422,
   unauthorized: 401,
   forbidden: 403,
   route_not_found: 404,

@@ -8,6 +8,7 @@ import { addClinics } from './clinics.ts';
 import { addDeliveries } from './deliveries.ts';
 import { addDemo } from './demo.ts';
 import { addErase } from './erase.ts';
+import { addIngest } from './ingest.ts';
 import { addInit } from './init.ts';
 import { addKeys } from './keys.ts';
 import { addOperationalEvents } from './operational-events.ts';
@@ -78,6 +79,7 @@ function programOf(around: Surroundings): Command {
     addAudit,
     addErase,
     addSeen,
+    addIngest,
     addToken,
     addKeys,
   ]) {

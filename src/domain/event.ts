@@ -61,6 +61,11 @@ export const documentedEventTypes = [
   'clinic_key.revoked',
 ] as const;
 
+/** The list that a type belongs to by its name: `order.placed` to `orders`. Whether the vendor has such a list, this does not say. */
+export function categoryOfType(type: string): string {
+  return `${type.split('.')[0]}s`;
+}
+
 const patternShape = /^(\*|[a-z0-9_]+(\.[a-z0-9_]+)*(\.\*)?)$/;
 
 /** `*`, a whole type (`order.placed`), or everything below a prefix at any depth (`order.*`). */

@@ -7,6 +7,7 @@ import { RequestBudget } from '../source/budget.ts';
 import { ClinicAccess } from '../source/clinic-access.ts';
 import { createEventsApi } from '../source/events-api.ts';
 import { createFetchEvent } from '../source/fetch-event.ts';
+import { createIngest } from '../source/ingest.ts';
 import { createOAuth, withinBudget } from '../source/oauth.ts';
 import { Poller } from '../source/poller.ts';
 import { fairSchedule } from '../source/schedule.ts';
@@ -60,5 +61,20 @@ export function wayIn(config: Config, shared: WayInShared) {
   });
   const { categories, startFrom } = source;
   const countStart = createStartCount({ api, oauth, budget, clock, categories, startFrom });
-  return { poller, auditor, oauth, access, countStart, fetchEvent: createFetchEvent({ store, access }) };
+  return {
+    poller,
+    auditor,
+    oauth,
+    access,
+    countStart,
+    fetchEvent: createFetchEvent({ store, access }),
+    ingest: ingestOf(config, shared),
+  };
+}
+
+/** `null` when Fullscript's own webhooks are not taken. */
+function ingestOf({ source: { webhooks, shadow } }: Config, shared: WayInShared) {
+  if (webhooks === undefined) return null;
+  const { secret, challengeToken = null } = webhooks;
+  return { ingest: createIngest({ ...shared, secret, isShadow: shadow }), challengeToken };
 }

@@ -223,21 +223,40 @@ function isWellFormed(text: string): boolean {
   return Buffer.from(text).toString() === text;
 }
 
-function eventOf({ value, text }: ReadJson, eventId: string): RetrievedEvent | Unreadable {
+function eventOf(read: ReadJson, eventId: string): RetrievedEvent | Unreadable {
+  const found = eventIn(read, (id) => id === eventId);
+  if (found === null) {
+    return { kind: 'unreadable', detail: 'the answer does not hold the event that was asked for' };
+  }
+  const { id: _, ...event } = found;
+  return { kind: 'event', ...event };
+}
+
+/** An event in its exact text, and what the relay has to know of it. */
+export interface EventInText extends Omit<RetrievedEvent, 'kind'> {
+  readonly id: string;
+}
+
+/** The event that a document holds, with or without an envelope; `null` when it holds none that `isIt`. */
+export function eventIn(
+  { value, text }: Pick<ReadJson, 'value' | 'text'>,
+  isIt: (id: string) => boolean,
+): EventInText | null {
   for (const path of [['event'], ['event_payload', 'event'], []]) {
     const event = path.reduce<unknown>(member, value);
-    if (textOf(member(event, 'id')) !== eventId) continue;
+    const id = idOf(member(event, 'id'));
+    if (id === null || !isIt(id)) continue;
     const body = rawJsonAt(text, path);
     if (body === null) continue;
     return {
-      kind: 'event',
+      id,
       body,
       type: textOf(member(event, 'type')),
       createdAt: instantOf(member(event, 'created_at')),
       clinicId: textOf(member(event, 'clinic_id')),
     };
   }
-  return { kind: 'unreadable', detail: 'the answer does not hold the event that was asked for' };
+  return null;
 }
 
 function member(value: unknown, key: string): unknown {

@@ -10,7 +10,8 @@ export interface SetAsidesDependencies {
   readonly now: number;
 }
 
-const idLengthMax = 10_000;
+/** The longest id of an event that is taken in. */
+export const idLengthMax = 10_000;
 /** What was set aside for good is looked at once a day. */
 const lookAgainMs = 86_400_000;
 

@@ -16,6 +16,7 @@ import type { Subscriber } from '../../src/domain/subscriber.ts';
 import type { Tried } from '../../src/operations/messenger.ts';
 import { Auditor } from '../../src/source/auditor.ts';
 import type { ListPage } from '../../src/source/events-api.ts';
+import { createIngest } from '../../src/source/ingest.ts';
 import type { Store } from '../../src/store/store.ts';
 import { type SimulatedClock, simulatedClock } from '../world/clock.ts';
 import { keptLog, type LogLine } from '../world/log.ts';
@@ -83,6 +84,9 @@ export const ehr = tokenFor('ehr', 'write');
 export const ehrReader = tokenFor('ehr', 'read');
 export const stranger = tokenFor('stranger', 'write');
 
+/** Fullscript's key for the webhooks that come in here. */
+export const ingestSecret = 'the-signature-secret-key-of-the-dashboard';
+
 export async function apiUnderTest(limits?: RequestLimits): Promise<ApiUnderTest> {
   const clock = simulatedClock(startedAt);
   const { store, discard } = await storeInFolder(clock);
@@ -130,6 +134,17 @@ export async function apiUnderTest(limits?: RequestLimits): Promise<ApiUnderTest
     onFatal: tell('fatal'),
   });
   const eraser = new Eraser({ store, clock, logger, onFatal: tell('fatal') });
+  const ingest = {
+    ingest: createIngest({
+      store,
+      secret: ingestSecret,
+      isShadow: false,
+      clock,
+      logger,
+      onRecorded: tell('dispatcher'),
+    }),
+    challengeToken: 'a-challenge-token',
+  };
   const app = createApp({
     store,
     clock,
@@ -157,6 +172,7 @@ export async function apiUnderTest(limits?: RequestLimits): Promise<ApiUnderTest
     },
     wakeDispatcher: tell('dispatcher'),
     wakePoller: tell('poller'),
+    ingest,
     connectionChanged: (id) => told.push(`connection ${id.slice(0, 4)}`),
     countStart: async ({ name }) => ({
       clinicId: 'clinic-1',
