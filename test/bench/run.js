@@ -1,5 +1,10 @@
 // TypeScript as it stands, also on a Node that cannot strip types by itself.
+import { fileURLToPath } from 'node:url';
 import { runnerImport } from 'vite';
 
-const { module } = await runnerImport(new URL('./command.ts', import.meta.url).pathname);
-process.exitCode = await module.command(process.argv.slice(2));
+const load = async (name) => {
+  const { module } = await runnerImport(fileURLToPath(new URL(`./${name}.ts`, import.meta.url)));
+  return module;
+};
+const { command } = await load('command');
+process.exitCode = await command(process.argv.slice(2), load);
