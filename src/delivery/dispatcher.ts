@@ -50,11 +50,12 @@ const leaseSlackMs = 15_000;
 export class Dispatcher {
   readonly #dependencies: DispatcherDependencies;
   readonly #leaseMs: number;
-  readonly #all: PQueue;
   readonly #lanes: Lanes<PQueue>;
   readonly #held: HeldClaims;
   readonly #alarm: Alarm;
   readonly #runs = new Set<Promise<void>>();
+  /** Attempts under way; claims are made for free slots only, so never more than `concurrency`. */
+  #sending = 0;
   readonly #abort = new AbortController();
   #isRunning = false;
   #isTurnSet = false;
@@ -69,7 +70,7 @@ export class Dispatcher {
 
   /** @throws RelayError `lease_too_short` when a lease would end before its request. */
   constructor(dependencies: DispatcherDependencies) {
-    const { concurrency, timeoutMs } = dependencies;
+    const { timeoutMs } = dependencies;
     this.#dependencies = dependencies;
     this.#leaseMs = dependencies.leaseMs ?? timeoutMs + leaseSlackMs;
     if (this.#leaseMs <= timeoutMs) {
@@ -79,7 +80,6 @@ export class Dispatcher {
         { hint: 'Make the lease longer than the time-out.' },
       );
     }
-    this.#all = new PQueue({ concurrency });
     this.#lanes = new Lanes(() => new PQueue(), dependencies.concurrencyPerSubscriber);
     this.#alarm = new Alarm(dependencies.clock, () => this.#look());
     this.#held = new HeldClaims({
@@ -162,7 +162,7 @@ export class Dispatcher {
     }
     for (;;) {
       const unrecordedMax = concurrency * unrecordedPerSlot;
-      const slots = Math.min(concurrency, this.#all.pending + unrecordedMax - this.#runs.size);
+      const slots = Math.min(concurrency, this.#sending + unrecordedMax - this.#runs.size);
       const slotsBySubscriber = this.#lanes.offer(slots);
       if (!this.#isRunning || slotsBySubscriber.size === 0) break;
       const claims = await store.claimDeliveries({ slotsBySubscriber, leaseMs: this.#leaseMs });
@@ -192,11 +192,18 @@ export class Dispatcher {
 
   async #run(claim: DeliveryClaim): Promise<void> {
     const lane = this.#lanes.of(claim.subscriber);
-    const attempt = () => this.#dependencies.deliver(claim, this.#abort.signal);
+    const attempt = async () => {
+      this.#sending += 1;
+      try {
+        return await this.#dependencies.deliver(claim, this.#abort.signal);
+      } finally {
+        this.#sending -= 1;
+      }
+    };
     this.#held.add(claim);
     lane.unrecorded += 1;
     try {
-      const attempted = await lane.queue.add(() => this.#all.add(attempt));
+      const attempted = await lane.queue.add(attempt);
       this.#turnSoon();
       const delivered = await attempted.record();
       if (delivered.kind === 'recorded') this.#learn(lane, delivered.after);

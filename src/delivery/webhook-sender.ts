@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events';
 import http, { type ClientRequest, type IncomingMessage } from 'node:http';
 import https from 'node:https';
 import type { Clock } from '../clock.ts';
@@ -90,6 +89,24 @@ export function createWebhookSender(options: SenderOptions): WebhookSender {
   };
 }
 
+/** What is under way under each signal: exchanges share one, and a listener for each of them is slow to come and go. */
+const underWay = new WeakMap<AbortSignal, Set<() => void>>();
+
+/** Calls `interrupt` when the signal aborts; the answer takes it back. */
+function onAbort(signal: AbortSignal, interrupt: () => void): () => void {
+  const known = underWay.get(signal);
+  const interrupts = known ?? new Set();
+  interrupts.add(interrupt);
+  if (known === undefined) {
+    const interruptAll = () => {
+      for (const each of [...interrupts]) each();
+    };
+    signal.addEventListener('abort', interruptAll, { once: true });
+    underWay.set(signal, interrupts);
+  }
+  return () => void interrupts.delete(interrupt);
+}
+
 interface Means {
   readonly pooled: GuardedAgents;
   readonly fresh: GuardedAgents;
@@ -115,11 +132,7 @@ function exchange(
   let isSettled = false;
 
   const interrupt = () => giveUp({ kind: 'interrupted' });
-  if (signal !== undefined) {
-    // All exchanges may share one signal, and Node takes eleven listeners for a leak.
-    setMaxListeners(0, signal);
-    signal.addEventListener('abort', interrupt, { once: true });
-  }
+  const forget = signal && onAbort(signal, interrupt);
   const cancelDeadline = clock.after(timeoutMs, () => {
     if (response !== undefined && !awaitsBody(response)) answered(response, true);
     else giveUp({ kind: 'timedOut', phase: phase(), timeoutMs });
@@ -215,7 +228,7 @@ function exchange(
     isSettled = true;
     cancelDeadline();
     cancelIdleBody?.();
-    signal?.removeEventListener('abort', interrupt);
+    forget?.();
     chunks = [];
     resolve(result);
   }

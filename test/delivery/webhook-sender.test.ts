@@ -147,7 +147,7 @@ describe('an exchange that is ended from here', () => {
     await peer.until(() => peer.open() === 0);
   });
 
-  test('many exchanges may share a signal, and leave nothing on it', async () => {
+  test('many exchanges may share a signal, and put one listener on it', async () => {
     const warnings: Error[] = [];
     const note = (warning: Error) => warnings.push(warning);
     process.on('warning', note);
@@ -159,7 +159,7 @@ describe('an exchange that is ended from here', () => {
     await new Promise((resolve) => setImmediate(resolve));
     expect(results.map(told)).toEqual(Array(40).fill('204'));
     expect(warnings).toEqual([]);
-    expect(getEventListeners(signal, 'abort')).toEqual([]);
+    expect(getEventListeners(signal, 'abort')).toHaveLength(1);
   });
 });
 

@@ -153,18 +153,14 @@ export class Commits {
       this.#fail(error, commands);
       return;
     }
-    const commits: string[][] = [];
-    for (const command of commands) {
-      const { facts, answer } = this.#decide(command);
-      if (facts.length > 0) commits.push(facts);
-      settle.push(answer);
-    }
-    if (commits.length > 0) {
+    const facts: string[] = [];
+    for (const command of commands) settle.push(this.#decide(command, facts));
+    if (facts.length > 0) {
       const journal = this.#parts.journal();
       try {
         await bodies.write();
         await bodies.sync();
-        await journal.append(commits);
+        await journal.append(facts);
         await journal.sync();
       } catch (error) {
         this.#state.undo.rollBackTo(0);
@@ -176,11 +172,12 @@ export class Commits {
     for (const answer of settle) answer();
   }
 
-  #decide(command: Command): { facts: string[]; answer: () => void } {
+  /** @param facts the batch's, to which those of this decision are added. */
+  #decide(command: Command, facts: string[]): () => void {
     const { undo } = this.#state;
     const mark = undo.mark;
     const keptMark = this.#parts.bodies.mark;
-    const facts: string[] = [];
+    const factsMark = facts.length;
     try {
       const value = command.decide({
         state: this.#state,
@@ -196,12 +193,13 @@ export class Commits {
         },
         keep: (plain, sealedFor) => this.#parts.bodies.keep(plain, sealedFor),
       });
-      return { facts, answer: () => command.resolve(value) };
+      return () => command.resolve(value);
     } catch (error) {
+      facts.length = factsMark;
       undo.rollBackTo(mark);
       this.#parts.bodies.dropQueuedAfter(keptMark);
-      if (!(error instanceof NotInMemory)) return { facts: [], answer: () => command.reject(error) };
-      return { facts: [], answer: () => void this.#fetch(command, error) };
+      if (!(error instanceof NotInMemory)) return () => command.reject(error);
+      return () => void this.#fetch(command, error);
     }
   }
 

@@ -97,8 +97,13 @@ export async function writeIndex(
   const columns: Buffer[] = [];
   try {
     for (const { rows, taken } of tables) {
-      const kinds = { ...ownColumns, ...rows.indexed };
-      const arrays = arraysOf(kinds, taken.length);
+      const own = arraysOf(ownColumns, taken.length);
+      const arrays = arraysOf(rows.indexed, taken.length);
+      const fill = Object.entries(rows.indexed).map(([name, kind]) => ({
+        name,
+        array: arrays[name] as ColumnArray,
+        isWord: kind === 'word',
+      }));
       const lying: Omit<Place, 'file'>[] = [];
       for (let from = 0; from < taken.length; from += rowsPerSlice) {
         if (from > 0) await pause();
@@ -107,8 +112,16 @@ export async function writeIndex(
         for (const [offset, each] of taken.slice(from, from + rowsPerSlice).entries()) {
           const line = each.row === null ? '' : lineOf(each.stored);
           const length = Buffer.byteLength(line);
-          const own = { number: each.number, isBusy: each.isBusy ? 1 : 0, at, length };
-          fill(arrays, from + offset, { ...own, ...rows.columnsOf(each) }, kinds, local);
+          const row = from + offset;
+          own.number[row] = each.number;
+          own.isBusy[row] = each.isBusy ? 1 : 0;
+          own.at[row] = at;
+          own.length[row] = length;
+          const values = rows.columnsOf(each);
+          for (const { name, array, isWord } of fill) {
+            const value = values[name] ?? 0;
+            array[row] = isWord ? local.number(value) : value;
+          }
           lying.push({ at, length });
           if (length > 0) {
             lines.push(line);
@@ -120,7 +133,7 @@ export async function writeIndex(
         await file.datasync();
       }
       places.push(lying);
-      for (const array of Object.values(arrays)) columns.push(bytesOf(array));
+      for (const array of Object.values<ColumnArray>({ ...own, ...arrays })) columns.push(bytesOf(array));
     }
     const head: IndexHead = {
       format,
@@ -248,21 +261,13 @@ function tablesOf(head: IndexHead, bytes: Buffer, words: Words): LoadedTable[] {
   });
 }
 
-function arraysOf(kinds: Readonly<Record<string, ColumnKind>>, rows: number): Record<string, ColumnArray> {
-  return Object.fromEntries(Object.entries(kinds).map(([name, kind]) => [name, columnArray(kind, rows)]));
-}
-
-function fill(
-  arrays: Record<string, ColumnArray>,
-  row: number,
-  values: Readonly<Record<string, number>>,
-  kinds: Readonly<Record<string, ColumnKind>>,
-  local: LocalWords,
-): void {
-  for (const name in arrays) {
-    const value = values[name] ?? 0;
-    (arrays[name] as ColumnArray)[row] = kinds[name] === 'word' ? local.number(value) : value;
-  }
+function arraysOf<Name extends string>(
+  kinds: Readonly<Record<Name, ColumnKind>>,
+  rows: number,
+): Record<Name, ColumnArray> {
+  const arrays = {} as Record<Name, ColumnArray>;
+  for (const name in kinds) arrays[name] = columnArray(kinds[name], rows);
+  return arrays;
 }
 
 function lineOf(stored: unknown): string {

@@ -43,8 +43,8 @@ export interface CommitFact {
 }
 
 /**
- * The writing end of the journal: one part, a file that only grows. A batch of commits is
- * one write and one sync; nothing in it counts before the sync is done.
+ * The writing end of the journal: one part, a file that only grows. A batch is one
+ * commit, one write and one sync; nothing in it counts before the sync is done.
  */
 export class Journal {
   readonly day: string;
@@ -96,7 +96,7 @@ export class Journal {
       ...(about.cut && { cut: about.cut }),
     };
     try {
-      await journal.append([[JSON.stringify(header)]]);
+      await journal.append([JSON.stringify(header)]);
       await journal.sync();
       await disk.syncFolder(folder);
     } catch (error) {
@@ -117,44 +117,35 @@ export class Journal {
   }
 
   /**
-   * Writes one batch. After an error nothing of it counts, and `takeBack` has to succeed
-   * before anything else is written.
+   * Writes one batch, as one commit: nothing of it was acknowledged, so nothing is gained
+   * by telling its decisions apart. After an error nothing of it counts, and `takeBack` has
+   * to succeed before anything else is written.
    *
-   * @param commits each the JSON texts of its facts.
+   * @param facts their JSON texts.
    */
-  async append(commits: readonly (readonly string[])[]): Promise<void> {
+  async append(facts: readonly string[]): Promise<void> {
     const batch = this.#place.batch + 1;
-    let { sequence, previous, mac } = this.#place;
-    const lines: string[] = [];
+    let { sequence, previous } = this.#place;
     const write = (factJson: string): string => {
-      const { text, checksum } = writeLine(factJson, { sequence: ++sequence, batch, previous });
+      sequence += 1;
+      const { text, checksum } = writeLine(factJson, { sequence, batch, previous });
       previous = checksum;
-      lines.push(text);
       return text;
     };
-    commits.forEach((facts, index) => {
-      const isLast = index === commits.length - 1;
-      const text = facts.map(write).join('\n');
-      mac = commitMac(this.#key, {
-        after: mac,
-        text,
-        sequence: sequence + 1,
-        batch,
-        lines: facts.length,
-        isLast,
-      });
-      const marker: CommitFact = {
-        t: 'commit',
-        n: facts.length,
-        k: this.#key.id,
-        m: mac,
-        ...(isLast && { z: 1 }),
-      };
-      write(JSON.stringify(marker));
+    const text = facts.map(write).join('\n');
+    const mac = commitMac(this.#key, {
+      after: this.#place.mac,
+      text,
+      sequence: sequence + 1,
+      batch,
+      lines: facts.length,
+      isLast: true,
     });
+    const marker: CommitFact = { t: 'commit', n: facts.length, k: this.#key.id, m: mac, z: 1 };
+    const lines = `${text}\n${write(JSON.stringify(marker))}\n`;
     this.#file.assertUntouched();
     this.#lengthBefore = this.#file.length;
-    await this.#file.append(Buffer.from(`${lines.join('\n')}\n`));
+    await this.#file.append(Buffer.from(lines));
     this.#next = { sequence, batch, previous, mac };
   }
 

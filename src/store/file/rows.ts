@@ -31,7 +31,7 @@ export class Codec {
   readonly #key: DataKey;
   /** Opened once: rows are never changed, only replaced. */
   readonly #opened = new WeakMap<object, unknown>();
-  /** As last put together: most reads come between two changes. */
+  /** As last put together: most reads come between two changes, and most changes are in the health alone. */
   readonly #subscribers = new WeakMap<SubscriberRow, Subscriber>();
   readonly #tokenKeys = new WeakMap<TokenKeyRow, TokenKey>();
 
@@ -53,11 +53,15 @@ export class Codec {
     const sequence = state.sequences.get(row.id) ?? 0;
     const known = this.#subscribers.get(row);
     if (known?.health === health && known.sequence === sequence) return known;
-    const { sealed, ...rest } = row;
-    const opened = this.#open<SubscriberSecrets>(row, sealed, { kind: 'subscriber', record: row.id });
-    const subscriber = { ...unknownBefore, ...rest, ...opened, health, sequence };
+    const subscriber = { ...(known ?? this.#openedRow(row)), health, sequence };
     this.#subscribers.set(row, subscriber);
     return subscriber;
+  }
+
+  #openedRow(row: SubscriberRow) {
+    const { sealed, ...rest } = row;
+    const opened = this.#open<SubscriberSecrets>(row, sealed, { kind: 'subscriber', record: row.id });
+    return { ...unknownBefore, ...rest, ...opened };
   }
 
   connectionRow(connection: Connection): ConnectionRow {

@@ -419,11 +419,18 @@ export function healthChange(
   attempt: Parameters<typeof afterAttemptOfSubscriber>[1],
   now: number,
 ) {
-  const { health, ...change } = afterAttemptOfSubscriber(before, attempt, now);
-  const isSame =
-    JSON.stringify({ ...health, lastSuccessAt: 0 }) === JSON.stringify({ ...before, lastSuccessAt: 0 });
+  const { health, pause, turned } = afterAttemptOfSubscriber(before, attempt, now);
   const isFirstSuccess = before.lastSuccessAt === null && health.lastSuccessAt !== null;
-  return { health: isSame && !isFirstSuccess ? null : health, ...change };
+  return { health: isFirstSuccess || differs(health, before) ? health : null, pause, turned };
+}
+
+/** In anything but the time of the last success. */
+function differs(after: Health, before: Health): boolean {
+  for (const name of Object.keys(after) as (keyof Health)[]) {
+    if (name === 'lastSuccessAt' || after[name] === before[name]) continue;
+    if (name !== 'failedInRow' || String(after[name]) !== String(before[name])) return true;
+  }
+  return false;
 }
 
 /** The days since 1970 of the day that a file's name begins with. */
