@@ -1,8 +1,11 @@
 import type { Post } from '../../src/delivery/post.ts';
+import type { StoredEvent } from '../../src/sandbox/event-log.ts';
 import type { FaultAsk } from '../../src/sandbox/faults.ts';
 import { Fullscript } from '../../src/sandbox/fullscript.ts';
 import { seededRandom, seedOf } from '../../src/sandbox/random.ts';
+import { createIngest } from '../../src/source/ingest.ts';
 import type { Store } from '../../src/store/store.ts';
+import { fullscriptSignature } from '../../src/wire/fullscript.ts';
 import { Life } from '../simulation/life.ts';
 import { type Rooms, startRooms } from '../simulation/relay.ts';
 import { SimulatedTime } from '../simulation/time.ts';
@@ -20,6 +23,7 @@ const pollSecondsMin = 1_800;
 const healingMs = 40 * hourMs;
 const categories = ['orders', 'patients', 'products'];
 const types = ['order.placed', 'patient.updated', 'product.updated'];
+const secret = 'the-signature-secret-key-of-the-dashboard';
 const requestsPerFiveMinutes = 200;
 
 export interface Scenario {
@@ -27,6 +31,8 @@ export interface Scenario {
   readonly seed: number;
   /** On before the relay asks for the first time; else once its streams have begun. */
   readonly isFromStart: boolean;
+  /** Fullscript's own webhooks bring some of the events, too: before the polls, after them, and twice. */
+  readonly isPushing?: boolean;
 }
 
 /**
@@ -36,7 +42,12 @@ export interface Scenario {
  * @returns what is wrong: something listed that is neither delivered once nor visibly
  *   kept back, and anything that the relay must never do.
  */
-export async function play({ switches, seed, isFromStart }: Scenario): Promise<readonly string[]> {
+export async function play({
+  switches,
+  seed,
+  isFromStart,
+  isPushing = false,
+}: Scenario): Promise<readonly string[]> {
   const time = new SimulatedTime(startMs);
   const fullscript = new Fullscript({
     clock: { now: () => time.now },
@@ -54,6 +65,7 @@ export async function play({ switches, seed, isFromStart }: Scenario): Promise<r
   };
   const { logger, lines } = keptLog();
   const problems: string[] = [];
+  const pushed = new Map<string, number>();
   const switchOn = () => {
     for (const ask of switches) fullscript.faults.switchOn(ask);
   };
@@ -75,13 +87,35 @@ export async function play({ switches, seed, isFromStart }: Scenario): Promise<r
     })),
     onFatal: (error) => problems.push(`fatal: ${error instanceof Error ? error.stack : error}`),
   });
+  const ingest = createIngest({
+    store,
+    secret,
+    isShadow: false,
+    clock: life.clock,
+    logger,
+    onRecorded: () => rooms.dispatcher.wake(),
+  });
+  /** Some at once, some when a poll has been there, some again hours later; `changed-event` is not played with it. */
+  const push = ({ text }: StoredEvent) => {
+    for (const waitMs of [5_000, 20 * minuteMs, 40 * minuteMs, 3 * hourMs]) {
+      if (random.next() < 0.4) continue;
+      life.hear(waitMs, async () => {
+        const body = Buffer.from(`{"event":${text}}`);
+        const signature = fullscriptSignature(secret, Math.floor(time.now / 1000), body);
+        const ingested = await ingest({ headers: { 'fullscript-signature': signature }, body });
+        pushed.set(ingested.kind, (pushed.get(ingested.kind) ?? 0) + 1);
+      });
+    }
+  };
   await time.advance(10 * minuteMs);
   if (!isFromStart) switchOn();
   for (let round = 0; round < 8; round++) {
     for (const { name } of fullscript.clinics) {
       // More than a page of orders, so that lists have borders.
-      for (const type of [...types, 'order.placed', 'order.placed'])
-        fullscript.addEvent({ clinic: name, type });
+      for (const type of [...types, 'order.placed', 'order.placed']) {
+        const event = fullscript.addEvent({ clinic: name, type });
+        if (isPushing) push(event);
+      }
     }
     await time.advance(45 * minuteMs);
   }
@@ -104,6 +138,13 @@ export async function play({ switches, seed, isFromStart }: Scenario): Promise<r
   const { violations } = fullscript.requests();
   if (violations > 0) problems.push(`${violations} requests beyond the limit`);
   problems.push(...lines.filter(({ message }) => message.includes('fault of the relay')).map(wordsOfLine));
+  if (isPushing) {
+    const days = await store.pushDays(0);
+    const isOfEachWay = days.some((day) => day.pushedFirst * day.polledFirst * day.neverPushed > 0);
+    if (switches.length === 0 && !isOfEachWay) problems.push(`not of each way: ${JSON.stringify(days)}`);
+    if (days.some(({ differing }) => differing > 0)) problems.push('the same text is said to differ');
+    if ([...pushed.keys()].some((kind) => kind !== 'recorded')) problems.push(JSON.stringify([...pushed]));
+  }
   const stopped = rooms.stop();
   await time.advance(minuteMs);
   await stopped;
