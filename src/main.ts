@@ -104,6 +104,7 @@ export async function startRelay({
       replayer: delivering.replayer,
       backfiller: delivering.backfiller,
       auditor: polling.auditor,
+      connecting: polling.connecting,
       eraser: delivering.eraser,
       tryOperator: async (event) => operator?.messenger.try(event) ?? null,
       countStart: polling.countStart,

@@ -10,6 +10,7 @@ import { type AuditsDependencies, auditRoutes } from './audits.ts';
 import { createTokenCheck, type SigningKeys } from './auth.ts';
 import { backfillRoutes } from './backfills.ts';
 import { type ClinicsDependencies, clinicRoutes } from './clinics.ts';
+import { type ConnectDependencies, connectRoutes, oauthCallback } from './connect.ts';
 import { type DeliveriesDependencies, deliveryRoutes } from './deliveries.ts';
 import { type DoctorDependencies, doctorRoutes } from './doctor.ts';
 import { type ErasuresDependencies, erasureRoutes } from './erasures.ts';
@@ -34,6 +35,7 @@ export interface ApiDependencies
     Omit<DoctorDependencies, 'store'>,
     OperationalEventsDependencies,
     Pick<AuditsDependencies, 'auditor'>,
+    Pick<ConnectDependencies, 'connecting'>,
     Pick<ErasuresDependencies, 'eraser'>,
     Pick<StatusDependencies, 'isShadow'> {
   readonly store: Store;
@@ -65,6 +67,7 @@ export function createApp(dependencies: ApiDependencies): Express {
     ...auditRoutes(dependencies),
     ...erasureRoutes(dependencies),
     ...eventRoutes(dependencies),
+    ...connectRoutes(dependencies),
     ...clinicRoutes(dependencies),
     ...seenRoutes(dependencies),
     ...statusRoutes(dependencies),
@@ -92,6 +95,7 @@ export function createApp(dependencies: ApiDependencies): Express {
   const admission = createAdmission({ checkToken, logger, limits });
   addOpenRoutes(app, dependencies, admission, openApiOf(routes, dependencies.version));
   app.post(ingestPath, ingestHandler(dependencies.ingest, admission.slowDown));
+  app.get('/oauth/callback', oauthCallback(dependencies));
   addRoutes(app, routes, { logger, clock, ...admission });
   app.use((request) => {
     throw new RelayError('route_not_found', `There is no ${request.method} on that path.`, {
@@ -166,6 +170,7 @@ function addRoutes(app: Express, routes: readonly Route[], admitting: Admitting)
     ['/openapi.json', ['get']],
     ['/.well-known/jwks.json', ['get']],
     [ingestPath, ['post']],
+    ['/oauth/callback', ['get']],
   ]);
   for (const route of routes) {
     const path = route.path.replaceAll(/\{(\w+)\}/g, ':$1');

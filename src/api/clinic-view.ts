@@ -88,5 +88,7 @@ function stateOfReading({ clinic, connections }: Reading): Pick<ClinicView, 'sta
     const stateReason = connections[0]?.stateReason ?? 'it has no connection';
     return { state: 'needsReconnect', stateReason };
   }
-  return { state: clinic === null ? 'connecting' : 'active', stateReason: null };
+  return clinic === null
+    ? { state: 'connecting', stateReason: 'the vendor has not named its clinic yet' }
+    : { state: 'active', stateReason: null };
 }

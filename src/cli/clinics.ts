@@ -52,6 +52,18 @@ export function addClinics(program: Command, around: Surroundings): void {
       to.out(inert(`Added ${added.name} (${added.id}).`));
     });
 
+  verb(group, 'connect', 'print a link; who allows the app there connects the clinic')
+    .requiredOption('--name <name>', 'its name in filters and tables')
+    .action(async (options: CommonOptions & { name: string }) => {
+      const { call, to, asJson } = openSession(around, options);
+      const link = await api.connectClinic(call, options.name);
+      if (asJson) return to.json(link);
+      to.note(
+        'A user of the clinic opens this link within ten minutes; `relay clinics list` shows what came of it.',
+      );
+      to.out(inert(link.authorizeUrl));
+    });
+
   for (const [what, summary, done] of [
     ['poll', 'read a clinic’s streams now', 'is read next'],
     ['pause', 'stop reading a clinic; its connection stays alive', 'is no longer read'],

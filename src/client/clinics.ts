@@ -17,6 +17,17 @@ export function listClinics(call: CallApi): Promise<readonly ClinicView[]> {
   return allPages(call, '/v1/clinics');
 }
 
+export interface ConnectLink {
+  /** For a user of the clinic, good until `expiresAt` and once. */
+  readonly authorizeUrl: string;
+  readonly connectionId: string;
+  readonly expiresAt: string;
+}
+
+export async function connectClinic(call: CallApi, name: string): Promise<ConnectLink> {
+  return (await call({ method: 'POST', path: '/v1/clinics/connect', body: { name } })) as ConnectLink;
+}
+
 export async function addClinic(call: CallApi, body: ClinicInput): Promise<ClinicView> {
   return (await call({ method: 'POST', path: '/v1/clinics', body })) as ClinicView;
 }

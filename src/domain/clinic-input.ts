@@ -9,13 +9,15 @@ export const httpUrl = z.string().refine((text) => {
   return url !== null && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '';
 }, 'must be an http or https URL without a user');
 
+export const clinicName = z
+  .string()
+  .regex(/^[^\p{C}]{1,200}$/u, 'must be 1 to 200 characters that can be shown')
+  .refine((name) => name.trim() === name, 'must not begin or end with a space');
+
 /** A clinic as a person describes it, in the file and in the API: a pair of tokens, or where to ask for one. */
 export const clinicInput = z
   .strictObject({
-    name: z
-      .string()
-      .regex(/^[^\p{C}]{1,200}$/u, 'must be 1 to 200 characters that can be shown')
-      .refine((name) => name.trim() === name, 'must not begin or end with a space'),
+    name: clinicName,
     accessToken: secret.optional(),
     refreshToken: secret.optional(),
     tokenUrl: httpUrl.optional(),

@@ -5,6 +5,7 @@ import { startOf } from '../domain/start-from.ts';
 import { Auditor } from '../source/auditor.ts';
 import { RequestBudget } from '../source/budget.ts';
 import { ClinicAccess } from '../source/clinic-access.ts';
+import { Connecting } from '../source/connect.ts';
 import { createEventsApi } from '../source/events-api.ts';
 import { createFetchEvent } from '../source/fetch-event.ts';
 import { createIngest } from '../source/ingest.ts';
@@ -29,7 +30,8 @@ export function wayIn(config: Config, shared: WayInShared) {
   const budget = new RequestBudget({ ...source, store, clock, random, logger });
   const agents = createGuardedAgents({ guard: tokenUrlGuard, clock, keepAlive: false });
   const oauth = createOAuth(http, source, clock, createVendorHttp({ userAgent, clock, agents }));
-  const tokens = new ConnectionTokens({ store, oauth: withinBudget(oauth, budget), clock, logger });
+  const budgeted = withinBudget(oauth, budget);
+  const tokens = new ConnectionTokens({ store, oauth: budgeted, clock, logger });
   const api = createEventsApi(http, source.apiUrl, clock);
   const access = new ClinicAccess({ store, api, tokens, budget });
   const poller = new Poller({
@@ -59,11 +61,22 @@ export function wayIn(config: Config, shared: WayInShared) {
     logger,
     onFatal,
   });
+  const connecting = new Connecting({
+    store,
+    oauth: budgeted,
+    app: source,
+    masterKey: config.keys.masterKey,
+    clock,
+    logger,
+    connectionChanged: (connectionId) => poller.forget(connectionId),
+    wakePoller: () => poller.wake(),
+  });
   const { categories, startFrom } = source;
   const countStart = createStartCount({ api, oauth, budget, clock, categories, startFrom });
   return {
     poller,
     auditor,
+    connecting,
     oauth,
     access,
     countStart,

@@ -29,6 +29,8 @@ export interface OAuth {
    *   whoever asks may have lost the right to.
    */
   refresh(refreshToken: string, startBy: number): Promise<TokenAnswer>;
+  /** The first pair for the code that a browser brought back. A code is good once. */
+  exchange(code: string): Promise<TokenAnswer>;
   /** Asks the operator's own app: `{accessToken, expiresAt}`. */
   askTokenUrl(url: string, secret: string | null): Promise<TokenAnswer>;
   /** Ends both tokens at the vendor; whether that worked is of no consequence here. */
@@ -49,6 +51,11 @@ export function withinBudget(oauth: OAuth, budget: RequestBudget): OAuth {
       if (answer.kind === 'limited') budget.pause(answer.retryAfterMs);
       return answer;
     },
+    async exchange(code) {
+      const answer = await budget.run('token', () => oauth.exchange(code));
+      if (answer.kind === 'limited') budget.pause(answer.retryAfterMs);
+      return answer;
+    },
   };
 }
 
@@ -57,32 +64,37 @@ export function createOAuth(http: VendorHttp, app: VendorApp, clock: Clock, askA
   const { apiUrl, clientId, clientSecret, redirectUri } = app;
   const credentials = { client_id: clientId, client_secret: clientSecret };
 
+  const askToken = async (
+    grant: Readonly<Record<string, string>>,
+    refreshToken: string | null,
+  ): Promise<TokenAnswer> => {
+    const json = { ...credentials, ...grant, redirect_uri: redirectUri };
+    const answer = await http({ method: 'POST', url: `${apiUrl}/oauth/token`, json });
+    const read = readAnswer(answer, clock);
+    if (read.kind !== 'json') return read;
+    const given = member(read.value, 'oauth') ?? read.value;
+    const accessToken = member(given, 'access_token');
+    const renewed = member(given, 'refresh_token');
+    if (typeof accessToken !== 'string' || accessToken === '') {
+      return unavailable('the answer holds no token');
+    }
+    return {
+      kind: 'tokens',
+      tokens: {
+        accessToken,
+        refreshToken: typeof renewed === 'string' && renewed !== '' ? renewed : refreshToken,
+        expiresAt: clock.now() + lifeSecondsOf(member(given, 'expires_in')) * 1000,
+      },
+    };
+  };
+
   return {
+    exchange: (code) => askToken({ grant_type: 'authorization_code', code }, null),
+
     async refresh(refreshToken, startBy) {
       // It may have waited for the vendor's Retry-After, which may be hours.
       if (clock.monotonic() > startBy) return unavailable('its turn came too late');
-      const json = {
-        ...credentials,
-        grant_type: 'refresh_token',
-        refresh_token: refreshToken,
-        redirect_uri: redirectUri,
-      };
-      const answer = await http({ method: 'POST', url: `${apiUrl}/oauth/token`, json });
-      const read = readAnswer(answer, clock);
-      if (read.kind !== 'json') return read;
-      const given = member(read.value, 'oauth') ?? read.value;
-      const accessToken = member(given, 'access_token');
-      const renewed = member(given, 'refresh_token');
-      if (typeof accessToken !== 'string' || accessToken === '')
-        return unavailable('the answer holds no token');
-      return {
-        kind: 'tokens',
-        tokens: {
-          accessToken,
-          refreshToken: typeof renewed === 'string' && renewed !== '' ? renewed : refreshToken,
-          expiresAt: clock.now() + lifeSecondsOf(member(given, 'expires_in')) * 1000,
-        },
-      };
+      return askToken({ grant_type: 'refresh_token', refresh_token: refreshToken }, refreshToken);
     },
 
     async askTokenUrl(url, secret) {

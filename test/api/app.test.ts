@@ -281,7 +281,7 @@ describe('a request that is not for a route', () => {
     { method: 'GET', path: '/.git/config', status: 404 },
     { method: 'GET', path: '/metrics', status: 404 },
     { method: 'GET', path: '/debug', status: 404 },
-    { method: 'GET', path: '/oauth/callback', status: 404 },
+    { method: 'GET', path: '/oauth/none', status: 404 },
   ]) {
     test(`${method} ${path}: ${status}`, async () => {
       const answer = await api.ask(method, path, { token: admin });

@@ -180,6 +180,15 @@ export async function apiUnderTest(limits?: RequestLimits): Promise<ApiUnderTest
       startAt: startedAt,
       categories: [{ category: 'orders', taken: 3, past: 2, isAtLeast: false, problem: null }],
     }),
+    connecting: {
+      link: (name, connectionId) => ({
+        url: `http://vendor/authorize?for=${name}`,
+        connectionId,
+        expiresAt: clock.now() + 600_000,
+      }),
+      complete: async ({ error }) =>
+        error === null ? { kind: 'connected', name: '<Washington>' } : { kind: 'denied' },
+    },
     revokeTokens: async ({ accessToken }: Tokens) => {
       await vendor.whileRevoking();
       told.push(`revoked ${accessToken}`);

@@ -65,6 +65,7 @@ async function tokensOf(
       await whileAsked();
       return answers[Math.min(asked.length, answers.length) - 1] as TokenAnswer;
     },
+    exchange: () => Promise.reject(new Error('no code here')),
     askTokenUrl: () => Promise.reject(new Error('nobody asked for it')),
     revoke: async () => {},
   };

@@ -1,0 +1,214 @@
+import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto';
+import { type Clock, wait } from '../clock.ts';
+import type { Connection } from '../domain/clinic.ts';
+import { StoreUnavailable } from '../domain/errors.ts';
+import type { Logger } from '../logger.ts';
+import type { ClinicStore, RevokedTokenStore } from '../store/store.ts';
+import type { OAuth, VendorApp } from './oauth.ts';
+
+export interface ConnectingDependencies {
+  readonly store: Pick<
+    ClinicStore,
+    'clinics' | 'changeClinic' | 'connections' | 'saveConnection' | 'deleteConnection'
+  > &
+    RevokedTokenStore;
+  readonly oauth: Pick<OAuth, 'exchange' | 'revoke'>;
+  readonly app: VendorApp;
+  /** 32 bytes; the key of the states derives from it. */
+  readonly masterKey: Buffer;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** A connection is new: its clinic is to be asked for. */
+  readonly connectionChanged: (connectionId: string) => void;
+  readonly wakePoller: () => void;
+}
+
+export interface AuthorizeLink {
+  readonly url: string;
+  readonly connectionId: string;
+  readonly expiresAt: number;
+}
+
+/** What the browser brings back from the vendor. */
+export interface Callback {
+  readonly state: string | null;
+  readonly code: string | null;
+  readonly error: string | null;
+}
+
+export type Connected =
+  | { readonly kind: 'connected'; readonly name: string }
+  /** Its tokens are saved; the vendor has not named its clinic yet. */
+  | { readonly kind: 'waiting'; readonly name: string }
+  | { readonly kind: 'linkUnknown' | 'linkExpired' | 'linkUsed' }
+  | { readonly kind: 'denied' | 'codeRefused' | 'otherClinic' | 'busy' }
+  /** It may go well with another link. */
+  | { readonly kind: 'vendorAway' | 'storeAway' };
+
+/** What a state stands for. */
+interface Asked {
+  readonly name: string;
+  readonly connectionId: string;
+  readonly until: number;
+}
+
+/** As long as the vendor's code is good. */
+const linkMs = 10 * 60_000;
+const namingMsMax = 10_000;
+const lookEveryMs = 200;
+const ivBytes = 12;
+const tagBytes = 16;
+/** A state for the longest name is half as long. */
+const stateLengthMax = 2_048;
+const underWayMax = 50;
+
+/**
+ * Connects clinics from the browser. A `state` is what was asked, sealed under a key of
+ * the relay's own: nothing is stored until it is used, so that a link outlives a restart
+ * and asking for links fills no disk. It is used once: its digest is durable before the
+ * code is spent.
+ */
+export class Connecting {
+  readonly #dependencies: ConnectingDependencies;
+  readonly #key: Buffer;
+  /** Digest of a state → what comes of it, so that a page loaded twice shows the same. */
+  readonly #answers = new Map<string, { readonly until: number; readonly connected: Promise<Connected> }>();
+
+  constructor(dependencies: ConnectingDependencies) {
+    this.#dependencies = dependencies;
+    this.#key = Buffer.from(hkdfSync('sha256', dependencies.masterKey, '', 'relay connect state', 32));
+  }
+
+  /** A link for one person and one connection. @param connectionId of the connection to come. */
+  link(name: string, connectionId: string): AuthorizeLink {
+    const { app, clock } = this.#dependencies;
+    const until = clock.now() + linkMs;
+    const url = new URL(`${app.apiUrl}/oauth/authorize`);
+    url.searchParams.set('client_id', app.clientId);
+    url.searchParams.set('redirect_uri', app.redirectUri);
+    url.searchParams.set('response_type', 'code');
+    url.searchParams.set('state', this.#seal({ name, connectionId, until }));
+    return { url: url.href, connectionId, expiresAt: until };
+  }
+
+  async complete(callback: Callback): Promise<Connected> {
+    const asked = callback.state === null ? null : this.#unseal(callback.state);
+    if (asked === null) return { kind: 'linkUnknown' };
+    const { clock } = this.#dependencies;
+    const digest = createHash('sha256')
+      .update(callback.state ?? '')
+      .digest('hex');
+    for (const [key, { until }] of this.#answers) if (until <= clock.now()) this.#answers.delete(key);
+    const given = this.#answers.get(digest);
+    if (given) return given.connected;
+    if (asked.until <= clock.now()) return { kind: 'linkExpired' };
+    if (this.#answers.size >= underWayMax) return { kind: 'busy' };
+    const connected = this.#completeOnce(asked, `connect:${digest}`, callback);
+    this.#answers.set(digest, { until: asked.until, connected });
+    const answer = await connected;
+    // What may come out otherwise next time is looked at again.
+    if (answer.kind === 'waiting' || answer.kind === 'storeAway') this.#answers.delete(digest);
+    return answer;
+  }
+
+  async #completeOnce(asked: Asked, used: string, { code, error }: Callback): Promise<Connected> {
+    const { store, oauth, clock } = this.#dependencies;
+    try {
+      if (await store.isRevoked(used)) return await this.#again(asked);
+      if (error === null && code === null) return { kind: 'codeRefused' };
+      await store.revokeToken(used, asked.until);
+      if (error !== null || code === null) {
+        return { kind: error === 'access_denied' ? 'denied' : 'codeRefused' };
+      }
+      const answer = await oauth.exchange(code);
+      if (answer.kind === 'invalidGrant') return { kind: 'codeRefused' };
+      if (answer.kind !== 'tokens') return { kind: 'vendorAway' };
+      await store.saveConnection({
+        id: asked.connectionId,
+        clinicId: null,
+        name: asked.name,
+        origin: { kind: 'refreshToken' },
+        tokens: answer.tokens,
+        spareTokens: null,
+        declaredDigest: null,
+        state: 'working',
+        stateReason: null,
+        refreshedAt: clock.now(),
+        createdAt: clock.now(),
+      });
+      this.#dependencies.connectionChanged(asked.connectionId);
+      this.#dependencies.wakePoller();
+      return await this.#named(asked);
+    } catch (thrown) {
+      if (thrown instanceof StoreUnavailable) return { kind: 'storeAway' };
+      throw thrown;
+    }
+  }
+
+  /** A link that was used before a restart, or whose clinic had no name yet. */
+  async #again(asked: Asked): Promise<Connected> {
+    const known = (await this.#dependencies.store.connections()).find(({ id }) => id === asked.connectionId);
+    return known === undefined ? { kind: 'linkUsed' } : this.#named(asked);
+  }
+
+  /** The poller asks the vendor for its clinic, as for any connection's; here is seen what came of it. */
+  async #named({ name, connectionId }: Asked): Promise<Connected> {
+    const { store, clock } = this.#dependencies;
+    const until = clock.monotonic() + namingMsMax;
+    for (;;) {
+      const connections = await store.connections();
+      const connection = connections.find(({ id }) => id === connectionId);
+      if (connection === undefined) return { kind: 'otherClinic' };
+      if (connection.state !== 'working') return this.#takeBack(connection);
+      if (connection.clinicId !== null) {
+        await this.#settle(connection, connections);
+        return { kind: 'connected', name };
+      }
+      if (clock.monotonic() >= until) return { kind: 'waiting', name };
+      await wait(clock, lookEveryMs);
+    }
+  }
+
+  /** The tokens are another clinic's, or the vendor refuses them: nothing is kept of them. */
+  async #takeBack({ id, name, stateReason }: Connection): Promise<Connected> {
+    const { store, oauth, logger } = this.#dependencies;
+    const ended = await store.deleteConnection(id);
+    logger.error('A clinic was not connected.', { connectionId: id, name, reason: stateReason });
+    if (ended?.tokens) await oauth.revoke(ended.tokens);
+    return { kind: 'otherClinic' };
+  }
+
+  /** It takes the place of those that do not work any more; those that do are its spares. */
+  async #settle({ id, clinicId }: Connection, connections: readonly Connection[]): Promise<void> {
+    const { store, wakePoller } = this.#dependencies;
+    const clinic = (await store.clinics()).find((each) => each.id === clinicId);
+    if (clinic?.isRemoved) await store.changeClinic(clinic.id, { isRemoved: false });
+    for (const other of connections) {
+      const isSpent = other.state === 'needsReconnect' && other.declaredDigest === null;
+      if (other.id !== id && other.clinicId === clinicId && isSpent) await store.deleteConnection(other.id);
+    }
+    wakePoller();
+  }
+
+  #seal(asked: Asked): string {
+    const iv = randomBytes(ivBytes);
+    const cipher = createCipheriv('aes-256-gcm', this.#key, iv, { authTagLength: tagBytes });
+    const text = Buffer.concat([cipher.update(JSON.stringify(asked)), cipher.final()]);
+    return Buffer.concat([iv, cipher.getAuthTag(), text]).toString('base64url');
+  }
+
+  /** `null` when this relay has not sealed it. */
+  #unseal(state: string): Asked | null {
+    const sealed = Buffer.from(state.slice(0, stateLengthMax), 'base64url');
+    if (sealed.toString('base64url') !== state || sealed.length < ivBytes + tagBytes) return null;
+    try {
+      const iv = sealed.subarray(0, ivBytes);
+      const decipher = createDecipheriv('aes-256-gcm', this.#key, iv, { authTagLength: tagBytes });
+      decipher.setAuthTag(sealed.subarray(ivBytes, ivBytes + tagBytes));
+      const text = Buffer.concat([decipher.update(sealed.subarray(ivBytes + tagBytes)), decipher.final()]);
+      return JSON.parse(text.toString()) as Asked;
+    } catch {
+      return null;
+    }
+  }
+}

@@ -1,0 +1,105 @@
+import { expect, test } from 'vitest';
+import { type Callback, Connecting } from '../../src/source/connect.ts';
+import { createOAuth } from '../../src/source/oauth.ts';
+import { keptLog } from '../world/log.ts';
+import { httpOf, pollingRelay } from './clinic.ts';
+
+const app = {
+  apiUrl: 'http://vendor/api',
+  clientId: 'sandbox-client',
+  clientSecret: 'sandbox-secret',
+  redirectUri: 'http://127.0.0.1:8080/oauth/callback',
+};
+
+async function connectingRelay() {
+  const relay = await pollingRelay();
+  const { clock, fullscript, store } = relay;
+  const http = httpOf(fullscript);
+  const { logger, lines } = keptLog();
+  const make = () =>
+    new Connecting({
+      store,
+      oauth: createOAuth(http, app, clock, http),
+      app,
+      masterKey: Buffer.alloc(32, 7),
+      clock,
+      logger,
+      connectionChanged: (id) => relay.poller.forget(id),
+      wakePoller: () => relay.poller.wake(),
+    });
+  await clock.advance(1_000);
+  return {
+    ...relay,
+    make,
+    connecting: make(),
+    lines,
+    /** What the browser brings back after somebody pressed a button at the vendor. */
+    decide(url: string, decision: 'allow' | 'deny'): Callback {
+      const form = new URL(url).searchParams;
+      form.set('decision', decision);
+      form.set('clinic', 'Washington');
+      const { pathname } = new URL(url);
+      const contentType = 'application/x-www-form-urlencoded';
+      const reply = fullscript.answer({ method: 'POST', path: pathname, contentType, body: String(form) });
+      const back = new URL(String(reply.headers.location)).searchParams;
+      return { state: back.get('state'), code: back.get('code'), error: back.get('error') };
+    },
+    async complete(connecting: Connecting, callback: Callback) {
+      const done = connecting.complete(callback);
+      await clock.advance(15_000);
+      return (await done).kind;
+    },
+  };
+}
+
+test('a user who allows adds a connection to the clinic; loading the page again, a restart later too, shows the same', async () => {
+  const relay = await connectingRelay();
+  const { url, connectionId } = relay.connecting.link('Washington', 'con_new');
+  const callback = relay.decide(url, 'allow');
+  expect(await relay.complete(relay.connecting, callback)).toBe('connected');
+  expect(await relay.complete(relay.connecting, callback)).toBe('connected');
+  expect(await relay.complete(relay.make(), callback)).toBe('connected');
+  const connections = await relay.store.connections();
+  expect(connections).toHaveLength(2);
+  const [first, second] = connections;
+  expect(connections.find(({ id }) => id === connectionId)?.state).toBe('working');
+  expect(first?.clinicId).toBe(second?.clinicId);
+});
+
+test('a name never becomes another clinic: what was given is revoked and not kept', async () => {
+  const relay = await connectingRelay();
+  const { url } = relay.connecting.link('Oregon', 'con_new');
+  expect(await relay.complete(relay.connecting, relay.decide(url, 'allow'))).toBe('otherClinic');
+  expect((await relay.store.connections()).map(({ name }) => name)).toEqual(['Washington']);
+});
+
+test('a denied link is used up, also after a restart', async () => {
+  const relay = await connectingRelay();
+  const { url } = relay.connecting.link('Washington', 'con_new');
+  const callback = relay.decide(url, 'deny');
+  expect(await relay.complete(relay.connecting, callback)).toBe('denied');
+  const allowed = { ...relay.decide(url, 'allow'), error: null };
+  expect(await relay.complete(relay.make(), allowed)).toBe('linkUsed');
+  expect(await relay.store.connections()).toHaveLength(1);
+});
+
+test('a link is good for ten minutes', async () => {
+  const relay = await connectingRelay();
+  const callback = relay.decide(relay.connecting.link('Washington', 'con_new').url, 'allow');
+  await relay.clock.advance(10 * 60_000);
+  expect(await relay.complete(relay.connecting, callback)).toBe('linkExpired');
+});
+
+test('a state that the relay has not made, or that was changed, is not taken; a code that the vendor refuses connects nobody', async () => {
+  const relay = await connectingRelay();
+  const { state } = relay.decide(relay.connecting.link('Washington', 'con_new').url, 'deny');
+  const changed = `${state?.startsWith('A') ? 'B' : 'A'}${state?.slice(1)}`;
+  for (const wrong of [null, 'x', changed, `${state}=`, 'A'.repeat(4_000)]) {
+    expect(await relay.complete(relay.connecting, { state: wrong, code: 'c', error: null })).toBe(
+      'linkUnknown',
+    );
+  }
+  const answer = await relay.complete(relay.connecting, { state, code: 'no-such-code', error: null });
+  expect(answer).toBe('codeRefused');
+  expect(await relay.store.connections()).toHaveLength(1);
+});
