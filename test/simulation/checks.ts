@@ -1,8 +1,9 @@
 import type { Attempt, Outcome } from '../../src/domain/attempt.ts';
 import { judge } from '../../src/domain/attempt.ts';
-import type { Delivery } from '../../src/domain/delivery.ts';
+import { type Delivery, deliveryIdOf } from '../../src/domain/delivery.ts';
 import type { Subscriber } from '../../src/domain/subscriber.ts';
 import type { Fullscript } from '../../src/sandbox/fullscript.ts';
+import type { Departed } from './departed.ts';
 import type { Dump } from './dump.ts';
 import type { History } from './history.ts';
 import type { Network } from './network.ts';
@@ -15,33 +16,40 @@ export interface Evidence {
   readonly network: Network;
   readonly fullscript: Fullscript;
   readonly hasHiddenIds: boolean;
+  readonly departed: Departed;
 }
 
 /** What a process finds at its start has to hold everything that the ones before it were told. */
-export function checkReopened(dump: Dump, { history, witness }: Evidence): void {
+export function checkReopened(dump: Dump, { history, witness, departed }: Evidence): void {
   const lose = (what: string) => history.violate('I4 what is told is durable', what);
   const events = new Set(dump.events.map(({ clinicId, id }) => keyOf(clinicId, id)));
   for (const [key, span] of witness.events) {
-    if (span.toldAt !== null && !events.has(key)) lose(`event ${key} was recorded`);
+    if (span.toldAt === null || events.has(key) || departed.mayBeEvent(key)) continue;
+    lose(`event ${key} was recorded`);
   }
   for (const key of events) {
     const span = witness.events.get(key);
-    if (span) span.toldAt ??= history.tick();
-    else history.violate('I6 nothing is guessed', `event ${key} appeared from nowhere`);
+    if (span) {
+      span.toldAt ??= history.tick();
+      if (!witness.recordedAt.has(key)) witness.recordedAt.set(key, history.now());
+    } else history.violate('I6 nothing is guessed', `event ${key} appeared from nowhere`);
   }
   checkSubscribersReopened(dump, witness, history, lose);
+  const states = new Map(dump.deliveries.map(({ id, state }) => [id, state]));
+  const isGone = (id: string) => !states.has(id) && departed.mayBeDelivery(id);
   for (const [key, outcome] of witness.attempts) {
     const [deliveryId = '', number] = key.split('#');
+    if (isGone(deliveryId)) continue;
     const rows = (dump.attempts.get(deliveryId) ?? []).filter((row) => row.number === Number(number));
     if (rows.length === 0) lose(`attempt ${key} was ${outcome}`);
     else if (outcome !== 'claimed' && !rows.some((row) => row.outcome.kind === outcome)) {
       lose(`attempt ${key} was ${outcome} and is ${rows.map((row) => row.outcome.kind)}`);
     }
   }
-  const states = new Map(dump.deliveries.map(({ id, state }) => [id, state]));
   for (const id of witness.delivered) {
-    if (states.get(id) !== 'delivered') lose(`${id} was delivered and is ${states.get(id)}`);
+    if (!isGone(id) && states.get(id) !== 'delivered') lose(`${id} was delivered and is ${states.get(id)}`);
   }
+  for (const delivery of dump.deliveries) witness.found(delivery);
   for (const { clinicId, eventId, isFinal } of dump.setAsides) {
     if (isFinal && eventId !== null) witness.setAsides.add(keyOf(clinicId, eventId));
   }
@@ -112,7 +120,7 @@ export function checkFate(
 
 /** Holds at any moment, and so at the end. */
 export function checkLog(dump: Dump, evidence: Evidence): void {
-  const { history, witness, network } = evidence;
+  const { history, network, departed } = evidence;
   const subscribers = new Map(dump.subscribers.map((subscriber) => [subscriber.id, subscriber]));
   const sequences = new Map<string, number[]>();
   const owed = new Set<string>();
@@ -130,6 +138,7 @@ export function checkLog(dump: Dump, evidence: Evidence): void {
   }
   for (const [subscriberId, numbers] of sequences) {
     numbers.sort((a, b) => a - b);
+    if (departed.isPossible) continue;
     const gap = numbers.findIndex((number, index) => number !== index + 1);
     if (gap !== -1)
       history.violate('the sequence has no gap', `${subscriberId}: ${numbers[gap]} at ${gap + 1}`);
@@ -138,9 +147,9 @@ export function checkLog(dump: Dump, evidence: Evidence): void {
       history.violate('the sequence has no gap', `${subscriberId} counts ${sequence} of ${numbers.length}`);
     }
   }
-  checkReceipts(dump, history, network);
+  checkReceipts(dump, evidence);
   checkOrder(dump, history, network);
-  checkOwed(dump, owed, history, witness);
+  checkOwed(dump, owed, evidence);
 }
 
 function checkAttempts(
@@ -174,7 +183,7 @@ function checkAttempts(
   }
 }
 
-function checkReceipts(dump: Dump, history: History, network: Network): void {
+function checkReceipts(dump: Dump, { history, network, departed }: Evidence): void {
   const deliveries = new Map(dump.deliveries.map((delivery) => [delivery.id, delivery]));
   const isUnknown = ({ outcome, isLate }: Attempt) =>
     isLate || outcome.kind === 'interrupted' || outcome.kind === 'timedOut' || outcome.kind === 'unreachable';
@@ -182,6 +191,7 @@ function checkReceipts(dump: Dump, history: History, network: Network): void {
     const accepted = new Map<string, number>();
     for (const { deliveryId, sequence, eventId, isAccepted } of receipts) {
       const delivery = deliveries.get(deliveryId);
+      if (!delivery && departed.mayBeDelivery(deliveryId)) continue;
       if (delivery?.subscriberId !== subscriberId || delivery.eventId !== eventId) {
         history.violate('I4 what is told is durable', `${subscriberId} was sent ${deliveryId}: unknown`);
       } else if (delivery.sequence !== sequence) {
@@ -218,7 +228,7 @@ function checkOrder(dump: Dump, history: History, network: Network): void {
 }
 
 /** Whom an event is owed to follows from the order of registrations and recordings. */
-function checkOwed(dump: Dump, owed: ReadonlySet<string>, history: History, witness: Witness): void {
+function checkOwed(dump: Dump, owed: ReadonlySet<string>, { history, witness, departed }: Evidence): void {
   const recorded = new Map<string, { span: Span; type: string; clinicId: string }[]>();
   for (const { id, clinicId, type, isPast } of dump.events) {
     const span = witness.events.get(keyOf(clinicId, id));
@@ -230,7 +240,8 @@ function checkOwed(dump: Dump, owed: ReadonlySet<string>, history: History, witn
       const wanted = places.filter((place) => wants(known, place));
       const isOwed = owed.has(`${eventId} for ${known.subscriber.id}`);
       const what = `${eventId} for ${known.subscriber.id}`;
-      if (!isOwed && wanted.some(({ span }) => wasThere(known, span))) {
+      const isGone = departed.mayBeDelivery(deliveryIdOf(eventId, known.subscriber.id));
+      if (!isOwed && !isGone && wanted.some(({ span }) => wasThere(known, span))) {
         history.violate('I1 nothing is lost', `${what} was never enqueued`);
       }
       if (isOwed && !wanted.some(({ span }) => mayHaveBeenThere(known, span))) {
@@ -262,7 +273,7 @@ function mayHaveBeenThere({ added, deleted }: KnownSubscriber, event: Span): boo
 
 /** After everything was healed, replayed and came to rest, everything that is owed has arrived. */
 export function checkSettled(dump: Dump, evidence: Evidence): void {
-  const { history, network, fullscript } = evidence;
+  const { history, network, fullscript, departed } = evidence;
   checkLog(dump, evidence);
   const events = new Map(dump.events.map((event) => [keyOf(event.clinicId, event.id), event]));
   const aside = new Set(
@@ -276,7 +287,8 @@ export function checkSettled(dump: Dump, evidence: Evidence): void {
     const key = keyOf(event.clinicId, event.id);
     const startAt = startOf.get(keyOf(event.clinicId, event.category)) ?? Number.POSITIVE_INFINITY;
     const found = events.get(key);
-    if (!found && !aside.has(key)) history.violate('I1 nothing is lost', `event ${key} was never recorded`);
+    if (!found && !aside.has(key) && !departed.mayBeEvent(key))
+      history.violate('I1 nothing is lost', `event ${key} was never recorded`);
     if (found?.isPast && event.createdAt >= startAt)
       history.violate('I1 nothing is lost', `event ${key} was taken for past`);
   }

@@ -80,7 +80,12 @@ export async function startRooms(around: Surroundings): Promise<Rooms> {
     store,
     access,
     tokens,
-    schedule: fairSchedule({ requestsPerFiveMinutes, pollSecondsMin, pollSecondsMax: 900, random }),
+    schedule: fairSchedule({
+      requestsPerFiveMinutes,
+      pollSecondsMin,
+      pollSecondsMax: Math.max(900, 2 * pollSecondsMin),
+      random,
+    }),
     clock,
     logger,
     categories: around.categories ?? categories,

@@ -2,6 +2,7 @@ import { RelayError, StoreBroken, StoreUnavailable } from '../../src/domain/erro
 import { silentLogger } from '../../src/logger.ts';
 import { seededRandom, seedOf } from '../../src/sandbox/random.ts';
 import { openFileStore } from '../../src/store/file/file-store.ts';
+import type { Retained } from '../../src/store/file/retention.ts';
 import { BadDays } from './bad-days.ts';
 import { checkReopened, checkSettled } from './checks.ts';
 import { dumpOf } from './dump.ts';
@@ -123,6 +124,9 @@ class Simulation {
       clock: life.clock,
       random,
       partBytes: world.plan.partBytes,
+      ...(world.plan.retention && {
+        retention: { ...world.plan.retention, onRetained: (look) => this.#retained(look) },
+      }),
       onTrouble: (trouble) => {
         if (trouble instanceof StoreBroken) this.#failed(life, trouble);
       },
@@ -145,6 +149,16 @@ class Simulation {
       onFatal: (error) => this.#failed(life, error),
     });
     this.#operator.takeOver({ life, rooms });
+  }
+
+  #retained(look: Retained | Error): void {
+    const { history } = this.#world;
+    if (look instanceof Error) {
+      history.violate('I5 it recovers by itself', `retention: ${look.message}`);
+      return;
+    }
+    const { deliveries, events, bodyFiles, moved } = look;
+    history.note('retained', deliveries, events, bodyFiles, moved);
   }
 
   /** A process that cannot go on ends by itself; the next one has to recover. */

@@ -1,4 +1,5 @@
 import type { Outcome } from '../../src/domain/attempt.ts';
+import type { Delivery } from '../../src/domain/delivery.ts';
 import { ClaimLost } from '../../src/domain/errors.ts';
 import type { Subscriber } from '../../src/domain/subscriber.ts';
 import type { FileStore } from '../../src/store/file/file-store.ts';
@@ -26,6 +27,9 @@ export interface Ear {
   attempted(key: string, outcome: Outcome): void;
 }
 
+/** Longer than a poll goes on, frozen or not. */
+const longestPollMs = 86_400_000;
+
 export function keyOf(clinicId: string, eventId: string): string {
   return `${clinicId} ${eventId}`;
 }
@@ -50,12 +54,32 @@ export class Witness {
   /** By connection: access tokens, the ones asked for after the last that was told included. */
   readonly tokens = new Map<string, { told: string | null; asked: string[] }>();
   readonly setAsides = new Set<string>();
+  /** By event: the true time at which it was first told to be on record. */
+  readonly recordedAt = new Map<string, number>();
+  /** By delivery: when it came to its end. */
+  readonly #ended = new Map<string, number>();
+  readonly #subscriberOf = new Map<string, string>();
+  /** By subscriber: the true time at which all that was open last came to an end, unsent. */
+  readonly #emptiedAt = new Map<string, number>();
   readonly #history: History;
   readonly #ear: Ear;
 
   constructor(history: History, ear: Ear) {
     this.#history = history;
     this.#ear = ear;
+  }
+
+  /** When a delivery was known to be at its end; `null` when it is open, or nobody knows. */
+  endedAt(deliveryId: string): number | null {
+    const emptiedAt = this.#emptiedAt.get(this.#subscriberOf.get(deliveryId) ?? '');
+    return this.#ended.get(deliveryId) ?? emptiedAt ?? null;
+  }
+
+  /** What a process finds of a delivery at its start, or is told of it. */
+  found({ id, subscriberId, endedAt }: Delivery): void {
+    this.#subscriberOf.set(id, subscriberId);
+    if (endedAt === null) this.#ended.delete(id);
+    else this.#ended.set(id, endedAt);
   }
 
   /** The store as a process sees it. Nothing is remembered of what a process is told after its end. */
@@ -72,13 +96,20 @@ export class Witness {
         for (const { id } of batch.events) {
           const key = keyOf(clinicId, id);
           if (!this.events.has(key)) this.events.set(key, { askedAt: history.tick(), toldAt: null });
+          const recordedAt = this.recordedAt.get(key) ?? history.now();
+          if (recordedAt < history.now() - longestPollMs) {
+            history.violate('enqueued once', `event ${key} is recorded again`);
+          }
         }
         return told(store.recordEvents(claim, batch), (recorded) => {
           for (const { id } of batch.events) {
             const key = keyOf(clinicId, id);
             const span = this.events.get(key) as Span;
-            if (recorded.kind === 'recorded') span.toldAt ??= history.tick();
-            else if (span.toldAt === null) this.events.delete(key);
+            if (recorded.kind === 'recorded') {
+              span.toldAt ??= history.tick();
+              if (!this.recordedAt.has(key)) this.recordedAt.set(key, history.now());
+            }
+            if (recorded.kind !== 'recorded' && span.toldAt === null) this.events.delete(key);
           }
           if (recorded.kind === 'recorded') history.note('recorded', clinicId, recorded.events);
         });
@@ -111,14 +142,22 @@ export class Witness {
           this.attempts.set(`${delivery.id}#${claim.attempt}`, result.outcome.kind);
           this.#ear.attempted(`${delivery.id}#${claim.attempt}`, result.outcome);
           if (delivery.state === 'delivered') this.delivered.add(delivery.id);
+          this.found(delivery);
         });
       },
       startRounds: (ids, fetched) => {
+        const endedBefore = new Map(ids.map((id) => [id, this.#ended.get(id)]));
         for (const id of ids) {
           this.roundsAsked.set(id, (this.roundsAsked.get(id) ?? 0) + 1);
           this.delivered.delete(id);
+          this.#ended.delete(id);
         }
-        return store.startRounds(ids, fetched);
+        return told(store.startRounds(ids, fetched), (started) => {
+          for (const { deliveryId, kind } of started) {
+            const endedAt = endedBefore.get(deliveryId);
+            if (kind === 'notKept' && endedAt !== undefined) this.#ended.set(deliveryId, endedAt);
+          }
+        });
       },
       addSubscriber: (subscriber, backfill) => {
         const added: Span = { askedAt: history.tick(), toldAt: null };
@@ -133,8 +172,13 @@ export class Witness {
         if (known) known.deleted ??= deleted;
         return told(store.deleteSubscriber(id), () => {
           if (known?.deleted) known.deleted.toldAt = history.tick();
+          this.#emptiedAt.set(id, history.now());
         });
       },
+      resumeSubscriber: (id, how) =>
+        told(store.resumeSubscriber(id, how), () => {
+          if (how.backlog === 'skip') this.#emptiedAt.set(id, history.now());
+        }),
       saveTokens: (claim, tokens) => {
         this.#askTokens(claim.connection.id, tokens.accessToken);
         return told(store.saveTokens(claim, tokens), ({ id }) => this.#toldTokens(id, tokens.accessToken));
@@ -157,6 +201,7 @@ export class Witness {
       this.#history.violate('I3 ids and bytes are stable', `attempt ${key} was given out twice`);
     }
     this.attempts.set(key, 'claimed');
+    this.#subscriberOf.set(delivery.id, delivery.subscriberId);
   }
 
   #askTokens(connectionId: string, accessToken: string): void {

@@ -1,8 +1,10 @@
 import type { ClinicInput } from '../../src/domain/clinic-input.ts';
 import { Fullscript } from '../../src/sandbox/fullscript.ts';
 import { type Random, seededRandom, seedOf } from '../../src/sandbox/random.ts';
+import type { RetentionDays } from '../../src/store/file/retention.ts';
 import { type DiskFault, type DiskOperation, SimulatedDisk } from '../world/disk.ts';
 import { checkCursor, checkFate, type Evidence } from './checks.ts';
+import { Departed } from './departed.ts';
 import { History } from './history.ts';
 import type { Doom, End } from './life.ts';
 import { Network } from './network.ts';
@@ -32,6 +34,21 @@ export interface Plan {
   readonly doomShare: number;
   /** A part of the journal that is longer is closed and indexed. */
   readonly partBytes: number;
+  /** Of weeks, in which days are over; `null` in a few hours, in which none are. */
+  readonly retention: RetentionDays | null;
+}
+
+/** The share of seeds in which days are over: a look at it follows each start. */
+const retentionShare = 0.15;
+const hour = 1 / 24;
+
+/**
+ * What has ended is deleted an hour later, and its text when the day changes, while things
+ * break. Clocks do not jump, so that it can be told what may be gone.
+ */
+function shortMemory(plan: Plan): Plan {
+  const retention = { ids: hour, bodies: 0, deliveries: hour };
+  return { ...plan, badMs: 2 * plan.badMs, isClockJumping: false, retention };
 }
 
 function planOf(random: Random, days: number | undefined): Plan {
@@ -50,6 +67,7 @@ function planOf(random: Random, days: number | undefined): Plan {
     isClockJumping: random.next() < 0.25,
     doomShare: random.pick([0, 0.3, 0.7]),
     partBytes: random.pick([1, 3_000, 30_000, 16_000_000]),
+    retention: null,
   };
 }
 
@@ -58,12 +76,13 @@ export class World implements Evidence {
   readonly seed: number;
   readonly random: Random;
   readonly plan: Plan;
-  readonly time = new SimulatedTime(startMs);
+  readonly time: SimulatedTime;
   readonly history: History;
   readonly witness: Witness;
   readonly network: Network;
   readonly fullscript: Fullscript;
   readonly pageSizeMax: number;
+  readonly departed: Departed;
   disk: SimulatedDisk;
   isHealed = false;
   isDiskFull = false;
@@ -82,7 +101,11 @@ export class World implements Evidence {
     this.random = seededRandom(seedOf(seed, 'world'));
     this.disk = this.#watched(new SimulatedDisk());
     this.#diskRandom = seededRandom(seedOf(seed, 'disk'));
-    this.plan = planOf(seededRandom(seedOf(seed, 'plan')), days);
+    const plan = planOf(seededRandom(seedOf(seed, 'plan')), days);
+    const hasShortMemory = seededRandom(seedOf(seed, 'memory')).next() < retentionShare;
+    this.plan = hasShortMemory ? shortMemory(plan) : plan;
+    // The day changes an hour and a half later.
+    this.time = new SimulatedTime(this.plan.retention ? startMs + 10.5 * hourMs : startMs);
     this.pageSizeMax = this.plan.pageSizeMax;
     this.history = new History(() => this.time.now);
     this.network = new Network(this.time, seededRandom(seedOf(seed, 'network')));
@@ -96,6 +119,8 @@ export class World implements Evidence {
       polled: (stream) => checkCursor(stream, this),
       attempted: (key, outcome) => checkFate(key, outcome, this),
     });
+    const { witness, fullscript } = this;
+    this.departed = new Departed(this.plan.retention, { witness, fullscript, now: () => this.time.now });
   }
 
   #watched(disk: SimulatedDisk): SimulatedDisk {
