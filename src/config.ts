@@ -7,6 +7,7 @@ import { clinicInput, httpUrl } from './domain/clinic-input.ts';
 import { type EgressProxy, parseEgressProxy } from './domain/egress-proxy.ts';
 import { InvalidInput, type Problem } from './domain/errors.ts';
 import { inputWords } from './domain/input-words.ts';
+import { categoryName, listsInput } from './domain/list-place.ts';
 import { problemsOf } from './domain/problems-of.ts';
 import { secretProblem, signatureKindOf } from './domain/signing-secret.ts';
 import { startFromInput } from './domain/start-from.ts';
@@ -77,10 +78,8 @@ const definition = z.strictObject({
       redirectUri: httpUrl.optional(),
       clientId: secret,
       clientSecret: secret,
-      categories: z
-        .array(z.string().regex(/^[a-z0-9_]{1,64}$/, 'must be the name of a list, such as orders'))
-        .min(1, 'must name one category at least')
-        .default(categories),
+      categories: z.array(categoryName).min(1, 'must name one category at least').default(categories),
+      lists: listsInput,
       requestsPerFiveMinutes: whole(1, 1_000_000).default(2500),
       pollSecondsMin: whole(1, 86_400).default(30),
       pollSecondsMax: whole(1, 86_400).default(900),
@@ -89,6 +88,11 @@ const definition = z.strictObject({
       startFrom: startFromInput.default('now'),
       shadow: z.boolean('must be true or false').default(false),
       webhooks: z.strictObject({ secret, challengeToken: secret.optional() }).optional(),
+    })
+    .superRefine(({ categories, lists }, context) => {
+      for (const name of Object.keys(lists).filter((name) => !categories.includes(name))) {
+        context.addIssue({ code: 'custom', path: ['lists', name], message: 'is not among the categories' });
+      }
     })
     .refine((source) => source.pollSecondsMin <= source.pollSecondsMax, {
       path: ['pollSecondsMin'],

@@ -137,6 +137,33 @@ describe('refused', () => {
     { file: '[]', path: '', because: 'it is a list' },
     { file: { ...whole, clinc: [] }, path: 'clinc', because: 'the key is unknown' },
     {
+      file: { ...whole, source: { ...whole.source, lists: { shipments: { path: '/events/x' } } } },
+      path: 'source.lists.shipments',
+      because: 'no category has that name',
+    },
+    ...[
+      'events/x',
+      '/events/../oauth',
+      '/events?x=1',
+      '//evil.example',
+      'https://evil.example',
+      '/a/%2e%2e',
+    ].map((listPath) => ({
+      file: { ...whole, source: { ...whole.source, lists: { orders: { path: listPath } } } },
+      path: 'source.lists.orders.path',
+      because: `${listPath} is no path below the API`,
+    })),
+    {
+      file: { ...whole, source: { ...whole.source, lists: { orders: { query: { 'page[size]': '5' } } } } },
+      path: 'source.lists.orders.query.page[size]',
+      because: 'the relay says that itself',
+    },
+    {
+      file: { ...whole, source: { ...whole.source, webhooks: { secret: '' } } },
+      path: 'source.webhooks.secret',
+      because: 'nobody could tell who sent them',
+    },
+    {
       file: { ...whole, store: { kind: 'postgres' } },
       path: 'store.kind',
       because: 'PostgreSQL is not built yet',

@@ -32,7 +32,7 @@ export function wayIn(config: Config, shared: WayInShared) {
   const oauth = createOAuth(http, source, clock, createVendorHttp({ userAgent, clock, agents }));
   const budgeted = withinBudget(oauth, budget);
   const tokens = new ConnectionTokens({ store, oauth: budgeted, clock, logger });
-  const api = createEventsApi(http, source.apiUrl, clock);
+  const api = createEventsApi(http, source.apiUrl, clock, source.lists);
   const access = new ClinicAccess({ store, api, tokens, budget });
   const poller = new Poller({
     store,

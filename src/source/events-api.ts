@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import { readRetryAfterMs } from '../domain/backoff.ts';
+import type { ListPlace } from '../domain/list-place.ts';
 import { rawJsonAt } from '../wire/raw-json.ts';
 import type { VendorAnswer, VendorHttp } from './vendor-http.ts';
 
@@ -74,20 +75,29 @@ export interface EventsApi {
 /** The vendor's maximum. */
 const pageSize = 100;
 
-export function createEventsApi(http: VendorHttp, apiUrl: string, clock: Clock): EventsApi {
+/** @param lists by category. */
+export function createEventsApi(
+  http: VendorHttp,
+  apiUrl: string,
+  clock: Clock,
+  lists: Readonly<Record<string, ListPlace>> = {},
+): EventsApi {
   const get = (path: string, accessToken: string) =>
     http({ method: 'GET', url: `${apiUrl}${path}`, accessToken });
 
   return {
     async list(accessToken, { category, afterDay, page }) {
+      const place = Object.hasOwn(lists, category) ? lists[category] : undefined;
       const query = new URLSearchParams({
+        ...place?.query,
         created_at: `>${afterDay}`,
         sort_by: 'created_at',
         order_by: 'ASC',
         'page[number]': String(page),
         'page[size]': String(pageSize),
       });
-      const answer = await get(`/events/${encodeURIComponent(category)}?${query}`, accessToken);
+      const path = place?.path ?? `/events/${encodeURIComponent(category)}`;
+      const answer = await get(`${path}?${query}`, accessToken);
       const read = readJson(answer, clock);
       if (read.kind === 'tooLarge') return { kind: 'unavailable', detail: read.detail };
       return read.kind === 'json' ? pageOf(read, page) : read;

@@ -38,6 +38,28 @@ test('a list is asked for oldest first, after a day, a hundred at a time', async
   });
 });
 
+test('a category that the configuration places elsewhere is asked for there, with its words beside the relay’s own', async () => {
+  const asked: string[] = [];
+  const http = async ({ url }: VendorRequest) => {
+    asked.push(url);
+    return answered('{"events":[]}');
+  };
+  const lists = {
+    shipments: { path: '/v2/fulfillments', query: { event_type: 'shipped', order_by: 'DESC' } },
+    orders: { query: { event_type: 'order.placed' } },
+  };
+  const api = createEventsApi(http, 'https://vendor.test/api', simulatedClock(vendorNow), lists);
+  for (const category of ['shipments', 'orders', 'constructor'])
+    await api.list('at-1', { ...list, category });
+  expect(asked.map((url) => new URL(url).pathname)).toEqual([
+    '/api/v2/fulfillments',
+    '/api/events/orders',
+    '/api/events/constructor',
+  ]);
+  const said = new URL(asked[0] ?? '').searchParams;
+  expect([said.get('event_type'), said.get('order_by')]).toEqual(['shipped', 'ASC']);
+});
+
 describe('the page that follows', () => {
   for (const { meta, items, nextPage, because } of [
     { meta: { next_page: 4 }, items: 1, nextPage: 4, because: 'the vendor names it' },
