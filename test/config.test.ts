@@ -204,11 +204,6 @@ describe('refused', () => {
       because: 'a declared subscriber needs a secret that survives a restart',
     },
     {
-      file: { ...whole, subscribers: [{ ...subscriber, jwt: true }] },
-      path: 'subscribers[0].jwt',
-      because: 'unsupported',
-    },
-    {
       file: { ...whole, subscribers: [{ ...subscriber, eventType: ['order.*'] }] },
       path: 'subscribers[0].eventType',
       because: 'a misspelt filter would let everything through',
