@@ -49,6 +49,8 @@ const streamView = z.object({
   newestEventAt: z.string().nullable(),
   recorded: z.number(),
   problem: z.string().nullable(),
+  /** How long after its `created_at` an event was still not listed: the greatest of the last 30 days; 0 when each was in time. */
+  lateSeconds: z.number(),
   /** While it does not advance: when this is 0, the vendor no longer lists what is missing. */
   daysLeft: z.number().nullable(),
 });
@@ -200,6 +202,7 @@ function viewOfStream(stream: Stream, now: number): z.infer<typeof streamView> {
     newestEventAt: shown(stream.newestEventAt),
     recorded,
     problem,
+    lateSeconds: Math.round((stream.lateness?.ms ?? 0) / 1000),
     daysLeft: state === 'reading' ? null : daysLeft(stream, now),
   };
 }

@@ -32,6 +32,9 @@ function printStatus(to: Printer, status: StatusView): void {
   }
   to.out(`clinics      ${counts(tally(clinics.map(({ state }) => state ?? 'connected')))}`);
   to.out(`streams      ${counts(tally(streams.map(({ state }) => state)))}${behind}`);
+  const lateHours = Math.floor(Math.max(0, ...streams.map(({ lateSeconds }) => lateSeconds)) / 3_600);
+  if (lateHours > 0)
+    to.out(`             Fullscript listed events up to ${lateHours} h late in the last 30 days`);
   to.out(`subscribers  ${counts(subscribers.counts)}`);
   to.out(`deliveries   ${counts(deliveries.counts)}`);
   to.out(`set aside    ${setAside.count}`);

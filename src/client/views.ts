@@ -295,6 +295,8 @@ export interface StreamView {
   /** Since the last complete reading began; `null` before the first. */
   readonly lagSeconds: number | null;
   readonly problem: string | null;
+  /** How long after its `created_at` an event was still not listed: the greatest of the last 30 days. */
+  readonly lateSeconds: number;
   /** While it does not advance: days until the vendor no longer lists what is missing. */
   readonly daysLeft: number | null;
 }

@@ -102,6 +102,24 @@ export interface Stream extends StreamKey {
   readonly recorded: number;
   /** Epoch milliseconds of the newest event listed so far; `null` if none was. */
   readonly newestEventAt: number | null;
+  /** The greatest of the last 30 days; absent when nothing was listed late. */
+  readonly lateness?: Lateness;
+}
+
+/** An event was not in the list of a complete poll that began `ms` after its `created_at`, and in a later one. */
+export interface Lateness {
+  readonly ms: number;
+  /** When it was listed after all. */
+  readonly at: number;
+}
+
+const latenessKeptMs = 30 * 86_400_000;
+
+/** @param ms of the poll that ends now; 0 when nothing was late. */
+export function latenessAfter(before: Lateness | undefined, ms: number, now: number): Lateness | undefined {
+  const isKept = before !== undefined && now - before.at < latenessKeptMs;
+  if (ms <= (isKept ? before.ms : 0)) return isKept ? before : undefined;
+  return { ms, at: now };
 }
 
 /** An item that could not be read, kept visible. */

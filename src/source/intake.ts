@@ -36,6 +36,7 @@ export class Intake {
   readonly #with: IntakeDependencies;
   #owing = 0;
   #failuresInRow = 0;
+  #lateMs = 0;
 
   constructor(
     claim: PollClaim,
@@ -52,6 +53,11 @@ export class Intake {
   /** Events that could not be retrieved and may be yet: the cursor waits for them. */
   get owing(): number {
     return this.#owing;
+  }
+
+  /** The greatest lateness so far, in milliseconds: see `Lateness`. */
+  get lateMs(): number {
+    return this.#lateMs;
   }
 
   /**
@@ -145,6 +151,7 @@ export class Intake {
       });
       const recorded = await store.recordEvents(this.#claim, { events: owed, subscribersVersion: version });
       if (recorded.kind === 'subscribersChanged') continue;
+      this.#noteLateness(events);
       if (recorded.events > 0) {
         const { events: count, deliveries } = recorded;
         logger.info('Events were recorded.', { clinicId, category, events: count, deliveries });
@@ -154,6 +161,15 @@ export class Intake {
       }
       if (recorded.deliveries > 0) onRecorded();
       return;
+    }
+  }
+
+  /** The last complete poll began after it was created, and did not list it. What was set aside had been listed. */
+  #noteLateness(events: readonly NewEvent[]): void {
+    const { cursor } = this.#claim.stream;
+    for (const { id, createdAt, isPast } of events) {
+      if (cursor === null || createdAt === null || isPast || this.#setAsides.isKnown(id)) continue;
+      this.#lateMs = Math.max(this.#lateMs, cursor - createdAt);
     }
   }
 }

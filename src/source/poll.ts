@@ -161,7 +161,7 @@ class Reading {
       const next = pageAfter(answer, before);
       if (next === null) {
         if (intake.owing > 0) return this.#failed(`${intake.owing} events could not be retrieved yet`);
-        return this.#completed(beganAt);
+        return this.#completed(beganAt, intake.lateMs);
       }
       if (next <= page) return this.#failed(`page ${page} is followed by page ${next}`);
       before = answer;
@@ -205,14 +205,29 @@ class Reading {
     );
   }
 
-  #completed(beganAt: number): PollEnd {
+  #completed(beganAt: number, lateMs: number): PollEnd {
+    this.#tellOfLateness(lateMs);
     return {
       kind: 'completed',
       cursor: beganAt,
       isSweep: this.#isSweep,
       newestEventAt: this.#newestEventAt,
+      lateMs,
       nextPollAt: this.#with.nextPollAt(this.#claim.stream),
     };
+  }
+
+  /** What is listed later than the overlap is found by the next sweep only. */
+  #tellOfLateness(lateMs: number): void {
+    const { overlapDays, logger } = this.#with;
+    if (lateMs < (overlapDays * dayMs) / 2) return;
+    const { clinicId, category } = this.#claim.stream;
+    logger.warn('Fullscript lists events late: raise source.overlapDays if this goes on.', {
+      clinicId,
+      category,
+      lateHours: Math.round(lateMs / hourMs),
+      overlapDays,
+    });
   }
 
   #off(answer: 'forbidden' | 'notFound'): PollEnd {

@@ -39,6 +39,10 @@ export class SetAsides {
     this.#known = known;
   }
 
+  isKnown(key: string): boolean {
+    return this.#known.has(key);
+  }
+
   isLeftAlone(key: string): boolean {
     const item = this.#known.get(key);
     return item?.isFinal === true && Math.abs(this.#with.now - item.lastTriedAt) < lookAgainMs;

@@ -189,6 +189,8 @@ export type PollEnd =
       /** It read the whole 30 days. */
       readonly isSweep: boolean;
       readonly newestEventAt: number | null;
+      /** See `Lateness`; 0 or absent when nothing was listed late. */
+      readonly lateMs?: number;
       readonly nextPollAt: number;
     }
   /** The cursor stays where it was. */

@@ -61,6 +61,8 @@ export interface PollingRelay {
 }
 
 export interface Changes {
+  /** The moment at which it all begins; noon of a day in November when absent. */
+  readonly startAtMs?: number;
   readonly startFromMs?: number;
   /** Of the clinics themselves, instead of the relay's own start. */
   readonly clinicStartFrom?: string;
@@ -79,7 +81,7 @@ export interface Changes {
 /** The real way in, from the store to the vendor's model: one subscriber that wants everything, clinics as declared. */
 export async function pollingRelay(changes: Changes = {}): Promise<PollingRelay> {
   const { killed } = changes;
-  const clock = killed?.clock ?? simulatedClock(noon);
+  const clock = killed?.clock ?? simulatedClock(changes.startAtMs ?? noon);
   const fullscript =
     killed?.fullscript ??
     new Fullscript({

@@ -1,5 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { type SetAside, type Stream, type StreamKey, setAsideIsFinal } from '../../domain/clinic.ts';
+import {
+  latenessAfter,
+  type SetAside,
+  type Stream,
+  type StreamKey,
+  setAsideIsFinal,
+} from '../../domain/clinic.ts';
 import { ClaimLost, NotFound } from '../../domain/errors.ts';
 import type { PollClaim, PollEnd, PollStore } from '../store.ts';
 import type { Core } from './core.ts';
@@ -177,9 +183,12 @@ function newStream(key: StreamKey, startAt: number, now: number): Stream {
 
 function afterPoll(stream: Stream, end: PollEnd, now: number): Stream {
   switch (end.kind) {
-    case 'completed':
+    case 'completed': {
+      const { lateness: before, ...kept } = stream;
+      const lateness = latenessAfter(before, end.lateMs ?? 0, now);
       return {
-        ...stream,
+        ...kept,
+        ...(lateness && { lateness }),
         cursor: Math.max(end.cursor, stream.cursor ?? 0),
         polledAt: now,
         sweptAt: end.isSweep ? now : stream.sweptAt,
@@ -189,6 +198,7 @@ function afterPoll(stream: Stream, end: PollEnd, now: number): Stream {
         isOff: false,
         newestEventAt: Math.max(end.newestEventAt ?? 0, stream.newestEventAt ?? 0) || null,
       };
+    }
     case 'failed':
       return {
         ...stream,
