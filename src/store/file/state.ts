@@ -269,7 +269,12 @@ export class State {
       subscriberId = delivery.subscriberId;
       return {
         ...delivery,
-        ...after,
+        state: after.state,
+        failures: after.failures,
+        interruptedInRow: after.interruptedInRow,
+        dueAt: after.dueAt,
+        waitMs: after.waitMs,
+        endedAt: after.endedAt,
         endReason: after.endReason ?? null,
         deliveredAt: after.deliveredAt ?? delivery.deliveredAt,
         probedAt: after.state === 'pending' ? (after.probedAt ?? delivery.probedAt) : null,
