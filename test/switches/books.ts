@@ -24,8 +24,11 @@ export async function unexplained({ fullscript, store, now }: Books): Promise<re
   const streams = await store.streams();
   const connections = await store.connections();
   const setAsides = await store.setAsides();
+  // What a shift hides, the next list brings.
+  const isShifting = fullscript.faults.list().some(({ name }) => name === 'page-shift');
   for (const { id, clinicId, category, firstListedAt, listableAt } of fullscript.ledger()) {
     const since = firstListedAt ?? listableAt;
+    if (firstListedAt === null && isShifting) continue;
     if (since > now - pollMs || (await isKnown(store, id, clinicId))) continue;
     const stream = streams.find((each) => each.clinicId === clinicId && each.category === category);
     const isTold =
