@@ -9,6 +9,8 @@ import { ofAnotherClinic, type SetAsides, unreadableItem } from './set-asides.ts
 export interface IntakeDependencies {
   readonly store: Pick<PollStore, 'unseen' | 'recordEvents'> & Pick<SubscriberStore, 'subscribers'>;
   readonly retrieve: RetrieveEvent;
+  /** Nothing of the stream was read before, and it begins just now. */
+  readonly isFirstPass: boolean;
   readonly logger: Logger;
   /** Shadow mode: everything is read and recorded, and nobody is owed it. */
   readonly isShadow: boolean;
@@ -90,8 +92,7 @@ export class Intake {
 
   /** What the first pass lists without a date may be of any age, so it counts as past. */
   #isOfThePast({ createdAt }: ListItem): boolean {
-    const { cursor, startAt } = this.#claim.stream;
-    return createdAt === null ? cursor === null : createdAt < startAt;
+    return createdAt === null ? this.#with.isFirstPass : createdAt < this.#claim.stream.startAt;
   }
 
   async #setAside(item: UnreadableItem): Promise<Read> {
@@ -111,7 +112,7 @@ export class Intake {
         if (foreign) return this.#setAside(foreign);
         const createdAt = answer.createdAt ?? item.createdAt;
         const type = answer.type ?? typeOf(item);
-        const isPast = createdAt !== null && createdAt < stream.startAt;
+        const isPast = createdAt === null ? stream.cursor === null : createdAt < stream.startAt;
         const body = isPast ? null : answer.body;
         return { kind: 'event', event: { id, type, createdAt, body, isPast, subscriberIds: [] } };
       }

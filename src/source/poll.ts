@@ -8,7 +8,7 @@ import { type ListItem, type ListPage, pageAfter } from './events-api.ts';
 import { Intake, type IntakeDependencies } from './intake.ts';
 import { SetAsides } from './set-asides.ts';
 
-export interface PollDependencies extends IntakeDependencies {
+export interface PollDependencies extends Omit<IntakeDependencies, 'isFirstPass'> {
   readonly store: IntakeDependencies['store'] &
     Pick<PollStore, 'setAside' | 'setAsides' | 'renewPoll' | 'endPoll'> &
     Pick<ClinicStore, 'clinics'>;
@@ -36,6 +36,8 @@ export const pagesMax = 1_000;
 const leaseMs = 120_000;
 const offRetryMs = hourMs;
 const storeAgainMs = 1_000;
+/** A stream that begins is due at once. */
+const firstPassMs = 5 * 60_000;
 
 /**
  * Polls one stream once: reads the list to its last page, retrieves what is new, records
@@ -175,7 +177,13 @@ class Reading {
     const { clinicId } = this.#claim.stream;
     const clinic = (await store.clinics()).find(({ id }) => id === clinicId) ?? null;
     const setAsides = await SetAsides.of(this.#claim, { store, logger, now: this.#now });
-    return new Intake(this.#claim, clinic, setAsides, this.#with);
+    return new Intake(this.#claim, clinic, setAsides, { ...this.#with, isFirstPass: this.#isFirstPass() });
+  }
+
+  /** A first pass that failed, or comes late, may list what was created since the start: its dates are asked for. */
+  #isFirstPass(): boolean {
+    const { cursor, failedInRow, isOff, nextPollAt } = this.#claim.stream;
+    return cursor === null && failedInRow === 0 && !isOff && this.#now - nextPollAt < firstPassMs;
   }
 
   #noteNewest(items: readonly ListItem[]): void {

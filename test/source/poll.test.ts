@@ -57,6 +57,26 @@ describe('what is recorded', () => {
     expect(await store.unseen(early.clinicId, [early.id])).toEqual([]);
   });
 
+  for (const { fault, because } of [
+    { fault: { name: 'page-cycle' }, because: 'failed' },
+    { fault: { name: 'category-forbidden' }, because: 'was refused' },
+  ] as const) {
+    test(`an item without created_at that came while the first pass ${because} is asked for its date`, async () => {
+      const { clock, fullscript, store } = await pollingRelay({ categories: ['orders'] });
+      fullscript.faults.switchOn({ name: 'items-only-ids' });
+      fullscript.faults.switchOn(fault);
+      const early = fullscript.addEvent({ ...orders, createdAt: noon - day });
+      await clock.advance(2 * minute);
+      const later = fullscript.addEvent(orders);
+      await clock.advance(hour);
+      fullscript.faults.switchAllOff();
+      fullscript.faults.switchOn({ name: 'items-only-ids' });
+      await clock.advance(2 * hour);
+      expect(await recordedIds(store)).toEqual([later.id]);
+      expect(await store.unseen(early.clinicId, [early.id])).toEqual([]);
+    });
+  }
+
   test('a clinic’s own start goes before the configured one', async () => {
     const { clock, fullscript, store } = await pollingRelay({ clinicStartFrom: '12h' });
     fullscript.addEvent({ ...orders, createdAt: noon - 13 * hour });
