@@ -11,7 +11,7 @@ import { createFetchEvent } from '../source/fetch-event.ts';
 import { createIngest } from '../source/ingest.ts';
 import { createOAuth, withinBudget } from '../source/oauth.ts';
 import { Poller } from '../source/poller.ts';
-import { fairSchedule } from '../source/schedule.ts';
+import { freshSchedule } from '../source/schedule.ts';
 import { createStartCount } from '../source/start-count.ts';
 import { ConnectionTokens } from '../source/tokens.ts';
 import { createVendorHttp } from '../source/vendor-http.ts';
@@ -38,7 +38,7 @@ export function wayIn(config: Config, shared: WayInShared) {
     store,
     access,
     tokens,
-    schedule: fairSchedule({ ...source, random }),
+    schedule: freshSchedule({ ...source, random }),
     clock,
     logger,
     categories: source.categories,

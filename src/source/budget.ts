@@ -32,8 +32,8 @@ const firstBackoffMs = 30_000;
 const lastBackoffMs = 10 * 60_000;
 /** Of the limit, in any window: so much do spare requests take at most … */
 const spareShare = 0.1;
-/** … and only while no more than this is taken by all together, so that a burst of the others finds room. */
-const spareUntilShare = 0.8;
+/** … and only while no more than this is taken by all together: polls leave three hundredths free, see schedule.ts. */
+const spareUntilShare = 0.98;
 
 /**
  * The app's request budget: never more than the limit in any five minutes, over all

@@ -4,8 +4,9 @@ import { StoreUnavailable } from '../domain/errors.ts';
 import type { Logger } from '../logger.ts';
 import type { ClinicStore, PollClaim, PollEnd, PollStore } from '../store/store.ts';
 import { type ListEvents, wordsOf } from './clinic-access.ts';
-import { type ListItem, type ListPage, pageAfter } from './events-api.ts';
+import { type ListPage, pageAfter } from './events-api.ts';
 import { Intake, type IntakeDependencies } from './intake.ts';
+import type { Seen } from './schedule.ts';
 import { SetAsides } from './set-asides.ts';
 
 export interface PollDependencies extends Omit<IntakeDependencies, 'isFirstPass'> {
@@ -17,7 +18,8 @@ export interface PollDependencies extends Omit<IntakeDependencies, 'isFirstPass'
   readonly logger: Logger;
   readonly overlapDays: number;
   readonly sweepHours: number;
-  /** When to poll again, see `Schedule`. */
+  /** See `Schedule`, these three. */
+  readonly learn: (stream: Stream, seen: Seen) => void;
   readonly nextPollAt: (stream: Stream) => number;
   readonly retryAt: (stream: Stream) => number;
   /** Read the whole 30 days, though no sweep is due. */
@@ -131,7 +133,8 @@ class Reading {
   readonly #with: PollDependencies;
   readonly #isSweep: boolean;
   readonly #now: number;
-  #newestEventAt: number | null = null;
+  /** When what is listed was created. */
+  readonly #eventsAt: number[] = [];
 
   constructor(claim: PollClaim, dependencies: PollDependencies) {
     this.#claim = claim;
@@ -157,12 +160,13 @@ class Reading {
       if (answer.kind !== 'page') return this.#failed(`the list could not be read: ${wordsOf(answer)}`);
       // Of two clocks the earlier one is safe: it only reads more again.
       beganAt ??= Math.min(answer.vendorNow ?? this.#now, this.#now);
-      this.#noteNewest(answer.items);
+      this.#eventsAt.push(...answer.items.flatMap(({ createdAt }) => createdAt ?? []));
       const problem = await intake.takePage(answer.items);
       if (problem !== null) return this.#failed(problem);
       const next = pageAfter(answer, before);
       if (next === null) {
         if (intake.owing > 0) return this.#failed(`${intake.owing} events could not be retrieved yet`);
+        this.#learn({ afterDay, until: beganAt, pages: page });
         return this.#completed(beganAt, intake.lateMs);
       }
       if (next <= page) return this.#failed(`page ${page} is followed by page ${next}`);
@@ -186,10 +190,11 @@ class Reading {
     return cursor === null && failedInRow === 0 && !isOff && this.#now - nextPollAt < firstPassMs;
   }
 
-  #noteNewest(items: readonly ListItem[]): void {
-    for (const { createdAt } of items) {
-      if (createdAt !== null) this.#newestEventAt = Math.max(this.#newestEventAt ?? 0, createdAt);
-    }
+  #learn({ afterDay, until, pages }: { afterDay: string; until: number; pages: number }): void {
+    const { stream } = this.#claim;
+    // Complete from the cursor on; and from the day after next on, whatever days are in the vendor's time zone.
+    const from = Math.min(Date.parse(afterDay) + 2 * dayMs, stream.cursor ?? until);
+    this.#with.learn(stream, { from, until, eventsAt: this.#eventsAt, pages, isSweep: this.#isSweep });
   }
 
   #afterDay(): string {
@@ -219,7 +224,7 @@ class Reading {
       kind: 'completed',
       cursor: beganAt,
       isSweep: this.#isSweep,
-      newestEventAt: this.#newestEventAt,
+      newestEventAt: this.#eventsAt.reduce<number | null>((newest, at) => Math.max(newest ?? 0, at), null),
       lateMs,
       nextPollAt: this.#with.nextPollAt(this.#claim.stream),
     };

@@ -144,26 +144,28 @@ export class Poller {
     const { store, schedule, clock } = this.#dependencies;
     const streams = await this.#polled();
     const now = clock.now();
-    const idle = streams.filter((stream) => !this.#polling.has(keyOf(stream)));
-    for (const stream of schedule.due(idle, now)) {
+    const isIdle = (stream: Stream) => !this.#polling.has(keyOf(stream));
+    for (const stream of schedule.due(streams, now).filter(isIdle)) {
       if (this.#polling.size >= pollsAtOnce) break;
       if (this.#pollsOf(stream.clinicId) >= pollsAtOnceOfClinic) continue;
       const [claim] = await store.claimPolls({ streams: [stream], leaseMs });
       // None is left when somebody else has it: the next one gets the place.
-      if (claim) this.#begin(claim, streams.length);
+      if (claim) this.#begin(claim);
     }
-    const waits = idle.map((stream) => stream.nextPollAt - now).filter((waitMs) => waitMs > 0);
-    const retries = this.#discovery.retriesAt.map((at) => Math.max(at - now, lookAgainMs));
-    return Math.min(longestSleepMs, ...waits, ...retries);
+    let waitMs = longestSleepMs;
+    for (const stream of streams) {
+      if (stream.nextPollAt > now && isIdle(stream)) waitMs = Math.min(waitMs, stream.nextPollAt - now);
+    }
+    return Math.min(waitMs, ...this.#discovery.retriesAt.map((at) => Math.max(at - now, lookAgainMs)));
   }
 
   #pollsOf(clinicId: string): number {
     return [...this.#polling.values()].filter((each) => each.clinicId === clinicId).length;
   }
 
-  #begin(claim: PollClaim, streams: number): void {
+  #begin(claim: PollClaim): void {
     const key = keyOf(claim.stream);
-    const ended = this.#pollOne(claim, streams).finally(() => {
+    const ended = this.#pollOne(claim).finally(() => {
       this.#polling.delete(key);
       this.wake();
     });
@@ -171,9 +173,9 @@ export class Poller {
   }
 
   /** Whoever asked while it was polled waits for the poll after, which is not to be long in coming. */
-  async #pollOne(claim: PollClaim, streams: number): Promise<void> {
+  async #pollOne(claim: PollClaim): Promise<void> {
     const asked = this.#asked.take(claim.stream);
-    asked.tell(await this.#pollAs(claim, { streams, isSweepWanted: asked.isSweep }));
+    asked.tell(await this.#pollAs(claim, asked.isSweep));
     if (this.#isRunning && this.#asked.isAskedFor(claim.stream)) await this.#soon(claim.stream);
   }
 
@@ -198,10 +200,7 @@ export class Poller {
     return streams.filter(({ clinicId, category }) => polled.has(clinicId) && categories.includes(category));
   }
 
-  async #pollAs(
-    claim: PollClaim,
-    { streams, isSweepWanted }: { readonly streams: number; readonly isSweepWanted: boolean },
-  ): Promise<AskedPollEnd> {
+  async #pollAs(claim: PollClaim, isSweepWanted: boolean): Promise<AskedPollEnd> {
     const { store, access, schedule, clock, logger, overlapDays, sweepHours, isShadow, onRecorded } =
       this.#dependencies;
     try {
@@ -216,7 +215,8 @@ export class Poller {
         isShadow,
         isSweepWanted,
         signal: this.#stopping.signal,
-        nextPollAt: (stream) => schedule.nextPollAt(stream, { now: clock.now(), streams }),
+        learn: (stream, seen) => schedule.learn(stream, seen),
+        nextPollAt: (stream) => schedule.nextPollAt(stream, clock.now()),
         retryAt: (stream) => schedule.retryAt(stream, clock.now()),
         onRecorded,
       });

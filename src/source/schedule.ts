@@ -1,50 +1,213 @@
-import type { Stream } from '../domain/clinic.ts';
+import type { Stream, StreamKey } from '../domain/clinic.ts';
+import { levelAt } from './poll-level.ts';
+import { type Listed, type RateEstimate, RateEstimates } from './rate-estimate.ts';
+import { slotMs } from './weekly-counts.ts';
 
 /** Decides when each stream is polled, and which goes first when several are due. */
 export interface Schedule {
-  /** @param streams how many are polled at all. */
-  nextPollAt(stream: Stream, about: { readonly now: number; readonly streams: number }): number;
-  /** After a failure: further and further apart, and never further than the longest interval. */
-  retryAt(stream: Stream, now: number): number;
-  /** The due ones, the most urgent first. */
+  /** @param streams all that are polled from now on. @returns the due ones, the longest due first. */
   due(streams: readonly Stream[], now: number): readonly Stream[];
+  /** What a poll that went through to the last page has shown. */
+  learn(stream: StreamKey, seen: Seen): void;
+  /** After a poll that went well. */
+  nextPollAt(stream: Pick<Stream, keyof StreamKey | 'failedInRow'>, now: number): number;
+  /** After a failure: further and further apart, and never further than the longest interval. */
+  retryAt(stream: Pick<Stream, 'failedInRow'>, now: number): number;
+  /** `null` while the budget lets every stream be polled every `pollSecondsMax`. */
+  shortfall(now: number): Shortfall | null;
+}
+
+export interface Seen extends Listed {
+  /** Requests that the reading took. */
+  readonly pages: number;
+  readonly isSweep: boolean;
+}
+
+/** The budget is too small for `pollSecondsMax`. Either of these would be enough by itself; the second is kept meanwhile. */
+export interface Shortfall {
+  readonly requestsPerFiveMinutes: number;
+  readonly pollSecondsMax: number;
 }
 
 export interface ScheduleOptions {
   readonly requestsPerFiveMinutes: number;
   readonly pollSecondsMin: number;
   readonly pollSecondsMax: number;
+  readonly sweepHours: number;
   /** In [0, 1). */
   readonly random: () => number;
 }
 
-/** The rest of the budget is for details, refreshes and sweeps. */
-const shareOfLists = 0.8;
-const spreadShare = 0.1;
+const fiveMinutesMs = 300_000;
+/** Of the budget: for audits, and for what nobody foresaw. */
+const spareShare = 0.03;
+/** Details, refreshes and sweeps get what they are expected to take, and lists never less than this share. */
+const leastShareOfLists = 0.4;
+/** Access tokens live two hours; one is renewed somewhat earlier. Source: Fullscript, "Access tokens". */
+const renewEveryMs = 110 * 60_000;
+const offRetryMs = 3_600_000;
+/** Polls that begin together would stay together: intervals are drawn so far apart. */
+const spreadShare = 0.01;
+/** Once after a start or an outage, when whatever the budget let through is polled together. */
+const firstSpreadShare = 0.5;
 /** Nothing waits longer: `pollSecondsMax` is a day at most, and a category that is off is tried hourly. */
-const longestRetryMs = 86_400_000;
+const longestWaitMs = 86_400_000;
+/** The plan is made anew so often, and when the number of streams has changed by this share. */
+const planLastsMs = 2 * fiveMinutesMs;
+const planChangeShare = 0.02;
 
-/** Every stream as often as every other: the shortest interval that the budget can bear. */
-export function fairSchedule(options: ScheduleOptions): Schedule {
+interface Planned {
+  readonly rate: RateEstimate;
+  /** Requests that one poll takes, and that a sweep takes. */
+  pages: number;
+  sweepPages: number;
+  /** It was polled since the start, or since it last failed. */
+  isInStep: boolean;
+}
+
+interface Plan {
+  readonly madeAt: number;
+  readonly streams: number;
+  /** The level of this half hour, and of the next one and those after it. */
+  readonly levels: readonly [number, number];
+  /** The ceiling: `pollSecondsMax`, or what the budget can bear. */
+  readonly longestMs: number;
+  readonly shortfall: Shortfall | null;
+}
+
+/**
+ * Polls where the most is to be found. With a given budget the mean delay is least when
+ * each stream is polled as soon as its age is `level × √(pages / rate)`, with the one
+ * level for all at which they together take just what the budget gives; within floor and
+ * ceiling. Where the rate changes, each half hour adds its share of its own interval.
+ *
+ * What is expected of the streams changes slowly, so the level is planned for ten
+ * minutes; a poll then costs the same however many streams there are.
+ *
+ * Source: Cho & Garcia-Molina, "Effective page refresh policies for Web crawlers" (2003).
+ */
+export function freshSchedule(options: ScheduleOptions): Schedule {
+  const { random, requestsPerFiveMinutes, sweepHours } = options;
   const minMs = options.pollSecondsMin * 1000;
   const maxMs = options.pollSecondsMax * 1000;
-  /** Longer than the longest interval only where the budget cannot bear that: a poll late is better than none allowed. */
-  const intervalMs = (streams: number): number =>
-    Math.max(minMs, (streams * 300_000) / (options.requestsPerFiveMinutes * shareOfLists));
+  const estimates = new RateEstimates();
+  let followed: readonly Stream[] = [];
+  let known = new Map<string, Planned>();
+  let plan: Plan | null = null;
+
+  const plannedOf = (key: StreamKey): Planned => {
+    const name = nameOf(key);
+    let stream = known.get(name);
+    if (stream === undefined) {
+      stream = { rate: estimates.of(key), pages: 1, sweepPages: 1, isInStep: false };
+      known.set(name, stream);
+    }
+    return stream;
+  };
+
+  const makePlan = (now: number): Plan => {
+    const streams = followed.map((stream) => ({ stream, planned: plannedOf(stream) }));
+    // What is followed no longer is forgotten.
+    known = new Map(streams.map(({ stream, planned }) => [nameOf(stream), planned]));
+    const polled = streams.filter(({ stream }) => !stream.isOff).map(({ planned }) => planned);
+    const pages = Float64Array.from(polled, (stream) => stream.pages);
+    const slot = Math.floor(now / slotMs);
+    const [thisHalfHour, nextHalfHour] = [slot, slot + 1].map((each) =>
+      Float64Array.from(polled, ({ rate }) => rate.at((each + 0.5) * slotMs)),
+    ) as [Float64Array, Float64Array];
+    // Per millisecond: what there is, and what goes to everything but the lists of streams that are not off.
+    const budget = requestsPerFiveMinutes / fiveMinutesMs;
+    const sweeps =
+      sum(polled.map((each) => Math.max(0, each.sweepPages - each.pages))) / (sweepHours * 3_600_000);
+    const renewals = new Set(followed.map(({ clinicId }) => clinicId)).size / renewEveryMs;
+    const off = (followed.length - polled.length) / offRetryMs;
+    const othersWith = (rates: Float64Array) => off + sweeps + renewals + sum(rates);
+    const listsWith = (rates: Float64Array) =>
+      Math.max(budget * (1 - spareShare) - othersWith(rates), budget * leastShareOfLists);
+    const round = sum(pages);
+    const longestMs = Math.max(maxMs, round / listsWith(thisHalfHour));
+    const neededPerMs = (round / maxMs + othersWith(thisHalfHour)) / (1 - spareShare);
+    const levelOf = (rates: Float64Array) =>
+      levelAt({
+        roots: rates.map((rate, index) => Math.sqrt((pages[index] as number) / rate)),
+        pages,
+        perMs: listsWith(rates),
+        minMs,
+        maxMs: longestMs,
+      });
+    return {
+      madeAt: now,
+      streams: followed.length,
+      levels: [levelOf(thisHalfHour), levelOf(nextHalfHour)],
+      longestMs,
+      shortfall:
+        longestMs === maxMs
+          ? null
+          : {
+              requestsPerFiveMinutes: Math.ceil(neededPerMs * fiveMinutesMs),
+              pollSecondsMax: Math.ceil(longestMs / 1000),
+            },
+    };
+  };
+  const planAt = (now: number): Plan => {
+    const isStale =
+      plan === null ||
+      Math.abs(now - plan.madeAt) >= planLastsMs ||
+      Math.abs(followed.length - plan.streams) > plan.streams * planChangeShare;
+    if (plan === null || isStale) plan = makePlan(now);
+    return plan;
+  };
+
   return {
-    nextPollAt(_stream, { now, streams }) {
-      // Polls that begin together would stay together.
-      return now + Math.round(intervalMs(streams) * (1 + options.random() * spreadShare));
-    },
-    retryAt(stream, now) {
-      return now + Math.min(minMs * 2 ** Math.min(stream.failedInRow, 16), maxMs);
-    },
     due(streams, now) {
+      followed = streams;
       // A moment that no interval can have given was written under a clock that was ahead.
-      const furthestAt = now + Math.max(intervalMs(streams.length), longestRetryMs) * (1 + spreadShare);
+      const furthestAt = now + Math.max(planAt(now).longestMs, longestWaitMs);
       return streams
         .filter(({ nextPollAt }) => nextPollAt <= now || nextPollAt > furthestAt)
         .sort((a, b) => a.nextPollAt - b.nextPollAt);
     },
+    learn(key, { pages, isSweep, ...listed }) {
+      const stream = plannedOf(key);
+      stream.rate.learn(listed);
+      if (isSweep) stream.sweepPages = pages;
+      else stream.pages = pages;
+    },
+    nextPollAt(key, now) {
+      const { levels, longestMs, madeAt } = planAt(now);
+      const stream = plannedOf(key);
+      const isInStep = stream.isInStep && key.failedInRow === 0;
+      stream.isInStep = true;
+      const share = 1 - (isInStep ? spreadShare : firstSpreadShare) * random();
+      const earliest = now + minMs;
+      const latest = now + longestMs * share;
+      const planSlot = Math.floor(madeAt / slotMs);
+      let left = share;
+      for (let at = now; at < latest; ) {
+        const slot = Math.floor(at / slotMs);
+        const until = Math.min((slot + 1) * slotMs, latest);
+        const level = levels[slot === planSlot ? 0 : 1];
+        const intervalMs = level * Math.sqrt(stream.pages / stream.rate.at(at));
+        const passed = (until - at) / intervalMs;
+        if (passed >= left) return Math.round(Math.max(earliest, at + left * intervalMs));
+        left -= passed;
+        at = until;
+      }
+      return Math.round(Math.max(earliest, latest));
+    },
+    retryAt({ failedInRow }, now) {
+      return now + Math.min(minMs * 2 ** Math.min(failedInRow, 16), maxMs);
+    },
+    shortfall: (now) => planAt(now).shortfall,
   };
+}
+
+function nameOf({ clinicId, category }: StreamKey): string {
+  return `${category} ${clinicId}`;
+}
+
+function sum(numbers: Iterable<number>): number {
+  let total = 0;
+  for (const each of numbers) total += each;
+  return total;
 }

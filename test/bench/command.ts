@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import { type Bench, type Claim, isKept } from './bench.ts';
 
 /** Each in a file of its own, loaded only when it is asked for. */
-const benches = ['log', 'throughput', 'isolation'];
+const benches = ['log', 'freshness', 'throughput', 'isolation'];
 
 const usage = `npm run bench -- [NAME …] [--json FILE]
 

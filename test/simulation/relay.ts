@@ -12,7 +12,7 @@ import { createEventsApi } from '../../src/source/events-api.ts';
 import { createFetchEvent } from '../../src/source/fetch-event.ts';
 import { createOAuth, withinBudget } from '../../src/source/oauth.ts';
 import { Poller } from '../../src/source/poller.ts';
-import { fairSchedule } from '../../src/source/schedule.ts';
+import { freshSchedule } from '../../src/source/schedule.ts';
 import { ConnectionTokens } from '../../src/source/tokens.ts';
 import type { VendorHttp } from '../../src/source/vendor-http.ts';
 import type { Store } from '../../src/store/store.ts';
@@ -80,10 +80,11 @@ export async function startRooms(around: Surroundings): Promise<Rooms> {
     store,
     access,
     tokens,
-    schedule: fairSchedule({
+    schedule: freshSchedule({
       requestsPerFiveMinutes,
       pollSecondsMin,
       pollSecondsMax: Math.max(900, 2 * pollSecondsMin),
+      sweepHours: 24,
       random,
     }),
     clock,

@@ -6,7 +6,7 @@ import { declareClinics } from '../../src/source/declared-clinics.ts';
 import { createEventsApi } from '../../src/source/events-api.ts';
 import { createOAuth, withinBudget } from '../../src/source/oauth.ts';
 import { Poller } from '../../src/source/poller.ts';
-import { fairSchedule } from '../../src/source/schedule.ts';
+import { freshSchedule } from '../../src/source/schedule.ts';
 import { ConnectionTokens } from '../../src/source/tokens.ts';
 import type { VendorHttp } from '../../src/source/vendor-http.ts';
 import type { Store } from '../../src/store/store.ts';
@@ -125,7 +125,13 @@ export async function pollingRelay(changes: Changes = {}): Promise<PollingRelay>
       clock,
       logger,
       access,
-      schedule: fairSchedule({ requestsPerFiveMinutes, pollSecondsMin, pollSecondsMax: 900, random }),
+      schedule: freshSchedule({
+        requestsPerFiveMinutes,
+        pollSecondsMin,
+        pollSecondsMax: 900,
+        sweepHours: 24,
+        random,
+      }),
       categories,
       overlapDays: 2,
       sweepHours: 24,

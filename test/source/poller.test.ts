@@ -122,6 +122,7 @@ describe('the poller', () => {
       isShadow: false,
       isSweepWanted: false,
       signal: new AbortController().signal,
+      learn: () => {},
       nextPollAt: () => 0,
       retryAt: () => 0,
       onRecorded: () => {},
