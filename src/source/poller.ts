@@ -44,6 +44,7 @@ export class Poller {
   #isRunning = false;
   #turning: Promise<void> | null = null;
   #mustTurnAgain = false;
+  #isShort = false;
   #turnedAt = 0;
   #cancelTimer = (): void => {};
   #cancelKeepAlive = (): void => {};
@@ -144,6 +145,7 @@ export class Poller {
     const { store, schedule, clock } = this.#dependencies;
     const streams = await this.#polled();
     const now = clock.now();
+    this.#tellOfShortfall(now);
     const isIdle = (stream: Stream) => !this.#polling.has(keyOf(stream));
     for (const stream of schedule.due(streams, now).filter(isIdle)) {
       if (this.#polling.size >= pollsAtOnce) break;
@@ -157,6 +159,18 @@ export class Poller {
       if (stream.nextPollAt > now && isIdle(stream)) waitMs = Math.min(waitMs, stream.nextPollAt - now);
     }
     return Math.min(waitMs, ...this.#discovery.retriesAt.map((at) => Math.max(at - now, lookAgainMs)));
+  }
+
+  /** Told when it begins, and not again while it lasts. */
+  #tellOfShortfall(now: number): void {
+    const { schedule, logger } = this.#dependencies;
+    const shortfall = schedule.shortfall(now);
+    if (shortfall !== null && !this.#isShort) {
+      const words =
+        'The budget cannot poll each stream every pollSecondsMax; either of these would be enough.';
+      logger.warn(words, { ...shortfall });
+    }
+    this.#isShort = shortfall !== null;
   }
 
   #pollsOf(clinicId: string): number {
