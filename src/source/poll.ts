@@ -8,6 +8,7 @@ import { type ListPage, pageAfter } from './events-api.ts';
 import { Intake, type IntakeDependencies } from './intake.ts';
 import type { Seen } from './schedule.ts';
 import { SetAsides } from './set-asides.ts';
+import { isSweepDue } from './sweep-turn.ts';
 
 export interface PollDependencies extends Omit<IntakeDependencies, 'isFirstPass'> {
   readonly store: IntakeDependencies['store'] &
@@ -140,10 +141,9 @@ class Reading {
     this.#claim = claim;
     this.#with = dependencies;
     this.#now = dependencies.clock.now();
-    const { cursor, sweptAt } = claim.stream;
-    // A sweep in the future was made while the clock was ahead, and says nothing.
-    const isSweepDue = sweptAt === null || Math.abs(this.#now - sweptAt) >= dependencies.sweepHours * hourMs;
-    this.#isSweep = cursor === null || isSweepDue || dependencies.isSweepWanted;
+    const { cursor } = claim.stream;
+    const isDue = isSweepDue(claim.stream, dependencies.sweepHours, this.#now);
+    this.#isSweep = cursor === null || isDue || dependencies.isSweepWanted;
   }
 
   async run(): Promise<PollEnd> {

@@ -5,7 +5,7 @@ import { slotMs } from './weekly-counts.ts';
 
 /** Decides when each stream is polled, and which goes first when several are due. */
 export interface Schedule {
-  /** @param streams all that are polled from now on. @returns the due ones, the longest due first. */
+  /** @param streams all that are polled from now on. @returns the due ones: those at the ceiling, then the longest due first. */
   due(streams: readonly Stream[], now: number): readonly Stream[];
   /** What a poll that went through to the last page has shown. */
   learn(stream: StreamKey, seen: Seen): void;
@@ -50,6 +50,8 @@ const offRetryMs = 3_600_000;
 const spreadShare = 0.01;
 /** Once after a start or an outage, when whatever the budget let through is polled together. */
 const firstSpreadShare = 0.5;
+/** Of the ceiling: who reaches it goes before all others, and has the rest of it to wait for its turn. */
+export const pressingShare = 0.95;
 /** Nothing waits longer: `pollSecondsMax` is a day at most, and a category that is off is tried hourly. */
 const longestWaitMs = 86_400_000;
 /** The plan is made anew so often, and when the number of streams has changed by this share. */
@@ -161,11 +163,14 @@ export function freshSchedule(options: ScheduleOptions): Schedule {
   return {
     due(streams, now) {
       followed = streams;
+      const { longestMs } = planAt(now);
       // A moment that no interval can have given was written under a clock that was ahead.
-      const furthestAt = now + Math.max(planAt(now).longestMs, longestWaitMs);
-      return streams
+      const furthestAt = now + Math.max(longestMs, longestWaitMs);
+      const due = streams
         .filter(({ nextPollAt }) => nextPollAt <= now || nextPollAt > furthestAt)
         .sort((a, b) => a.nextPollAt - b.nextPollAt);
+      const isPressing = ({ polledAt }: Stream) => now - (polledAt ?? now) >= longestMs * pressingShare;
+      return [...due.filter(isPressing), ...due.filter((stream) => !isPressing(stream))];
     },
     learn(key, { pages, isSweep, ...listed }) {
       const stream = plannedOf(key);
@@ -180,7 +185,7 @@ export function freshSchedule(options: ScheduleOptions): Schedule {
       stream.isInStep = true;
       const share = 1 - (isInStep ? spreadShare : firstSpreadShare) * random();
       const earliest = now + minMs;
-      const latest = now + longestMs * share;
+      const latest = now + longestMs * pressingShare * share;
       const planSlot = Math.floor(madeAt / slotMs);
       let left = share;
       for (let at = now; at < latest; ) {

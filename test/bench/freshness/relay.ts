@@ -1,5 +1,6 @@
 import type { Stream } from '../../../src/domain/clinic.ts';
-import { freshSchedule } from '../../../src/source/schedule.ts';
+import { freshSchedule, pressingShare } from '../../../src/source/schedule.ts';
+import { isSweepDue } from '../../../src/source/sweep-turn.ts';
 import { Delays } from './delays.ts';
 import { measuredUntil, type Played, pagesOf, renewEveryMs, sweepPagesOf, type Terms } from './rules.ts';
 import { dayMs, monthFrom, monthUntil, slotMs, type WorldStream, worldFrom } from './world.ts';
@@ -45,7 +46,7 @@ export function playRelay(world: readonly WorldStream[], terms: Terms, random: (
   const poll = (each: Followed, now: number): void => {
     const { truth, polledAt, stream } = each;
     const slot = Math.floor((now - worldFrom) / slotMs);
-    const isSweep = polledAt === null || now - each.sweptAt >= dayMs;
+    const isSweep = polledAt === null || isSweepDue({ ...stream, sweptAt: each.sweptAt }, 24, now);
     const eventsAt = polledAt === null ? [...truth.eventsAt.subarray(0, each.event)] : [];
     for (let at = truth.eventsAt[each.event]; at !== undefined && at < now; at = truth.eventsAt[each.event]) {
       eventsAt.push(at);
@@ -82,7 +83,7 @@ export function playRelay(world: readonly WorldStream[], terms: Terms, random: (
     window.moveTo(second);
     if (now % planEveryMs === 0) schedule.due([...streams], now);
     for (; renewals < ((now - monthFrom) / renewEveryMs) * clinics; renewals++) window.add(1);
-    const due = bySecond.get(second) ?? [];
+    const due = inTurn(bySecond.get(second) ?? [], terms, now);
     bySecond.delete(second);
     // Whoever waited for room goes first: `later` put it there before.
     let index = 0;
@@ -94,6 +95,13 @@ export function playRelay(world: readonly WorldStream[], terms: Terms, random: (
     if (waiting.length > 0) bySecond.set(second + 1, [...waiting, ...(bySecond.get(second + 1) ?? [])]);
   }
   return { delays, lists, longestSeconds: longestMs / 1000 };
+}
+
+/** As the schedule orders what is due: who reached the ceiling first, then as they came. */
+function inTurn(due: readonly Followed[], { pollSecondsMax }: Terms, now: number): readonly Followed[] {
+  const isPressing = ({ polledAt }: Followed) =>
+    now - (polledAt ?? now) >= pollSecondsMax * secondMs * pressingShare;
+  return [...due.filter(isPressing), ...due.filter((each) => !isPressing(each))];
 }
 
 function followedOf(truth: WorldStream): Followed {
