@@ -1,6 +1,7 @@
 import type { Stream, StreamKey } from '../domain/clinic.ts';
 import { levelAt } from './poll-level.ts';
 import { type Listed, type RateEstimate, RateEstimates } from './rate-estimate.ts';
+import { meanSweepShare } from './sweep-turn.ts';
 import { slotMs } from './weekly-counts.ts';
 
 /** Decides when each stream is polled, and which goes first when several are due. */
@@ -120,7 +121,8 @@ export function freshSchedule(options: ScheduleOptions): Schedule {
     // Per millisecond: what there is, and what goes to everything but the lists of streams that are not off.
     const budget = requestsPerFiveMinutes / fiveMinutesMs;
     const sweeps =
-      sum(polled.map((each) => Math.max(0, each.sweepPages - each.pages))) / (sweepHours * 3_600_000);
+      sum(polled.map((each) => Math.max(0, each.sweepPages - each.pages))) /
+      (sweepHours * meanSweepShare * 3_600_000);
     const renewals = new Set(followed.map(({ clinicId }) => clinicId)).size / renewEveryMs;
     const off = (followed.length - polled.length) / offRetryMs;
     const othersWith = (rates: Float64Array) => off + sweeps + renewals + sum(rates);
@@ -169,7 +171,9 @@ export function freshSchedule(options: ScheduleOptions): Schedule {
       const due = streams
         .filter(({ nextPollAt }) => nextPollAt <= now || nextPollAt > furthestAt)
         .sort((a, b) => a.nextPollAt - b.nextPollAt);
-      const isPressing = ({ polledAt }: Stream) => now - (polledAt ?? now) >= longestMs * pressingShare;
+      // What fails or is off has waits of its own, and must not hold up what can be read.
+      const isPressing = ({ polledAt, failedInRow, isOff }: Stream) =>
+        failedInRow === 0 && !isOff && now - (polledAt ?? now) >= longestMs * pressingShare;
       return [...due.filter(isPressing), ...due.filter((stream) => !isPressing(stream))];
     },
     learn(key, { pages, isSweep, ...listed }) {

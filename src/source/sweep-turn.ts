@@ -4,6 +4,8 @@ import type { Stream, StreamKey } from '../domain/clinic.ts';
 const hourMs = 3_600_000;
 /** Streams that were swept together, at a start or after an outage, drift apart by this share of the time between sweeps. */
 const spreadShare = 0.25;
+/** Of `sweepHours`: what lies between two sweeps of a stream, on the mean of all streams. */
+export const meanSweepShare = 1 - spreadShare / 2;
 
 /** Whether a stream's whole 30 days are read again now: each at a pace of its own, at least every `sweepHours`. */
 export function isSweepDue(

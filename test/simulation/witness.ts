@@ -146,17 +146,13 @@ export class Witness {
         });
       },
       startRounds: (ids, fetched) => {
-        const endedBefore = new Map(ids.map((id) => [id, this.#ended.get(id)]));
         for (const id of ids) {
           this.roundsAsked.set(id, (this.roundsAsked.get(id) ?? 0) + 1);
           this.delivered.delete(id);
-          this.#ended.delete(id);
         }
         return told(store.startRounds(ids, fetched), (started) => {
-          for (const { deliveryId, kind } of started) {
-            const endedAt = endedBefore.get(deliveryId);
-            if (kind === 'notKept' && endedAt !== undefined) this.#ended.set(deliveryId, endedAt);
-          }
+          // One that was gone already is left out of the answer, and its end stays known.
+          for (const { deliveryId, kind } of started) if (kind === 'newRound') this.#ended.delete(deliveryId);
         });
       },
       addSubscriber: (subscriber, backfill) => {

@@ -292,6 +292,16 @@ test('who reaches the ceiling goes before whoever is longer due', () => {
   ).toEqual(['quiet', 'busy']);
 });
 
+test('what fails or is off has waits of its own, and holds up nothing that can be read', () => {
+  const old = { polledAt: now - day, nextPollAt: now - second };
+  const streams = [
+    aStream({ category: 'failing', failedInRow: 3, ...old }),
+    aStream({ category: 'off', isOff: true, ...old }),
+    aStream({ category: 'healthy', nextPollAt: now - 5 * second, polledAt: now - 35 * second }),
+  ];
+  expect(aSchedule([]).due(streams, now)[0]?.category).toBe('healthy');
+});
+
 test('case 192: a moment that a stepped clock left days ahead is due', () => {
   expect(aSchedule([]).due([aStream({ nextPollAt: now + 2 * day })], now)).toHaveLength(1);
 });
