@@ -50,7 +50,7 @@ export class Ledger {
   }
 
   /** Refuses now and then, never twice in a row: an outage is not what is tried here. */
-  answer(request: ReceivedRequest): { status: number } {
+  answer(request: ReceivedRequest): { status: number; body: string } {
     const eventText = request.body.toString();
     const { id } = JSON.parse(eventText) as { id: string };
     this.#refusals += 1;
@@ -65,7 +65,8 @@ export class Ledger {
       sequence: Number(request.headers['relay-sequence']),
       isAccepted,
     });
-    return { status: isAccepted ? 200 : 503 };
+    // What it says is kept as the excerpt of an answer.
+    return isAccepted ? { status: 200, body: '' } : { status: 503, body: 'not at the moment' };
   }
 
   get isOwed(): boolean {
