@@ -160,7 +160,7 @@ describe('a registration', () => {
     },
     { body: { url, concurrency: 0 }, path: 'concurrency', because: 'no slot at all' },
     { body: { url, thin: 'yes' }, path: 'thin', because: 'thin is yes or no' },
-    { body: { url, jwt: true }, path: 'jwt', because: 'jwt is not built' },
+    { body: { url, jwt: 'yes' }, path: 'jwt', because: 'jwt is yes or no' },
     { body: { url, headers: { Host: 'x' } }, path: 'headers.Host', because: 'the relay says who is called' },
     {
       body: { url, headers: { 'Webhook-Id': 'x' } },
