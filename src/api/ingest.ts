@@ -80,7 +80,7 @@ const noChallengeToken = new RelayError(
 
 function unsigned(message: string): RelayError {
   return new RelayError('signature_refused', message, {
-    hint: 'Set `source.webhooks.secret` to the signature secret key of Fullscript’s dashboard.',
+    hint: 'Set `source.webhooks.secret` to the signature secret key of Fullscript’s dashboard, and this machine’s clock to the right time.',
   });
 }
 
@@ -90,7 +90,7 @@ function foreign(clinicId: string | null): RelayError {
         hint: 'Polling brings it.',
       })
     : new RelayError('clinic_not_read', 'The event is of a clinic that the relay does not read.', {
-        hint: 'Connect the clinic, or resume it: polling then brings the event.',
+        hint: 'Connect the clinic, or resume it: polling then brings the event. One that is being connected takes webhooks in a moment.',
       });
 }
 

@@ -61,9 +61,13 @@ export const documentedEventTypes = [
   'clinic_key.revoked',
 ] as const;
 
-/** The list that a type belongs to by its name: `order.placed` to `orders`. Whether the vendor has such a list, this does not say. */
+/**
+ * The list that a type belongs to by its name: `order.placed` to `orders`, and to `unknown`
+ * what cannot be a list's name. Whether the vendor has such a list, this does not say.
+ */
 export function categoryOfType(type: string): string {
-  return `${type.split('.')[0]}s`;
+  const [thing = ''] = type.split('.');
+  return /^[a-z0-9_]{1,63}$/.test(thing) && thing !== 'unknown' ? `${thing}s` : 'unknown';
 }
 
 const patternShape = /^(\*|[a-z0-9_]+(\.[a-z0-9_]+)*(\.\*)?)$/;

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts';
-import type { Clinic, Stream } from '../domain/clinic.ts';
+import type { Clinic, Stream, StreamKey } from '../domain/clinic.ts';
 import { categoryOfType } from '../domain/event.ts';
 import { subscribersOf } from '../domain/subscriber.ts';
 import type { Logger } from '../logger.ts';
@@ -16,7 +16,7 @@ export type Ingested =
   /** Nothing shows that Fullscript sent it. */
   | { readonly kind: 'unsigned'; readonly message: string }
   | { readonly kind: 'unreadable'; readonly message: string }
-  /** It is of a clinic that the relay does not read; `clinicId` is `null` when it names none. */
+  /** It is of a clinic that the relay does not read, or not yet; `clinicId` is `null` when it names none. */
   | { readonly kind: 'foreign'; readonly clinicId: string | null };
 
 export type Ingest = (request: {
@@ -54,7 +54,10 @@ export function createIngest(dependencies: IngestDependencies): Ingest {
     const { id, createdAt } = event;
     const type = event.type ?? 'unknown';
     const stream = { clinicId: clinic.id, category: categoryOfType(type) };
-    const isPast = createdAt !== null && createdAt < startOf(await store.streams(), stream);
+    const startAt = startOf(await store.streams(), stream);
+    // Its start is not chosen yet: taken now, the event would be one of the past for ever.
+    if (startAt === null) return { kind: 'foreign', clinicId: clinic.id };
+    const isPast = createdAt !== null && createdAt < startAt;
     const body = isPast ? null : event.body;
     for (;;) {
       const { version, subscribers } = await store.subscribers();
@@ -116,12 +119,13 @@ function readPushed(body: Buffer): EventInText | string {
   return event.id.length > idLengthMax ? `The id has ${event.id.length} characters.` : event;
 }
 
-/** What was created before is of the past; a category that is not read begins with the clinic's first stream. */
-function startOf(
-  streams: readonly Stream[],
-  { clinicId, category }: { readonly clinicId: string; readonly category: string },
-): number {
+/**
+ * What was created before is of the past; a category that is not read begins with the
+ * clinic's first stream. `null` for a clinic without streams.
+ */
+function startOf(streams: readonly Stream[], { clinicId, category }: StreamKey): number | null {
   const own = streams.filter((stream) => stream.clinicId === clinicId);
-  const starts = own.map(({ startAt }) => startAt);
-  return own.find((stream) => stream.category === category)?.startAt ?? Math.min(...starts);
+  const stream = own.find((each) => each.category === category);
+  if (stream !== undefined) return stream.startAt;
+  return own.length === 0 ? null : Math.min(...own.map(({ startAt }) => startAt));
 }

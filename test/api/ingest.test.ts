@@ -74,8 +74,26 @@ describe('a webhook of Fullscript’s own', () => {
     expect((await api.store.event('e1'))[0]?.isPast).toBe(true);
   });
 
-  test('of a type that no list has is delivered all the same', async () => {
-    expect((await push({ event: event({ type: 'fulfillment.shipment.shipped' }) })).status).toBe(200);
+  for (const { type, category } of [
+    { type: 'fulfillment.shipment.shipped', category: 'fulfillments' },
+    { type: 'two\nlines.\u001b[31m', category: 'unknown' },
+    { type: 'x'.repeat(10_000), category: 'unknown' },
+    { type: undefined, category: 'unknown' },
+  ]) {
+    test(`of a type that no list has (${String(type).slice(0, 30)}) is delivered all the same`, async () => {
+      expect((await push({ event: event({ type }) })).status).toBe(200);
+      expect(await deliveries()).toHaveLength(1);
+      expect((await api.store.event('e1'))[0]?.category).toBe(category);
+    });
+  }
+
+  test('of a clinic whose start is not chosen yet comes again, and is not taken for one of the past', async () => {
+    await api.store.saveClinic(aClinic('clinic-2', 'New York'));
+    const early = event({ clinic_id: 'clinic-2' });
+    const refused = await push({ event: early });
+    expect([refused.status, refused.body.code]).toEqual([422, 'clinic_not_read']);
+    await api.store.follow('clinic-2', [{ category: 'orders', startAt: Date.parse(early.created_at) }]);
+    expect((await push({ event: early })).body.received).toBe('first');
     expect(await deliveries()).toHaveLength(1);
   });
 
@@ -90,6 +108,7 @@ describe('a webhook of Fullscript’s own', () => {
     const vendor = new Fullscript({ clock: api.clock, seed: 1, clinics: ['Washington'] });
     const [clinic] = vendor.clinics;
     await api.store.saveClinic({ ...aClinic(clinic?.id, 'Sandbox') });
+    await api.store.follow(String(clinic?.id), [{ category: 'orders', startAt: 0 }]);
     for (const type of documentedEventTypes) {
       const { text } = vendor.addEvent({ clinic: 'Washington', type });
       const { status } = await push(`{"event":${text}}`);
