@@ -33,9 +33,9 @@ const erasureView = z.object({
   cancelOpen: z.boolean(),
   createdAt: z.string(),
   endedAt: z.string().nullable(),
-  /** Why it was cancelled. */
+  /** Why it was cancelled, or what it waits for. */
   problem: z.string().nullable(),
-  /** What came of it; `null` until it is done. */
+  /** What came of it; `null` until it is on record. It is done once it is off the disk, too. */
   result: z
     .object({
       /** False for a dry run, and when open deliveries stood in the way. */
@@ -45,7 +45,7 @@ const erasureView = z.object({
       open: z.number(),
       /** Open deliveries that were ended. */
       ended: z.number(),
-      /** Files that were written anew without the patient's events. */
+      /** Files that are written anew without the patient's events. */
       files: z.number(),
       /** Events whose text is damaged: nobody can say whose they are. */
       unreadable: z.number(),

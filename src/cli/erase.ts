@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { showErasure, startErasure } from '../client/erasures.ts';
+import { RelayUnreachable } from '../client/errors.ts';
 import type { ErasureView } from '../client/views.ts';
 import { wait } from '../clock.ts';
 import { RelayError } from '../domain/errors.ts';
@@ -42,11 +43,28 @@ export function addErase(program: Command, around: Surroundings): void {
     });
 }
 
-async function untilEnded({ call }: Session, around: Surroundings, begun: ErasureView): Promise<ErasureView> {
+/** @throws RelayError `erasure_unknown` when the relay ends before the erasure does */
+async function untilEnded(
+  { call, to }: Session,
+  around: Surroundings,
+  begun: ErasureView,
+): Promise<ErasureView> {
   let erasure = begun;
   while (erasure.state === 'running') {
+    const { problem } = erasure;
     await wait(around.clock, lookAgainMs);
-    erasure = await showErasure(call, begun.id);
+    try {
+      erasure = await showErasure(call, begun.id);
+    } catch (cause) {
+      if (!(cause instanceof RelayUnreachable)) throw cause;
+      throw new RelayError('erasure_unknown', `Nobody says what became of the erasure. ${cause.message}`, {
+        hint: 'When the relay runs again, run this again; what was erased stays so.',
+        cause,
+      });
+    }
+    if (erasure.state === 'running' && erasure.problem !== null && erasure.problem !== problem) {
+      to.note(inert(`It waits. ${erasure.problem}`));
+    }
   }
   return erasure;
 }

@@ -198,9 +198,9 @@ export interface ErasureView {
   readonly id: string;
   readonly state: 'running' | 'done' | 'cancelled';
   readonly dryRun: boolean;
-  /** Why it was cancelled. */
+  /** Why it was cancelled, or what it waits for. */
   readonly problem: string | null;
-  /** `null` until it is done. */
+  /** `null` until it is on record. */
   readonly result: {
     /** False for a dry run, and when open deliveries stood in the way. */
     readonly erased: boolean;

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Clock } from '../clock.ts';
+import { type Clock, wait } from '../clock.ts';
 import { Conflict, RelayError, StoreBroken, StoreUnavailable } from '../domain/errors.ts';
 import type { Logger } from '../logger.ts';
 import type { Erased, ErasureStore, Job, JobStore } from '../store/store.ts';
@@ -13,9 +13,9 @@ export type ErasureAsk = {
 };
 
 export type ErasureProgress = {
-  /** What came of it; `null` until then, and when it came to nothing. */
+  /** What came of it; `null` until it is on record, and when it came to nothing. */
   readonly found: Erased | null;
-  /** Why it came to nothing, in one line. */
+  /** Why it waits, or did not come to its end, in one line. */
   readonly problem: string | null;
 };
 
@@ -34,28 +34,43 @@ export interface EraserDependencies {
   readonly onFatal: (error: unknown) => void;
 }
 
-const cutOff = 'A restart cut it off.';
+const cutOff =
+  'A restart cut it off before all of it was on record: ask for it again. What was erased stays so.';
+const againMs = 60_000;
 
 /**
- * Runs erasures, one at a time. Since the patient's id is not put on record, a restart
- * does not go on with one: it says so, and whoever asked asks again.
+ * Runs erasures, one at a time. Until one is on record a restart ends it, since the
+ * patient's id is not put on record: it says so, and whoever asked asks again. Afterwards
+ * a restart goes on with what is left to do on the disk.
  */
 export class Eraser {
   readonly #with: EraserDependencies;
   #running: { readonly halt: AbortController; readonly ended: Promise<void> } | null = null;
-  /** As it is, where the store could not take its end. */
+  /** As it is, where the store could not take it. */
   #last: ErasureJob | null = null;
 
   constructor(dependencies: EraserDependencies) {
     this.#with = dependencies;
   }
 
-  /** Says of what the process before this one left that it was cut off. */
+  /** Goes on with what the process before this one left, or says that it was cut off. */
   async start(): Promise<void> {
-    for (const job of await this.#with.store.jobs()) {
-      const erasure = asErasureJob(job);
-      if (erasure?.state === 'running') await this.#save(this.#ended(erasure, { problem: cutOff }));
+    const { store, logger } = this.#with;
+    const left = (await store.jobs())
+      .flatMap((job) => asErasureJob(job) ?? [])
+      .filter(({ state }) => state === 'running');
+    for (const job of left) {
+      if (job.progress.found) continue;
+      const message = 'An erasure was cut off by a restart: it has to be asked for again.';
+      logger.warn(message, { erasureId: job.id, subject: job.owner });
+      await this.#save(this.#ended(job, { problem: cutOff }));
     }
+    const onRecord = left.filter(({ progress }) => progress.found !== null);
+    const [first] = onRecord;
+    if (!first) return;
+    this.#run(first, async (signal) => {
+      for (const job of onRecord) await this.#removeErased(job, signal);
+    });
   }
 
   /**
@@ -79,19 +94,15 @@ export class Eraser {
       ask,
       progress: { found: null, problem: null },
     };
-    const halt = new AbortController();
     const saved = this.#with.store.saveJob(job);
-    const ended = saved
-      .then(
-        () => this.#run(job, patientId, halt.signal),
-        // Whoever began it hears of it.
-        () => {},
-      )
-      .catch(this.#with.onFatal)
-      .finally(() => {
-        this.#running = null;
-      });
-    this.#running = { halt, ended };
+    this.#run(job, async (signal) => {
+      // Whoever began it hears of it.
+      const isSaved = await saved.then(
+        () => true,
+        () => false,
+      );
+      if (isSaved) await this.#erase(job, patientId, signal);
+    });
     await saved;
     return job;
   }
@@ -101,34 +112,75 @@ export class Eraser {
     return this.#last?.id === id ? this.#last : asErasureJob(await this.#with.store.job(id));
   }
 
-  /** Ends the one under way; what is on record as erased goes from the disk at the next start. */
+  /** Ends the one under way; the next start goes on with what is on record. */
   async stop(): Promise<void> {
     this.#running?.halt.abort();
     await this.#running?.ended;
   }
 
-  async #run(job: ErasureJob, patientId: string, signal: AbortSignal): Promise<void> {
-    const { store, logger } = this.#with;
-    try {
-      const found = await store.erase({ ...job.ask, patientId, by: job.owner, signal });
-      await this.#save(this.#ended(job, { found }));
-      const { patient: _patient, ...counts } = found;
-      logger.info('erasure', { erasureId: job.id, subject: job.owner, ...counts });
-    } catch (error) {
-      // The next start says that it was cut off.
-      if (signal.aborted) return;
-      if (error instanceof StoreBroken) throw error;
-      const problem = error instanceof RelayError ? error.message : 'The relay met a fault of its own.';
-      const fault =
-        error instanceof RelayError ? error.code : error instanceof Error ? error.name : 'unknown';
-      logger.error('An erasure came to nothing, or is not at its end.', { erasureId: job.id, fault });
-      await this.#save(this.#ended(job, { problem }));
+  #run(job: ErasureJob, work: (signal: AbortSignal) => Promise<void>): void {
+    const halt = new AbortController();
+    const ended = work(halt.signal)
+      .catch((error: unknown) => this.#failed(job, error, halt.signal))
+      .catch(this.#with.onFatal)
+      .finally(() => {
+        this.#running = null;
+      });
+    this.#running = { halt, ended };
+  }
+
+  async #erase(job: ErasureJob, patientId: string, signal: AbortSignal): Promise<void> {
+    const { store } = this.#with;
+    const jobAfter = (found: Erased): ErasureJob => ({ ...job, progress: { found, problem: null } });
+    const ask = { ...job.ask, patientId, by: job.owner, jobAfter, signal };
+    const found = await this.#whenPossible(job, signal, () => store.erase(ask));
+    await this.#removeErased(jobAfter(found), signal);
+  }
+
+  /** @param job it is on record. */
+  async #removeErased(job: ErasureJob, signal: AbortSignal): Promise<void> {
+    const { found } = job.progress;
+    this.#last = job;
+    if (found?.isErased) await this.#whenPossible(job, signal, () => this.#with.store.removeErased(signal));
+    await this.#save(this.#ended(job, {}));
+    const { patient: _patient, ...counts } = found ?? { patient: '' };
+    this.#with.logger.info('erasure', { erasureId: job.id, subject: job.owner, ...counts });
+  }
+
+  /** Tries again every minute while the store can take no writes; the job says why it waits. */
+  async #whenPossible<Answer>(
+    job: ErasureJob,
+    signal: AbortSignal,
+    work: () => Promise<Answer>,
+  ): Promise<Answer> {
+    for (;;) {
+      try {
+        return await work();
+      } catch (error) {
+        if (!(error instanceof StoreUnavailable) || signal.aborted) throw error;
+        this.#last = { ...job, progress: { ...job.progress, problem: error.message } };
+        this.#with.logger.warn('An erasure waits for the store.', { erasureId: job.id, fault: error.code });
+        await wait(this.#with.clock, againMs, signal);
+        signal.throwIfAborted();
+      }
     }
   }
 
+  async #failed(begun: ErasureJob, error: unknown, signal: AbortSignal): Promise<void> {
+    // The next start goes on, or says that it was cut off.
+    if (signal.aborted) return;
+    if (error instanceof StoreBroken) throw error;
+    const problem = error instanceof RelayError ? error.message : 'The relay met a fault of its own.';
+    const fault = error instanceof RelayError ? error.code : error instanceof Error ? error.name : 'unknown';
+    const message = 'An erasure came to nothing, or is not at its end.';
+    this.#with.logger.error(message, { erasureId: begun.id, fault });
+    await this.#save(this.#ended(this.#last?.id === begun.id ? this.#last : begun, { problem }));
+  }
+
   #ended(job: ErasureJob, progress: Partial<ErasureProgress>): ErasureJob {
-    const state = progress.found ? 'done' : 'cancelled';
-    return { ...job, state, endedAt: this.#with.clock.now(), progress: { ...job.progress, ...progress } };
+    const after = { ...job.progress, problem: null, ...progress };
+    const state = after.found && after.problem === null ? 'done' : 'cancelled';
+    return { ...job, state, endedAt: this.#with.clock.now(), progress: after };
   }
 
   /** While the store takes no writes it is known here, and nowhere else. */

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { Eraser } from '../../src/delivery/eraser.ts';
+import { Eraser, type ErasureJob } from '../../src/delivery/eraser.ts';
 import { StoreUnavailable } from '../../src/domain/errors.ts';
 import { silentLogger } from '../../src/logger.ts';
 import { accepted, anEvent, aSubscriber, claim, furnished, record } from '../store/fixtures.ts';
@@ -99,9 +99,24 @@ describe('the eraser', () => {
       logger: silentLogger,
       onFatal: (error) => expect.fail(String(error)),
     });
-  const asked = { clinicId: null, endsOpen: false, isDryRun: true };
+  const asked = { clinicId: null, endsOpen: false, isDryRun: false };
+  const full = new StoreUnavailable('disk_full', 'The disk is full.', { hint: 'Make room.' });
+  const delivered = async () => {
+    for (const each of await claim(api.store)) await api.store.recordAttempt(each, accepted);
+  };
+  /** The job, once a rule says yes to it; the store writes to a real disk meanwhile. */
+  const jobOnce = async (of: Eraser, id: string, isSo: (job: ErasureJob | null) => boolean) => {
+    for (let looks = 0; looks < 100_000; looks++) {
+      const job = await of.find(id);
+      if (isSo(job)) return job;
+      await api.clock.advance(0);
+    }
+    throw new Error('the erasure does not come so far');
+  };
+  const ended = (of: Eraser, id: string) => jobOnce(of, id, (job) => job?.state !== 'running');
+  const waits = (job: ErasureJob | null) => job !== null && job.progress.problem !== null;
 
-  test('runs one at a time, and halted leaves it to the next start to say so', async () => {
+  test('runs one at a time, and halted before it is on record leaves it to the next start to say so', async () => {
     const endless = eraser({
       erase: ({ signal }) =>
         new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
@@ -112,16 +127,54 @@ describe('the eraser', () => {
     const next = eraser();
     await next.start();
     expect(await next.find(id)).toMatchObject({ state: 'cancelled', progress: { found: null } });
+    expect((await ask('GET', `/v1/erasures/${id}`)).body).toMatchObject({
+      state: 'cancelled',
+      problem: expect.stringContaining('ask for it again'),
+    });
   });
 
-  test('says why one came to nothing', async () => {
-    const full = new StoreUnavailable('disk_full', 'The disk is full.', { hint: 'Make room.' });
-    const failing = eraser({ erase: () => Promise.reject(full) });
-    const { id } = await failing.begin('ana', asked, 'operator');
-    await failing.stop();
-    expect(await failing.find(id)).toMatchObject({
-      state: 'cancelled',
-      progress: { problem: 'The disk is full.' },
+  for (const { step, found } of [
+    { step: 'erase', found: null },
+    { step: 'removeErased', found: { isErased: true, events: 1 } },
+  ] as const) {
+    test(`waits while the disk is full at ${step}, says so, and goes on after a minute`, async () => {
+      await delivered();
+      let isFull = true;
+      const put = api.store[step] as (given: unknown) => Promise<unknown>;
+      const waiting = eraser({
+        [step]: (given: unknown) => (isFull ? Promise.reject(full) : put(given)),
+      });
+      const { id } = await waiting.begin('ana', asked, 'operator');
+      const progress = { problem: 'The disk is full.', found: found && expect.objectContaining(found) };
+      expect(await jobOnce(waiting, id, waits)).toMatchObject({ state: 'running', progress });
+      isFull = false;
+      await api.clock.advance(60_000);
+      expect(await ended(waiting, id)).toMatchObject({ state: 'done', progress: { problem: null } });
+      expect(await bodyOf('evt_1')).toBeNull();
     });
+  }
+
+  test('goes on at the next start with what is on record', async () => {
+    await delivered();
+    const halted = eraser({ removeErased: () => Promise.reject(full) });
+    const { id } = await halted.begin('ana', asked, 'operator');
+    await jobOnce(halted, id, waits);
+    await halted.stop();
+    expect(await api.store.job(id)).toMatchObject({ state: 'running', progress: { found: { events: 1 } } });
+    const next = eraser();
+    await next.start();
+    await expect(next.begin('ben', asked, 'operator')).rejects.toMatchObject({ code: 'erasure_running' });
+    expect(await ended(next, id)).toMatchObject({ state: 'done' });
+  });
+
+  test('that meets a fault on the disk says so, and that the events are erased all the same', async () => {
+    await delivered();
+    const faulty = eraser({ removeErased: () => Promise.reject(new TypeError('of the program')) });
+    const { id } = await faulty.begin('ana', asked, 'operator');
+    expect(await ended(faulty, id)).toMatchObject({
+      state: 'cancelled',
+      progress: { found: { isErased: true }, problem: expect.stringContaining('fault of its own') },
+    });
+    expect(await bodyOf('evt_1')).toBeNull();
   });
 });

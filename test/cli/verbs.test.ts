@@ -353,6 +353,35 @@ describe('an erasure', () => {
     expect(cut.err).toContain('A restart cut it off.');
   });
 
+  /** It is running when it is asked for; then the relay answers as told, one look after the other. */
+  async function watched(shown: Answer[]) {
+    const clock = simulatedClock(Date.parse('2026-11-22T08:00:00Z'));
+    const answers = {
+      'POST /v1/erasures': () => ({ status: 202, json: { ...erasure, state: 'running' } }),
+      'GET /v1/erasures/ers_1': () => shown.shift() ?? ({ destroy: true } as const),
+    };
+    let isOver = false;
+    const running = relayRun(['erase', '--patient', 'ana'], answers, { clock }).finally(() => {
+      isOver = true;
+    });
+    while (!isOver) await clock.advance(500);
+    return running;
+  }
+
+  test('says what it waits for, once', async () => {
+    const waiting = { status: 200, json: { ...erasure, state: 'running', problem: 'The disk is full.' } };
+    const { exit, err } = await watched([waiting, waiting, { status: 200, json: erasure }]);
+    expect(exit).toBe(0);
+    expect(err.split('It waits. The disk is full.')).toHaveLength(2);
+  });
+
+  test('of a relay that ends meanwhile says that it has to be run again', async () => {
+    const { exit, err } = await watched([]);
+    expect(exit).toBe(1);
+    expect(err).toContain('Nobody says what became of the erasure.');
+    expect(err).toContain('run this again');
+  });
+
   test('of nobody is bad usage', async () => {
     expect((await relayRun(['erase'])).exit).toBe(2);
   });

@@ -1,11 +1,21 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { deliveryIdOf } from '../../src/domain/delivery.ts';
-import type { FileStore } from '../../src/store/file/file-store.ts';
+import { StoreBroken, StoreUnavailable } from '../../src/domain/errors.ts';
 import { verifyLog } from '../../src/store/file/verify.ts';
 import type { ErasureAsk, Store } from '../../src/store/store.ts';
 import { type SimulatedClock, simulatedClock } from '../world/clock.ts';
 import { folder, SimulatedDisk, storeOn } from '../world/disk.ts';
-import { aClinic, accepted, anEvent, aSubscriber, claim, furnished, record, refused } from './fixtures.ts';
+import {
+  aClinic,
+  accepted,
+  anErasure,
+  anEvent,
+  aSubscriber,
+  claim,
+  furnished,
+  record,
+  refused,
+} from './fixtures.ts';
 
 const noon = Date.parse('2026-11-22T12:00:00Z');
 const dayMs = 86_400_000;
@@ -13,7 +23,7 @@ const masterKeys = { current: Buffer.alloc(32, 7), previous: null };
 
 let clock: SimulatedClock;
 let disk: SimulatedDisk;
-let store: FileStore;
+let store: Awaited<ReturnType<typeof storeOn>>;
 
 beforeEach(async () => {
   clock = simulatedClock(noon);
@@ -22,7 +32,7 @@ beforeEach(async () => {
   await furnished(store, aSubscriber('sub_1', { retrySeconds: [] }));
 });
 
-function opened(on: SimulatedDisk): Promise<FileStore> {
+function opened(on: SimulatedDisk): Promise<typeof store> {
   return storeOn(on, clock, {
     partBytes: 20_000,
     retention: { ids: 35, bodies: 30, deliveries: 90, onRetained: () => {} },
@@ -36,16 +46,16 @@ async function deliver(result: typeof accepted | typeof refused, on: Store = sto
   for (const each of await claim(on)) await on.recordAttempt(each, result);
 }
 
-const erase = (ask: Partial<ErasureAsk> = {}, on: Store = store) =>
-  on.erase({
-    patientId: 'ana',
-    clinicId: null,
-    endsOpen: false,
-    isDryRun: false,
-    by: 'operator',
-    signal: new AbortController().signal,
-    ...ask,
-  });
+const recordErasure = (ask: Partial<ErasureAsk> = {}, on: Store = store) => on.erase(anErasure('ana', ask));
+
+const removeErased = (on: Store = store) => on.removeErased(new AbortController().signal);
+
+/** On record and from the disk. */
+async function erase(ask: Partial<ErasureAsk> = {}, on: Store = store) {
+  const erased = await recordErasure(ask, on);
+  await removeErased(on);
+  return erased;
+}
 
 /** Ana's events of two days, refused once each, among Ben's. */
 async function twoPatients(): Promise<void> {
@@ -74,6 +84,82 @@ const sealedFiles = (on: SimulatedDisk) =>
 
 const keysOf = (on: SimulatedDisk) =>
   Object.keys(JSON.parse(on.contents(`${folder}/keys.json`).toString()).keys);
+
+describe('an erasure that is on record, whose files are written anew', () => {
+  for (const { operation, path, skip, code, because } of [
+    { operation: 'write', path: '2026-11-22.2.sealed', skip: 0, code: 'ENOSPC', because: 'the new file' },
+    { operation: 'write', path: '2026-11-23.3.sealed', skip: 0, code: 'EDQUOT', because: 'the second' },
+    { operation: 'writeNew', path: 'keys.json.tmp', skip: 1, code: 'ENOSPC', because: 'the new file’s key' },
+    {
+      operation: 'writeNew',
+      path: 'keys.json.tmp',
+      skip: 3,
+      code: 'ENOSPC',
+      because: 'dropping the old key',
+    },
+    {
+      operation: 'open',
+      path: '2026-11-22.2.sealed',
+      skip: 0,
+      code: 'EMFILE',
+      because: 'no more open files',
+    },
+  ] as const) {
+    test(`goes on when there is space again, and leaves nothing behind on a full disk: ${because}`, async () => {
+      await twoPatients();
+      await recordErasure();
+      const before = sealedFiles(disk);
+      disk.failNext(operation, code, { path, skip });
+      await expect(removeErased()).rejects.toThrow(StoreUnavailable);
+      expect(store.troubles, 'the log itself can be written').toEqual([]);
+      const today = '2026-11-23.2.sealed';
+      if (path.startsWith('2026-11-22')) expect(sealedFiles(disk).sort()).toEqual([...before, today].sort());
+      await removeErased();
+      await expectErased(store);
+      for (const file of before) expect(sealedFiles(disk)).not.toContain(file);
+      await expectErased(await opened(disk.kill()));
+      expect(await verifyLog(disk, folder, masterKeys)).toMatchObject({ damagedBodies: { count: 0 } });
+    });
+  }
+
+  test('keeps of a new file what is on record when the disk is full in its midst', async () => {
+    const many = Array.from({ length: 120 }, (_, at) => about(`b${at}`, 'ben'));
+    await record(store, [about('a1', 'ana'), ...many]);
+    for (let left = 121; left > 0; left -= 10) await deliver(accepted);
+    await clock.advance(dayMs);
+    await recordErasure();
+    disk.failNext('write', 'ENOSPC', { path: '2026-11-22.2.sealed', skip: 70, written: 5 });
+    await expect(removeErased()).rejects.toThrow(StoreUnavailable);
+    const cut = await opened(disk.kill());
+    await removeErased(cut);
+    for (let at = 0; at < 120; at++) {
+      expect(await cut.eventBody('clinic-1', `b${at}`)).toBe(about(`b${at}`, 'ben').body);
+    }
+    expect(await cut.eventBody('clinic-1', 'a1')).toBeNull();
+  });
+
+  for (const { operation, path, code } of [
+    { operation: 'write', path: '2026-11-22.2.sealed', code: 'EIO' },
+    { operation: 'datasync', path: '2026-11-22.2.sealed', code: 'ENOSPC' },
+    { operation: 'datasync', path: '.jsonl', code: 'EIO' },
+    { operation: 'syncFolder', path: 'bodies', code: 'EIO' },
+    { operation: 'remove', path: '2026-11-22.sealed', code: 'EROFS' },
+  ] as const) {
+    test(`breaks the store as any write does at ${code} of ${operation}, and the next start finishes it`, async () => {
+      await twoPatients();
+      await recordErasure();
+      disk.failNext(operation, code, { path });
+      await expect(removeErased()).rejects.toThrow(StoreBroken);
+      expect(store.troubles).toMatchObject([{ name: 'StoreBroken' }]);
+      await expect(store.assertWritable()).rejects.toThrow(StoreBroken);
+      disk = disk.kill();
+      store = await opened(disk);
+      await clock.advance(61_000);
+      await expectErased(store);
+      expect(sealedFiles(disk)).not.toContain('2026-11-22.sealed');
+    });
+  }
+});
 
 describe('an erasure of a patient', () => {
   test('takes the texts of the patient’s events and the answers to them off the disk, and nobody else’s', async () => {
@@ -114,6 +200,14 @@ describe('an erasure of a patient', () => {
     expect(JSON.parse(line)).toMatchObject({ by: 'operator', at: clock.now(), patient });
     expect(journal).not.toContain('ana');
     expect((await erase()).patient).toBe(patient);
+  });
+
+  test('puts the job on record with the last of what is erased', async () => {
+    await twoPatients();
+    const found = await recordErasure();
+    const again = await opened(disk.kill());
+    expect((await again.job('ers_1'))?.progress).toEqual(found);
+    expect(await again.eventBody('clinic-1', 'a1')).toBeNull();
   });
 
   test('as a dry run counts and changes nothing', async () => {

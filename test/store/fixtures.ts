@@ -1,6 +1,6 @@
 import type { Clinic } from '../../src/domain/clinic.ts';
 import { type Subscriber, untriedHealth } from '../../src/domain/subscriber.ts';
-import type { DeliveryClaim, NewEvent, PollClaim, Store } from '../../src/store/store.ts';
+import type { DeliveryClaim, ErasureAsk, NewEvent, PollClaim, Store } from '../../src/store/store.ts';
 
 export function aClinic(id = 'clinic-1', name = 'Washington'): Clinic {
   return { id, name, isPaused: false, isRemoved: false, createdAt: 0 };
@@ -46,6 +46,28 @@ export function anEvent(id: string, changes: Partial<NewEvent> = {}): NewEvent {
     body: `{"id":"${id}","type":"order.placed","data":{"first_name":"Zoë"}}`,
     isPast: false,
     subscriberIds: ['sub_1'],
+    ...changes,
+  };
+}
+
+export function anErasure(patientId: string, changes: Partial<ErasureAsk> = {}): ErasureAsk {
+  return {
+    patientId,
+    clinicId: null,
+    endsOpen: false,
+    isDryRun: false,
+    by: 'operator',
+    jobAfter: (found) => ({
+      id: 'ers_1',
+      kind: 'erasure',
+      state: 'running',
+      owner: 'operator',
+      createdAt: 0,
+      endedAt: null,
+      ask: {},
+      progress: { ...found },
+    }),
+    signal: new AbortController().signal,
     ...changes,
   };
 }

@@ -6,7 +6,17 @@ import { verifyLog } from '../../src/store/file/verify.ts';
 import type { Store } from '../../src/store/store.ts';
 import { type SimulatedClock, simulatedClock } from '../world/clock.ts';
 import { folder, SimulatedDisk, storeOn } from '../world/disk.ts';
-import { accepted, anEvent, aSubscriber, claim, furnished, pollOf, record, refused } from './fixtures.ts';
+import {
+  accepted,
+  anErasure,
+  anEvent,
+  aSubscriber,
+  claim,
+  furnished,
+  pollOf,
+  record,
+  refused,
+} from './fixtures.ts';
 
 const dayMs = 86_400_000;
 const hourMs = 3_600_000;
@@ -38,14 +48,8 @@ beforeEach(async () => {
   await clock.advance(4 * dayMs);
   await record(store, [about('erased', 'ana'), about('kept', 'ben')]);
   for (const each of await claim(store)) await store.recordAttempt(each, accepted);
-  await store.erase({
-    patientId: 'ana',
-    clinicId: null,
-    endsOpen: false,
-    isDryRun: false,
-    by: 'operator',
-    signal: new AbortController().signal,
-  });
+  await store.erase(anErasure('ana'));
+  await store.removeErased(new AbortController().signal);
 });
 
 async function contentsOf(of: Store) {

@@ -1,13 +1,21 @@
+import type { Job } from './jobs.ts';
+
 export interface ErasureStore {
   /**
-   * Erases the texts of one patient's events, and what was answered to their deliveries:
-   * on record first, then from the disk. It opens every event, one such work at a time.
-   * What comes in after it began may be left out.
+   * Puts on record that one patient's events are erased: nothing is sent or shown of them
+   * any more. It opens every event, one such work at a time. What comes in after it began
+   * may be left out.
    *
-   * @throws the signal's reason when it is ended halfway: what is on record is erased from
-   *   the disk all the same, at the next start at the latest
+   * @throws the signal's reason when it is ended halfway: what is on record stays so
    */
   erase(ask: ErasureAsk): Promise<Erased>;
+  /**
+   * Takes off the disk what is on record as erased, by whomever and whenever; asked again
+   * it goes on where it was cut off.
+   *
+   * @throws StoreUnavailable while the disk is full
+   */
+  removeErased(signal: AbortSignal): Promise<void>;
 }
 
 export interface ErasureAsk {
@@ -20,6 +28,8 @@ export interface ErasureAsk {
   readonly isDryRun: boolean;
   /** The subject that asks for it. */
   readonly by: string;
+  /** The job as it stands then: it goes on record with the last of what is erased. */
+  readonly jobAfter: (erased: Erased) => Job;
   readonly signal: AbortSignal;
 }
 
@@ -31,7 +41,7 @@ export interface Erased {
   readonly open: number;
   /** Open deliveries that were ended. */
   readonly ended: number;
-  /** Files that were written anew without them. */
+  /** Files that hold bytes of them, to be written anew without these. */
   readonly files: number;
   /** Events whose text is damaged: nobody can say whose they are. */
   readonly unreadable: number;

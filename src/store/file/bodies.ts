@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { basename, join } from 'node:path';
-import { StoreCorrupt, StoreUnavailable } from '../../domain/errors.ts';
+import { StoreCorrupt } from '../../domain/errors.ts';
 import { type AppendedFile, codeOf, type Disk, isOutOf, type ReadFile } from './disk.ts';
+import { outOfResources } from './disk-trouble.ts';
 import type { SealedRef } from './facts.ts';
 import type { KeyRing } from './keys.ts';
 import { type DataKey, keyIdOf, type SealedFor, seal, unseal } from './sealing.ts';
@@ -134,11 +135,7 @@ export class Bodies {
       return unseal(sealed, key, sealedFor);
     } catch (cause) {
       if (isOutOf(codeOf(cause))) {
-        throw new StoreUnavailable(
-          'store_out_of_resources',
-          `${sealedFor.kind} ${sealedFor.record} cannot be read at the moment (${codeOf(cause)}).`,
-          { hint: 'Raise the limit of open files, or lower the concurrency.', cause },
-        );
+        throw outOfResources(`${sealedFor.kind} ${sealedFor.record} cannot be read`, cause);
       }
       throw bodyUnreadable(`${sealedFor.kind} ${sealedFor.record} in ${ref.file}`, cause);
     }

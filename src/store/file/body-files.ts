@@ -1,6 +1,6 @@
 import { basename, join } from 'node:path';
 import type { Clock } from '../../clock.ts';
-import { StoreCorrupt } from '../../domain/errors.ts';
+import { StoreBroken, StoreCorrupt } from '../../domain/errors.ts';
 import { type Bodies, digestOf } from './bodies.ts';
 import type { ColdRows } from './cold-rows.ts';
 import type { Commits } from './commits.ts';
@@ -55,12 +55,8 @@ export class BodyFiles {
     return expired.length;
   }
 
-  /**
-   * Writes the files that hold what was erased anew, without it.
-   *
-   * @returns how many of them are gone.
-   */
-  async rewriteMarked(signal: AbortSignal): Promise<number> {
+  /** Writes the files that hold what was erased anew, without it. */
+  async rewriteMarked(signal: AbortSignal): Promise<void> {
     const { commits } = this.#on;
     const marked = await commits.read((state) =>
       [...state.bodyFiles.entries()].filter(([, mark]) => mark === 'toRewrite').map(([file]) => file),
@@ -73,7 +69,6 @@ export class BodyFiles {
       }
     }
     await this.takeAway();
-    return marked.length;
   }
 
   /** @returns false when something that came meanwhile still refers to the file. */
@@ -86,6 +81,10 @@ export class BodyFiles {
         signal.throwIfAborted();
         await this.#move(moving, target);
       }
+    } catch (error) {
+      // What a broken store has on record nobody can say.
+      if (!(error instanceof StoreBroken)) await target.takeBack();
+      throw error;
     } finally {
       await target.close();
     }
@@ -138,6 +137,7 @@ export class BodyFiles {
     await commits.commit(({ record }) => {
       for (const { moving, to } of moved) record(moving.fact(to, clock.now()));
     });
+    target.settle();
   }
 }
 
@@ -146,6 +146,7 @@ class Target {
   readonly #of: string;
   readonly #on: BodyFilesDependencies;
   #open: { readonly name: string; readonly file: AppendedFile; readonly key: DataKey } | null = null;
+  #settledLength = 0;
 
   constructor(of: string, dependencies: BodyFilesDependencies) {
     this.#of = of;
@@ -162,6 +163,18 @@ class Target {
 
   async sync(): Promise<void> {
     await this.#open?.file.datasync();
+  }
+
+  /** What was added until now is on record. */
+  settle(): void {
+    this.#settledLength = this.#open?.file.length ?? 0;
+  }
+
+  /** Drops what is not on record: on a full disk it would keep the space that the rest waits for. */
+  async takeBack(): Promise<void> {
+    if (!this.#open) return;
+    if (this.#settledLength === 0) await this.#on.bodies.remove(this.#open.name);
+    else await this.#open.file.truncate(this.#settledLength);
   }
 
   async close(): Promise<void> {

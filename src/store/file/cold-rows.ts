@@ -1,5 +1,6 @@
-import { StoreCorrupt, StoreUnavailable } from '../../domain/errors.ts';
+import { StoreCorrupt } from '../../domain/errors.ts';
 import { codeOf, type Disk, isOutOf } from './disk.ts';
+import { outOfResources } from './disk-trouble.ts';
 import { readRow } from './index-file.ts';
 import type { Place, RowOrPlace } from './log-rows.ts';
 
@@ -78,11 +79,7 @@ export class ColdRows {
       }
     } catch (cause) {
       if (isOutOf(codeOf(cause))) {
-        throw new StoreUnavailable(
-          'store_out_of_resources',
-          `The delivery log cannot be read at the moment (${codeOf(cause)}).`,
-          { hint: 'Raise the limit of open files, or lower the concurrency.', cause },
-        );
+        throw outOfResources('The delivery log cannot be read', cause);
       }
       throw new StoreCorrupt(
         'index_unreadable',

@@ -1,7 +1,8 @@
 import type { Clock } from '../../clock.ts';
-import { RelayError, StoreBroken, StoreUnavailable } from '../../domain/errors.ts';
+import { RelayError, StoreBroken, type StoreUnavailable } from '../../domain/errors.ts';
 import type { Bodies } from './bodies.ts';
-import { codeOf, isFull, SyncFailed } from './disk.ts';
+import { codeOf, isFull, isOutOf } from './disk.ts';
+import { diskBroken, diskFull, outOfResources } from './disk-trouble.ts';
 import type { Fact, SealedRef } from './facts.ts';
 import type { Journal } from './journal.ts';
 import { lineBytesMax } from './journal-line.ts';
@@ -99,7 +100,27 @@ export class Commits {
 
   /** What the store does for itself met an error of the disk: unless the disk is full, it cannot go on. */
   fail(error: unknown): void {
-    if (!this.#broken && !isFull(codeOf(error))) this.#break(broken(error));
+    if (!this.#broken && !isFull(codeOf(error))) this.#break(diskBroken(error));
+  }
+
+  /**
+   * Runs what works on the disk beside the batches; trouble of the disk becomes what it is
+   * in a batch.
+   *
+   * @throws StoreUnavailable when the disk is full, or the process has no more files, which
+   *   passes; StoreBroken, and the store with it, for any other trouble
+   */
+  async besideBatches<Answer>(work: () => Promise<Answer>): Promise<Answer> {
+    try {
+      return await work();
+    } catch (error) {
+      const code = codeOf(error);
+      if (error instanceof RelayError || code === undefined) throw error;
+      if (isFull(code)) throw diskFull(this.#clock.now(), error);
+      if (isOutOf(code)) throw outOfResources('The delivery log cannot be written', error);
+      this.fail(error);
+      throw diskBroken(error);
+    }
   }
 
   /** @throws StoreUnavailable, StoreBroken */
@@ -222,14 +243,14 @@ export class Commits {
 
   async #takeBack(error: unknown, commands: Command[]): Promise<void> {
     if (!isFull(codeOf(error))) {
-      this.#break(broken(error), commands);
+      this.#break(diskBroken(error), commands);
       return;
     }
     try {
       await this.#parts.journal().takeBack();
       await this.#parts.bodies.takeBack();
     } catch (cause) {
-      this.#break(broken(cause), commands);
+      this.#break(diskBroken(cause), commands);
       return;
     }
     this.#fail(error, commands);
@@ -237,20 +258,12 @@ export class Commits {
 
   #fail(error: unknown, commands: Command[]): void {
     if (!isFull(codeOf(error))) {
-      this.#break(broken(error), commands);
+      this.#break(diskBroken(error), commands);
       return;
     }
     this.#queue.unshift(...commands);
     if (!this.#full) {
-      this.#full = new StoreUnavailable(
-        'disk_full',
-        'The disk of the delivery log is full: nothing new is taken.',
-        {
-          hint: 'Free some space; the relay goes on by itself.',
-          cause: error,
-          since: this.#clock.now(),
-        },
-      );
+      this.#full = diskFull(this.#clock.now(), error);
       this.#onTrouble(this.#full);
     }
     this.#clock.after(retryFullDiskMs, () => void this.#tryAgain());
@@ -283,21 +296,3 @@ interface Command {
 }
 
 const closedHint = { hint: 'Start the relay again.' };
-
-function broken(cause: unknown): StoreBroken {
-  if (cause instanceof SyncFailed) {
-    return new StoreBroken('store_sync_failed', 'The disk could not make the delivery log durable.', {
-      hint: 'Check the disk, then start the relay again: it recovers to what is on the disk.',
-      cause,
-    });
-  }
-  const code = codeOf(cause);
-  return new StoreBroken(
-    'store_broken',
-    `The delivery log cannot be written${code ? ` (${code})` : ''}: ${cause instanceof Error ? cause.message : 'unknown error'}`,
-    {
-      hint: 'Check the disk and the data folder, then start the relay again: it recovers to what is on the disk.',
-      cause,
-    },
-  );
-}

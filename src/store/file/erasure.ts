@@ -3,7 +3,7 @@ import { deliveryIdOf } from '../../domain/delivery.ts';
 import { StoreCorrupt } from '../../domain/errors.ts';
 import type { EventInClinic } from '../../domain/event.ts';
 import { concernsPatient } from '../../domain/patient.ts';
-import type { ErasureAsk, ErasureStore } from '../store.ts';
+import type { Erased, ErasureAsk, ErasureStore } from '../store.ts';
 import type { Bodies } from './bodies.ts';
 import type { BodyFiles } from './body-files.ts';
 import type { ColdRows } from './cold-rows.ts';
@@ -42,27 +42,26 @@ interface Found extends EventInClinic {
 /**
  * Erases the events of one patient: their texts and the answers to their deliveries.
  *
- * First it is on record that they are erased, and nothing is sent of them any more. Then
- * every file that holds some of these bytes is written anew, without them and under a new
- * key, and the old file is removed and its key dropped. What a crash leaves of the second
- * half, retention's next look finishes.
+ * `erase` puts on record that they are erased, and nothing is sent of them any more.
+ * `removeErased` writes every file that holds some of these bytes anew, without them and
+ * under a new key, removes the old file and drops its key. Retention does so, too, at
+ * each look.
  */
 export function erasurePart(dependencies: ErasureDependencies): ErasureStore {
-  const { keys, inTurn, bodyFiles } = dependencies;
+  const { commits, keys, inTurn, bodyFiles } = dependencies;
+  const onDisk = <Answer>(work: () => Promise<Answer>) => inTurn(() => commits.besideBatches(work));
   return {
     erase: (ask) =>
-      inTurn(async () => {
+      onDisk(async () => {
         const patient = authenticate(await keys.keyFor('value', 'store'), 'erased patient', ask.patientId);
         const found = await search(ask, dependencies);
         const counts = { patient, unreadable: found.unreadable, events: found.events.length };
         if (ask.isDryRun || (found.open > 0 && !ask.endsOpen)) {
           return { ...counts, open: found.open, ended: 0, files: 0, isErased: false };
         }
-        const { erased, ended } = await erase(found.events, patient, ask, dependencies);
-        const files = await bodyFiles.rewriteMarked(ask.signal);
-        const open = found.events.length - erased;
-        return { ...counts, events: erased, open, ended, files, isErased: true };
+        return await erase(found, patient, ask, dependencies);
       }),
+    removeErased: (signal) => onDisk(() => bodyFiles.rewriteMarked(signal)),
   };
 }
 
@@ -106,17 +105,20 @@ async function search(ask: ErasureAsk, { commits, coldRows, bodies }: ErasureDep
   }
 }
 
+/** Group by group; the job goes with the last of them. */
 async function erase(
-  events: readonly Found[],
+  { events, unreadable }: Search,
   patient: string,
   ask: ErasureAsk,
   { commits, clock }: ErasureDependencies,
-): Promise<{ readonly erased: number; readonly ended: number }> {
-  let erased = 0;
-  let ended = 0;
-  for (const group of groupsOf(events)) {
+): Promise<Erased> {
+  const groups = groupsOf(events);
+  const files = new Set<string>();
+  let soFar: Erased = { patient, unreadable, events: 0, open: 0, ended: 0, files: 0, isErased: true };
+  for (const [index, group] of groups.entries()) {
     ask.signal.throwIfAborted();
-    const done = await commits.commit(({ state, record }) => {
+    const before = soFar;
+    soFar = await commits.commit(({ state, record }) => {
       const known = group.filter((each) => state.events.has(keyOf(each)));
       state.events.need(known.map(keyOf));
       // One that a replay has opened since is left, unless open ones are to end.
@@ -125,18 +127,25 @@ async function erase(
       state.deliveries.need(deliveries);
       const open = erasable.flatMap((each) => openOf(state, each)).map(({ id }) => id);
       const at = clock.now();
-      const files = filesOf(state, erasable, deliveries);
+      const filesOfGroup = filesOf(state, erasable, deliveries);
       if (open.length > 0) record({ t: 'ended', at, reason: 'erased', of: open });
       if (erasable.length > 0) {
         const pairs = erasable.map(({ clinicId, eventId }) => [clinicId, eventId] as const);
-        record({ t: 'erased', at, by: ask.by, patient, events: pairs, deliveries, files });
+        record({ t: 'erased', at, by: ask.by, patient, events: pairs, deliveries, files: filesOfGroup });
       }
-      return { erased: erasable.length, ended: open.length };
+      for (const file of filesOfGroup) files.add(file);
+      const after = {
+        ...before,
+        events: before.events + erasable.length,
+        open: before.open + group.length - erasable.length,
+        ended: before.ended + open.length,
+        files: files.size,
+      };
+      if (index === groups.length - 1) record({ t: 'job', row: ask.jobAfter(after) });
+      return after;
     });
-    erased += done.erased;
-    ended += done.ended;
   }
-  return { erased, ended };
+  return soFar;
 }
 
 function groupsOf(events: readonly Found[]): readonly (readonly Found[])[] {

@@ -45,7 +45,8 @@ export interface RetentionDependencies {
 }
 
 const dayMs = 86_400_000;
-const firstLookMs = 60_000;
+/** After the start, and after one that the disk had no space for. */
+const soonMs = 60_000;
 const betweenLooksMs = 6 * 3_600_000;
 /** Rows that are looked at in one go: less than a millisecond of work. */
 const rowsPerLook = 4_096;
@@ -76,7 +77,7 @@ export class Retention {
   }
 
   start(): void {
-    this.#wait(firstLookMs);
+    this.#wait(soonMs);
   }
 
   /** Ends after the commit under way; the next start goes on. */
@@ -88,7 +89,8 @@ export class Retention {
 
   /** One look: deletes all that is to go now. @throws StoreUnavailable, StoreBroken, StoreCorrupt */
   look(): Promise<Retained> {
-    return this.#on.inTurn(() => this.#lookAtAll());
+    const { commits, inTurn } = this.#on;
+    return inTurn(() => commits.besideBatches(() => this.#lookAtAll()));
   }
 
   async #lookAtAll(): Promise<Retained> {
@@ -127,14 +129,15 @@ export class Retention {
   #wait(ms: number): void {
     if (this.#isStopped) return;
     this.#cancel = this.#on.clock.after(ms, () => {
-      this.#look = this.#lookAndTell().finally(() => {
+      this.#look = this.#lookAndTell().then((isPutOff) => {
         this.#look = null;
-        this.#wait(betweenLooksMs);
+        this.#wait(isPutOff ? soonMs : betweenLooksMs);
       });
     });
   }
 
-  async #lookAndTell(): Promise<void> {
+  /** @returns whether it could not be done now. */
+  async #lookAndTell(): Promise<boolean> {
     const { onRetained } = this.#on;
     try {
       const retained = await this.look();
@@ -142,9 +145,10 @@ export class Retention {
       if (deliveries + events + bodyFiles + moved > 0 || isClockDoubted) onRetained(retained);
     } catch (error) {
       // The store itself tells of both; the next look goes on, as it does with what a stop cut off.
-      if (this.#isStopped || error instanceof StoreUnavailable || error instanceof StoreBroken) return;
-      onRetained(error as Error);
+      if (error instanceof StoreUnavailable) return true;
+      if (!this.#isStopped && !(error instanceof StoreBroken)) onRetained(error as Error);
     }
+    return false;
   }
 
   /** @returns how many rows it removed. */
