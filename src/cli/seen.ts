@@ -19,8 +19,8 @@ interface SeenOptions extends CommonOptions {
 }
 
 /** Of one request: the API takes no more, and no body that is longer. */
-const batchIdsMax = 500;
-const batchBytesMax = 60_000;
+const batchIdsMax = 1_000;
+const batchBytesMax = 90_000;
 const idsShown = 20;
 const daysShown = 50;
 

@@ -4,6 +4,7 @@ import { type CallApi, connectApi } from '../client/relay-api.ts';
 import { type Config, loadConfig } from '../config.ts';
 import { InvalidInput } from '../domain/errors.ts';
 import { envFileOf, withEnvFile } from './env-file.ts';
+import { patient } from './patience.ts';
 import { type Printer, printer } from './print.ts';
 import { relayUrlOf } from './relay-url.ts';
 import type { Surroundings } from './surroundings.ts';
@@ -24,12 +25,14 @@ const renewBeforeMs = 60_000;
 
 export function openSession(around: Surroundings, options: CommonOptions): Session {
   const env = envOf(around, options.config);
+  const to = printer(around.stdout, around.stderr, around.env);
+  const call = connectApi({
+    url: relayUrlOf(around.folder, env, options.config),
+    token: tokenSource(around, env),
+  });
   return {
-    call: connectApi({
-      url: relayUrlOf(around.folder, env, options.config),
-      token: tokenSource(around, env),
-    }),
-    to: printer(around.stdout, around.stderr, around.env),
+    call: patient(call, { clock: around.clock, note: to.note }),
+    to,
     asJson: options.json === true,
     env,
   };

@@ -7,6 +7,8 @@ export class RelayUnreachable extends RelayError {}
 export class RelayRefused extends RelayError {
   readonly status: number;
   readonly problems: readonly Problem[];
+  /** How long it asks to be left alone; `null` when it does not. */
+  readonly retryAfterMs: number | null;
 
   constructor(
     refusal: {
@@ -14,11 +16,13 @@ export class RelayRefused extends RelayError {
       readonly status: number;
       readonly message: string;
       readonly problems: readonly Problem[];
+      readonly retryAfterMs: number | null;
     },
     options: { hint: string },
   ) {
     super(refusal.code, refusal.message, options);
     this.status = refusal.status;
     this.problems = refusal.problems;
+    this.retryAfterMs = refusal.retryAfterMs;
   }
 }

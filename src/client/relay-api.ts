@@ -166,6 +166,7 @@ function refusalOf(base: string, answer: Response, body: unknown): RelayRefused 
       status: answer.status,
       message: text(problem.detail) ?? text(problem.title) ?? `The relay answered ${answer.status}.`,
       problems: problemsOf(problem.problems),
+      retryAfterMs: retryAfterMsOf(answer),
     },
     { hint: hintFor(answer) ?? text(problem.hint) ?? 'Look at the log of `relay serve`.' },
   );
@@ -178,10 +179,15 @@ function hintFor(answer: Response): string | null {
   }
   if (answer.status === 403) return 'Use a token with that scope: `relay token create --scope …`.';
   if (answer.status === 429) {
-    const seconds = answer.headers.get('retry-after');
-    return seconds && /^\d+$/.test(seconds) ? `Try again in ${seconds} s.` : 'Try again in a minute.';
+    const afterMs = retryAfterMsOf(answer);
+    return afterMs === null ? 'Try again in a minute.' : `Try again in ${afterMs / 1000} s.`;
   }
   return null;
+}
+
+function retryAfterMsOf(answer: Response): number | null {
+  const seconds = answer.headers.get('retry-after') ?? '';
+  return /^\d{1,9}$/.test(seconds) ? Number(seconds) * 1_000 : null;
 }
 
 function problemsOf(value: unknown): readonly Problem[] {

@@ -77,7 +77,7 @@ describe('relay seen import', () => {
     const stdin = Array.from({ length: 1_201 }, (_, at) => `evt_${at}`).join('\n');
     const { exit, posted, out } = await relayRun(['import', '-', '--dry-run', '--json'], { stdin });
     expect(exit).toBe(0);
-    expect(posted.map((body) => (body as { eventIds: string[] }).eventIds.length)).toEqual([500, 500, 201]);
+    expect(posted.map((body) => (body as { eventIds: string[] }).eventIds.length)).toEqual([1_000, 201]);
     expect(posted.every((body) => (body as { dryRun: boolean }).dryRun)).toBe(true);
     expect(JSON.parse(out)).toMatchObject({ dryRun: true, ids: 1_201, recorded: 1_201 });
   });
@@ -91,10 +91,10 @@ describe('relay seen import', () => {
   });
 
   test('one that is cut off says how far it came', async () => {
-    const list = Array.from({ length: 800 }, (_, at) => `evt_${at}`).join('\n');
+    const list = Array.from({ length: 1_800 }, (_, at) => `evt_${at}`).join('\n');
     const { exit, err } = await relayRun(['import', 'list'], { list, failsAfter: 1 });
     expect(exit).toBe(1);
-    expect(err).toContain('500 of 800 ids were taken over, then it failed.');
+    expect(err).toContain('1000 of 1800 ids were taken over, then it failed.');
     expect(err).toContain('Run it again');
   });
 
