@@ -222,6 +222,20 @@ describe('retention', () => {
     expect(await stateOf(again)).toEqual([]);
   });
 
+  test('what is gone on record and could not be removed is taken away a minute later, and that is said once', async () => {
+    const { disk, clock, store, looks } = await aLog();
+    await record(store, [anEvent('e1')]);
+    await deliver(store);
+    await clock.advance(30.5 * dayMs);
+    for (let refusals = 0; refusals < 3; refusals++) {
+      disk.failNext('remove', 'EIO', { path: '2026-11-22.sealed' });
+    }
+    await clock.advance(6.5 * hourMs);
+    expect(sealedDays(disk)).not.toContain('2026-11-22');
+    expect(keysOf(disk)).not.toContain('body-2026-11-22');
+    expect(looks.filter((look) => look instanceof Error)).toMatchObject([{ code: 'store_not_cleared' }]);
+  });
+
   test('case 28: a crash between any two operations of a look is finished by the next start', async () => {
     for (let operation = 0; operation < 40; operation++) {
       const { disk, clock, store } = await aLog();

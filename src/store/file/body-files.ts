@@ -1,10 +1,11 @@
 import { basename, join } from 'node:path';
 import type { Clock } from '../../clock.ts';
-import { StoreBroken, StoreCorrupt } from '../../domain/errors.ts';
+import { RelayError, StoreBroken, StoreCorrupt } from '../../domain/errors.ts';
 import { type Bodies, digestOf } from './bodies.ts';
 import type { ColdRows } from './cold-rows.ts';
 import type { Commits } from './commits.ts';
-import type { AppendedFile, Disk } from './disk.ts';
+import { type AppendedFile, codeOf, type Disk } from './disk.ts';
+import { notTakenAway } from './disk-trouble.ts';
 import type { AttemptRow, EventRow, Fact, SealedRef } from './facts.ts';
 import type { KeyRing } from './keys.ts';
 import { eventKey, storedDelivery } from './kinds.ts';
@@ -42,17 +43,26 @@ export class BodyFiles {
     this.#on = dependencies;
   }
 
-  /** Removes the files that are on record as gone, and their keys: also what a crash left of that. */
+  /**
+   * Removes the files that are on record as gone, and their keys: also what a crash left of that.
+   *
+   * @throws StoreUnavailable `store_not_cleared`, whatever the disk says: nothing depends on it
+   */
   async takeAway(): Promise<number> {
     const { commits, bodies, keys } = this.#on;
-    const files = await bodies.files();
-    const expired = await commits.read((state) => files.filter((file) => state.isExpired(file)));
-    for (const file of expired) {
-      // Without its key nobody can read it, in no copy of it either.
-      await keys.drop('body', basename(file, '.sealed'));
-      await bodies.remove(file);
+    try {
+      const files = await bodies.files();
+      const expired = await commits.read((state) => files.filter((file) => state.isExpired(file)));
+      for (const file of expired) {
+        // Without its key nobody can read it, in no copy of it either.
+        await keys.drop('body', basename(file, '.sealed'));
+        await bodies.remove(file);
+      }
+      return expired.length;
+    } catch (error) {
+      if (error instanceof RelayError || codeOf(error) === undefined) throw error;
+      throw notTakenAway(error);
     }
-    return expired.length;
   }
 
   /** Writes the files that hold what was erased anew, without it. */

@@ -18,6 +18,15 @@ export function outOfResources(what: string, cause: unknown): StoreUnavailable {
   });
 }
 
+/** What is gone on record is still there; whoever took it away tries again. */
+export function notTakenAway(cause: unknown): StoreUnavailable {
+  return new StoreUnavailable(
+    'store_not_cleared',
+    `What is gone on record could not be taken off the disk (${codeOf(cause) ?? 'unknown error'}).`,
+    { hint: 'Look at the disk of the delivery log; it is tried again every minute.', cause },
+  );
+}
+
 /** Nobody can say what is on the disk. */
 export function diskBroken(cause: unknown): StoreBroken {
   if (cause instanceof SyncFailed) {

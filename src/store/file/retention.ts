@@ -45,7 +45,7 @@ export interface RetentionDependencies {
 }
 
 const dayMs = 86_400_000;
-/** After the start, and after one that the disk had no space for. */
+/** After the start, and after one that could not be done. */
 const soonMs = 60_000;
 const betweenLooksMs = 6 * 3_600_000;
 /** Rows that are looked at in one go: less than a millisecond of work. */
@@ -69,6 +69,8 @@ export class Retention {
   readonly #time: TrustedTime;
   #cancel = (): void => {};
   #look: Promise<void> | null = null;
+  /** The last look could not be done. */
+  #isPutOff = false;
   readonly #stop = new AbortController();
 
   constructor(dependencies: RetentionDependencies) {
@@ -129,26 +131,28 @@ export class Retention {
   #wait(ms: number): void {
     if (this.#isStopped) return;
     this.#cancel = this.#on.clock.after(ms, () => {
-      this.#look = this.#lookAndTell().then((isPutOff) => {
+      this.#look = this.#lookAndTell().finally(() => {
         this.#look = null;
-        this.#wait(isPutOff ? soonMs : betweenLooksMs);
+        this.#wait(this.#isPutOff ? soonMs : betweenLooksMs);
       });
     });
   }
 
-  /** @returns whether it could not be done now. */
-  async #lookAndTell(): Promise<boolean> {
+  async #lookAndTell(): Promise<void> {
     const { onRetained } = this.#on;
     try {
       const retained = await this.look();
       const { deliveries, events, bodyFiles, moved, isClockDoubted } = retained;
       if (deliveries + events + bodyFiles + moved > 0 || isClockDoubted) onRetained(retained);
     } catch (error) {
-      // The store itself tells of both; the next look goes on, as it does with what a stop cut off.
-      if (error instanceof StoreUnavailable) return true;
-      if (!this.#isStopped && !(error instanceof StoreBroken)) onRetained(error as Error);
+      // The store itself tells that it is broken; the next look goes on, as it does with what a stop cut off.
+      if (this.#isStopped || error instanceof StoreBroken) return;
+      const wasPutOff = this.#isPutOff;
+      this.#isPutOff = error instanceof StoreUnavailable;
+      if (!wasPutOff || !this.#isPutOff) onRetained(error as Error);
+      return;
     }
-    return false;
+    this.#isPutOff = false;
   }
 
   /** @returns how many rows it removed. */
