@@ -114,6 +114,7 @@ export async function startRelay({
       ingest: polling.ingest,
       wakePoller: () => polling.poller.wake(),
       isShadow: config.source.shadow,
+      categories: config.source.categories,
       arePollsMoving: () => polling.poller.idleMs < pollsFrozenMs,
     });
     const server = await startServer(app, { host: config.server.host, port: config.server.port, clock });

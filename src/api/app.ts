@@ -37,7 +37,7 @@ export interface ApiDependencies
     Pick<AuditsDependencies, 'auditor'>,
     Pick<ConnectDependencies, 'connecting'>,
     Pick<ErasuresDependencies, 'eraser'>,
-    Pick<StatusDependencies, 'isShadow'> {
+    Pick<StatusDependencies, 'isShadow' | 'categories'> {
   readonly store: Store;
   readonly clock: Clock;
   readonly logger: Logger;

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
-import type { SetAside, Stream } from '../domain/clinic.ts';
+import { listedForMs, type SetAside, type Stream } from '../domain/clinic.ts';
 import { StoreUnavailable } from '../domain/errors.ts';
 import { stateOfSubscriber } from '../domain/subscriber.ts';
 import type { Restoration, Store } from '../store/store.ts';
@@ -28,11 +28,11 @@ export interface StatusDependencies {
   readonly clock: Pick<Clock, 'now'>;
   /** Nothing is sent. */
   readonly isShadow: boolean;
+  /** Those that are read. */
+  readonly categories: readonly string[];
   readonly auditor: Pick<AuditsDependencies['auditor'], 'find'>;
 }
 
-/** Source: Fullscript, "List events": it lists the last 30 days. */
-const vendorKeepsMs = 30 * 86_400_000;
 /** More of them are counted and not shown. */
 const setAsideShownMax = 100;
 
@@ -40,8 +40,12 @@ const streamView = z.object({
   clinicId: z.string(),
   category: z.string(),
   state: z.enum(['new', 'reading', 'failing', 'off']),
-  /** Everything that was created before is recorded; `null` before the first complete reading. */
+  /** What was created before is past; all that was created from then on is on record up to `readUntil`, but for a gap. */
+  startAt: z.string(),
+  /** Up to which moment all that Fullscript listed is proven to be on record; `null` before the first complete reading. */
   readUntil: z.string().nullable(),
+  /** The last stretch that Fullscript listed no more when the stream came to be read; `null` when there was none. */
+  gap: z.object({ from: z.string(), until: z.string() }).nullable(),
   /** Since the last complete reading began. */
   lagSeconds: z.number().nullable(),
   nextPollAt: z.string(),
@@ -107,7 +111,13 @@ const statusView = z.object({
   }),
 });
 
-export function statusRoutes({ store, clock, auditor, isShadow }: StatusDependencies): readonly Route[] {
+export function statusRoutes({
+  store,
+  clock,
+  auditor,
+  isShadow,
+  categories,
+}: StatusDependencies): readonly Route[] {
   return [
     route({
       method: 'get',
@@ -145,7 +155,7 @@ export function statusRoutes({ store, clock, auditor, isShadow }: StatusDependen
                 .filter(({ clinic }) => clinic !== null && !clinic.isRemoved)
                 .map(({ id, name }) => ({ id, name })),
           streams: streams
-            .filter(({ clinicId }) => !removed.has(clinicId))
+            .filter(({ clinicId, category }) => !removed.has(clinicId) && categories.includes(category))
             .map((stream) => viewOfStream(stream, now)),
           setAside: {
             count: setAsides.length,
@@ -195,7 +205,9 @@ function viewOfStream(stream: Stream, now: number): z.infer<typeof streamView> {
     clinicId,
     category,
     state,
+    startAt: shown(stream.startAt),
     readUntil: shown(cursor),
+    gap: stream.gap === undefined ? null : { from: shown(stream.gap.from), until: shown(stream.gap.until) },
     lagSeconds: polledAt === null ? null : Math.max(0, Math.round((now - polledAt) / 1000)),
     nextPollAt: shown(stream.nextPollAt),
     failedInRow,
@@ -213,10 +225,9 @@ function stateOfStream({ isOff, failedInRow, polledAt }: Stream): z.infer<typeof
   return polledAt === null ? 'new' : 'reading';
 }
 
-/** To a tenth of a day; what is missing is at most as old as the cursor, or as the stream's start. */
-function daysLeft({ cursor, startAt }: Stream, now: number): number {
-  const leftMs = (cursor ?? startAt) + vendorKeepsMs - now;
-  return Math.max(0, Math.floor((leftMs / 86_400_000) * 10) / 10);
+/** To a tenth of a day. */
+function daysLeft(stream: Stream, now: number): number {
+  return Math.floor((listedForMs(stream, now) / 86_400_000) * 10) / 10;
 }
 
 function viewOfSetAside(item: SetAside): z.infer<typeof setAsideView> {

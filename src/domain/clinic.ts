@@ -104,6 +104,32 @@ export interface Stream extends StreamKey {
   readonly newestEventAt: number | null;
   /** The greatest of the last 30 days; absent when nothing was listed late. */
   readonly lateness?: Lateness;
+  /** The last one; absent when the stream was always read in time. */
+  readonly gap?: Gap;
+}
+
+/** Source: Fullscript, "List events": it lists the last 30 days. */
+const listedMs = 30 * 86_400_000;
+
+/** What was created in between was read by no poll, and is listed no more. Epoch milliseconds. */
+export interface Gap {
+  readonly from: number;
+  readonly until: number;
+}
+
+/** What a complete poll that began at `beganAt` found gone; `null` when it came in time. */
+export function gapBefore(
+  { cursor, startAt }: Pick<Stream, 'cursor' | 'startAt'>,
+  beganAt: number,
+): Gap | null {
+  const from = cursor ?? startAt;
+  const until = beganAt - listedMs;
+  return from < until ? { from, until } : null;
+}
+
+/** How long the vendor still lists all that was not read, in milliseconds; 0 when some of it is gone. */
+export function listedForMs({ cursor, startAt }: Pick<Stream, 'cursor' | 'startAt'>, now: number): number {
+  return Math.max(0, (cursor ?? startAt) + listedMs - now);
 }
 
 /** An event was not in the list of a complete poll that began `ms` after its `created_at`, and in a later one. */

@@ -35,6 +35,14 @@ interface About {
     /** Until the vendor no longer lists what is missing. */
     readonly daysLeft: number;
   };
+  /** What was created in between was not read in time, and Fullscript lists it no more. */
+  readonly 'relay.stream.gap': {
+    readonly clinicId: string;
+    readonly name: string;
+    readonly category: string;
+    readonly from: string;
+    readonly until: string;
+  };
   readonly 'relay.audit.missing': {
     readonly auditId: string;
     readonly missing: number;
@@ -75,6 +83,8 @@ export function sentenceOf({ type, data }: OperationalEvent): string {
       return `${data.name} has to be authorized again (${data.reason})${data.hasSpare ? '; another connection reads the clinic meanwhile' : ': nothing of it is read'}. (${data.connectionId})`;
     case 'relay.stream.behind':
       return `${data.name} is behind: ${data.categories.join(', ')} not read ${data.readAt === null ? 'yet' : `since ${data.readAt}`}. Fullscript lists what is missing for ${data.daysLeft} more days. (${data.clinicId})`;
+    case 'relay.stream.gap':
+      return `${data.category} of ${data.name} from ${data.from} to ${data.until} were not read in time, and Fullscript lists them no more. (${data.clinicId})`;
     case 'relay.audit.missing':
       return `An audit found ${data.missing} ${data.missing === 1 ? 'event' : 'events'} missing in the log, and ${data.repaired} were taken in. (${data.auditId})`;
     case 'relay.test':

@@ -37,6 +37,7 @@ export function toOperator(config: Config, guard: AddressGuard, { store, clock, 
     tell: (event) => messenger.tell(event),
     clock,
     logger,
+    categories: source.categories,
     behindAfterMs: Math.max(behindAfterMinMs, behindAfterPolls * source.pollSecondsMax * 1000),
   });
   return {

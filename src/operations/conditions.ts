@@ -1,4 +1,4 @@
-import type { Clinic, Connection, Stream } from '../domain/clinic.ts';
+import { type Clinic, type Connection, listedForMs, type Stream } from '../domain/clinic.ts';
 import type { OperationalEvent } from '../domain/operational-event.ts';
 import { type Subscriber, stateOfSubscriber } from '../domain/subscriber.ts';
 
@@ -13,12 +13,20 @@ export interface Standing {
   readonly behindAfterMs: number;
 }
 
-/** Source: Fullscript, "List events": it lists the last 30 days. */
-const vendorKeepsMs = 30 * 86_400_000;
+const dayMs = 86_400_000;
+/** With so few left before the vendor forgets, it is told again. */
+const alarmingDays = [0, 1, 3, 7];
+/** A gap is noticed when the stream is read again, 30 days behind its end, and told for a day. */
+const gapToldMs = 31 * dayMs;
 
 /** What is wrong at the moment, each by a key that stays its own as long as it holds. */
 export function conditionsOf(standing: Standing): ReadonlyMap<string, OperationalEvent> {
-  return new Map([...ofSubscribers(standing), ...ofConnections(standing), ...ofStreams(standing)]);
+  return new Map([
+    ...ofSubscribers(standing),
+    ...ofConnections(standing),
+    ...ofStreams(standing),
+    ...ofGaps(standing),
+  ]);
 }
 
 /** The key of what is wrong with a subscriber begins so. */
@@ -62,28 +70,43 @@ function ofConnections({ clinics, connections }: Standing): readonly Condition[]
     });
 }
 
-/** One for each clinic, however many of its categories are behind. */
+/**
+ * One for each clinic, however many of its categories are behind; another one when few
+ * days are left. A person who paused a clinic hears of it only then.
+ */
 function ofStreams({ clinics, streams, now, behindAfterMs }: Standing): readonly Condition[] {
-  const polled = new Map(
-    clinics.filter(({ isPaused, isRemoved }) => !isPaused && !isRemoved).map(({ id, name }) => [id, name]),
-  );
-  const behind = new Map<string, Stream[]>();
+  const removed = removedIn(clinics);
+  const known = new Map(clinics.filter(({ id }) => !removed.has(id)).map((clinic) => [clinic.id, clinic]));
+  const behind = new Map<Clinic, Stream[]>();
   for (const stream of streams) {
     const { clinicId, isOff, polledAt, startAt } = stream;
-    if (isOff || !polled.has(clinicId) || now - (polledAt ?? startAt) < behindAfterMs) continue;
-    behind.set(clinicId, [...(behind.get(clinicId) ?? []), stream]);
+    const clinic = known.get(clinicId);
+    if (isOff || clinic === undefined || now - (polledAt ?? startAt) < behindAfterMs) continue;
+    behind.set(clinic, [...(behind.get(clinic) ?? []), stream]);
   }
-  return [...behind].map(([clinicId, late]): Condition => {
-    const readTo = Math.min(...late.map(({ cursor, startAt }) => cursor ?? startAt));
+  return [...behind].flatMap(([{ id: clinicId, name, isPaused }, late]): readonly Condition[] => {
+    const daysLeft = Math.floor(Math.min(...late.map((stream) => listedForMs(stream, now))) / dayMs);
+    const alarm = alarmingDays.find((days) => daysLeft <= days);
+    if (isPaused && alarm === undefined) return [];
     const readAts = late.map(({ polledAt }) => polledAt);
     const data = {
       clinicId,
-      name: polled.get(clinicId) ?? clinicId,
+      name,
       categories: late.map(({ category }) => category),
       readAt: readAts.includes(null) ? null : instant(Math.min(...readAts.map(Number))),
-      daysLeft: Math.max(0, Math.floor((readTo + vendorKeepsMs - now) / 86_400_000)),
+      daysLeft,
     };
-    return [`clinic ${clinicId}`, { type: 'relay.stream.behind', data }];
+    return [[`clinic ${clinicId} ${alarm ?? ''}`, { type: 'relay.stream.behind', data }]];
+  });
+}
+
+function ofGaps({ clinics, streams, now }: Standing): readonly Condition[] {
+  const names = new Map(clinics.map(({ id, name }) => [id, name]));
+  return streams.flatMap(({ clinicId, category, gap }): readonly Condition[] => {
+    if (gap === undefined || now - gap.until >= gapToldMs) return [];
+    const [from, until] = [gap.from, gap.until].map((at) => new Date(at).toISOString()) as [string, string];
+    const data = { clinicId, name: names.get(clinicId) ?? clinicId, category, from, until };
+    return [[`gap ${clinicId} ${category} ${until}`, { type: 'relay.stream.gap', data }]];
   });
 }
 

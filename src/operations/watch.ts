@@ -21,6 +21,8 @@ export interface WatchDependencies {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly behindAfterMs: number;
+  /** Those that are read; what was taken out of the configuration is behind nothing. */
+  readonly categories: readonly string[];
 }
 
 const betweenLooksMs = 15_000;
@@ -69,13 +71,14 @@ export class Watch {
   }
 
   async #lookOnce(): Promise<void> {
-    const { store, clock, behindAfterMs, tell } = this.#on;
-    const [{ subscribers }, clinics, connections, streams] = await Promise.all([
+    const { store, clock, behindAfterMs, categories, tell } = this.#on;
+    const [{ subscribers }, clinics, connections, known] = await Promise.all([
       store.subscribers(),
       store.clinics(),
       store.connections(),
       store.streams(),
     ]);
+    const streams = known.filter(({ category }) => categories.includes(category));
     const now = clock.now();
     const conditions = conditionsOf({ subscribers, clinics, connections, streams, now, behindAfterMs });
     for (const [key, event] of conditions) if (!this.#told.has(key)) tell(event);

@@ -1,5 +1,5 @@
 import { type Clock, wait } from '../clock.ts';
-import type { Stream } from '../domain/clinic.ts';
+import { type Gap, gapBefore, type Stream } from '../domain/clinic.ts';
 import { StoreUnavailable } from '../domain/errors.ts';
 import type { Logger } from '../logger.ts';
 import type { ClinicStore, PollClaim, PollEnd, PollStore } from '../store/store.ts';
@@ -31,9 +31,8 @@ export interface PollDependencies extends Omit<IntakeDependencies, 'isFirstPass'
 
 const dayMs = 86_400_000;
 const hourMs = 3_600_000;
-const listedDays = 30;
-/** Whether the day that a list begins with is among those listed, the vendor does not say. */
-const historyDays = listedDays + 1;
+/** The vendor lists 30; whether the day that a list begins with is among them, it does not say. */
+const historyDays = 31;
 /** Of one list; the vendor's days are not that long. */
 export const pagesMax = 1_000;
 const leaseMs = 120_000;
@@ -147,7 +146,6 @@ class Reading {
   }
 
   async run(): Promise<PollEnd> {
-    this.#tellOfGap();
     const { list } = this.#with;
     const { clinicId, category } = this.#claim.stream;
     const intake = await this.#intake();
@@ -203,26 +201,31 @@ class Reading {
   }
 
   /** Longer away than the vendor remembers: what happened in between can be read nowhere. */
-  #tellOfGap(): void {
-    const { clinicId, category, cursor } = this.#claim.stream;
-    const listedFrom = this.#now - listedDays * dayMs;
-    if (cursor === null || cursor >= listedFrom) return;
+  #gapBefore(beganAt: number): Gap | null {
+    const { stream } = this.#claim;
+    // A start may be chosen further back than the vendor lists.
+    const gap = this.#isFirstPass() ? null : gapBefore(stream, beganAt);
+    if (gap === null) return null;
+    const { clinicId, category } = stream;
     this.#with.logger.error(
       'A stream was not read for longer than the vendor remembers; events may be lost.',
       {
         clinicId,
         category,
-        from: new Date(cursor).toISOString(),
-        until: new Date(listedFrom).toISOString(),
+        from: new Date(gap.from).toISOString(),
+        until: new Date(gap.until).toISOString(),
       },
     );
+    return gap;
   }
 
   #completed(beganAt: number, lateMs: number): PollEnd {
     this.#tellOfLateness(lateMs);
+    const gap = this.#gapBefore(beganAt);
     return {
       kind: 'completed',
       cursor: beganAt,
+      ...(gap && { gap }),
       isSweep: this.#isSweep,
       newestEventAt: this.#eventsAt.reduce<number | null>((newest, at) => Math.max(newest ?? 0, at), null),
       lateMs,

@@ -194,6 +194,7 @@ export async function apiUnderTest(limits?: RequestLimits): Promise<ApiUnderTest
       told.push(`revoked ${accessToken}`);
     },
     isShadow: false,
+    categories: ['orders', 'patients', 'lab_orders'],
     arePollsMoving: () => endpoint.isPolling,
     tryOperator: async () => endpoint.operator,
     ...(limits && { limits }),

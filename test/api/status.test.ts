@@ -42,9 +42,27 @@ test('says how far each stream is, which do not advance, and how long the vendor
     { category: 'patients', state: 'failing', failedInRow: 1, problem: 'answered 503', daysLeft: 19.4 },
     { category: 'lab_orders', state: 'off', problem: 'answered 403', daysLeft: 19.4 },
   ]);
-  expect(body.streams[0].lagSeconds).toBe(30);
+  expect(body.streams[0]).toMatchObject({
+    lagSeconds: 30,
+    startAt: '1970-01-01T00:00:00.000Z',
+    gap: null,
+  });
   await api.clock.advance(40 * dayMs);
   expect((await api.ask('GET', '/v1/status', { token: adminNow() })).body.streams[1].daysLeft).toBe(0);
+});
+
+test('says what was not read in time, and leaves out categories that are not read any more', async () => {
+  await api.store.follow('clinic-1', [{ category: 'fulfillments', startAt: startedAt }]);
+  const gap = { from: startedAt - 40 * dayMs, until: startedAt - 30 * dayMs };
+  const ended = { kind: 'completed', cursor: startedAt, isSweep: true, newestEventAt: null } as const;
+  await api.store.endPoll(await pollOf(api.store), { ...ended, gap, nextPollAt: startedAt });
+  await api.store.endPoll(await pollOf(api.store), { ...ended, nextPollAt: startedAt });
+  const { body } = await api.ask('GET', '/v1/status', { token: adminNow() });
+  expect(body.streams).toMatchObject([
+    { category: 'orders', gap: { from: '2026-10-13T12:00:00.000Z', until: '2026-10-23T12:00:00.000Z' } },
+    { category: 'patients' },
+    { category: 'lab_orders' },
+  ]);
 });
 
 test('counts deliveries and subscribers, names those that are not active, and says since when work is overdue', async () => {

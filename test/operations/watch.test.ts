@@ -78,6 +78,7 @@ function watched() {
     clock,
     logger,
     behindAfterMs: 45 * minuteMs,
+    categories: ['orders', 'patients', 'products', 'lab_orders'],
   });
   watch.start();
   onTestFinished(() => watch.stop());
@@ -169,6 +170,47 @@ test('a clinic is behind when categories of it were not read for long, with the 
       },
     },
   ]);
+});
+
+test('a clinic that stays behind is told of again when few days are left, and one that was paused only then', async () => {
+  for (const [isPaused, expected] of [
+    [false, [29, 7, 3, 1, 0]],
+    [true, [7, 3, 1, 0]],
+  ] as const) {
+    const { clock, told, world } = watched();
+    world.clinics = [{ ...washington, isPaused }];
+    world.streams = [stream('orders')];
+    for (let hours = 0; hours < 31 * 24; hours += 6) await clock.advance(6 * 60 * minuteMs);
+    expect(told.map(({ data }) => ('daysLeft' in data ? data.daysLeft : null))).toEqual(expected);
+  }
+});
+
+test('what was not read in time is told once, with its ends', async () => {
+  const { clock, told, world } = watched();
+  await clock.advance(5 * minuteMs);
+  const until = start - 30 * 86_400_000;
+  const gap = { from: until - 86_400_000, until };
+  world.streams = [stream('orders', { gap, polledAt: start + 86_400_000 })];
+  await clock.advance(60 * minuteMs);
+  expect(told).toEqual([
+    {
+      type: 'relay.stream.gap',
+      data: {
+        clinicId: 'w',
+        name: 'Washington',
+        category: 'orders',
+        from: '2026-10-20T09:00:00.000Z',
+        until: '2026-10-21T09:00:00.000Z',
+      },
+    },
+  ]);
+});
+
+test('a category that was taken out of the configuration is behind nothing', async () => {
+  const { clock, told, world } = watched();
+  world.streams = [stream('fulfillments', { polledAt: start - 86_400_000 })];
+  await clock.advance(5 * minuteMs);
+  expect(told).toEqual([]);
 });
 
 test('a clinic that is paused or removed is not behind', async () => {

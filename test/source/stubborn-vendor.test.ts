@@ -85,10 +85,40 @@ test('case 177: away for longer than the vendor remembers, the gap is told with 
   ]);
   expect(gaps[0]?.facts.from).toMatch(/^2026-11-22T12/);
   expect(gaps[0]?.facts.until).toMatch(/^2026-12-02T12/);
+  const [stream] = await store.streams();
+  expect([stream?.gap?.from, stream?.gap?.until].map((at) => new Date(at ?? 0).toISOString())).toEqual([
+    gaps[0]?.facts.from,
+    gaps[0]?.facts.until,
+  ]);
   const event = fullscript.addEvent(orders);
   await clock.advance(2 * minute);
   expect(await recordedIds(store)).toEqual([event.id]);
   expect(lines.filter(({ message }) => message.includes('longer than the vendor'))).toHaveLength(2);
+});
+
+for (const { fault, because } of [
+  { fault: { name: 'category-missing', category: 'orders' }, because: 'off' },
+  { fault: { name: 'error-status', operation: 'list' }, because: 'failing' },
+] as const) {
+  test(`a stream that was ${because} from its start on for longer than the vendor remembers has a gap`, async () => {
+    const { clock, fullscript, store } = await pollingRelay({ categories: ['orders'], pollSecondsMin: 900 });
+    fullscript.faults.switchOn(fault);
+    await clock.advance(31 * day);
+    fullscript.faults.switchAllOff();
+    await clock.advance(2 * hour);
+    const [stream] = await store.streams();
+    expect(stream?.gap?.from).toBe(stream?.startAt);
+    expect((stream?.gap?.until ?? 0) - (stream?.startAt ?? 0)).toBeGreaterThan(day);
+    await clock.advance(day);
+    expect((await store.streams())[0]?.gap).toEqual(stream?.gap);
+  });
+}
+
+test('a start that lies further back than the vendor lists is no gap', async () => {
+  const { clock, store, lines } = await pollingRelay({ startFromMs: 60 * day });
+  await clock.advance(hour);
+  expect((await store.streams()).map(({ gap }) => gap)).toEqual([undefined, undefined]);
+  expect(lines.filter(({ level }) => level === 'error')).toEqual([]);
 });
 
 test('events of the past, however many, are known, and none of them is retrieved', async () => {

@@ -1,4 +1,4 @@
-import type { SetAside, SetAsideReason, Stream, StreamKey } from '../../domain/clinic.ts';
+import type { Gap, SetAside, SetAsideReason, Stream, StreamKey } from '../../domain/clinic.ts';
 import type { Withheld } from '../../domain/event.ts';
 import type { Claim } from './claim.ts';
 
@@ -90,6 +90,8 @@ export type PollEnd =
       readonly newestEventAt: number | null;
       /** See `Lateness`; 0 or absent when nothing was listed late. */
       readonly lateMs?: number;
+      /** Absent when the stream was read in time. */
+      readonly gap?: Gap;
       readonly nextPollAt: number;
     }
   /** The cursor stays where it was. */

@@ -189,6 +189,7 @@ function afterPoll(stream: Stream, end: PollEnd, now: number): Stream {
       return {
         ...kept,
         ...(lateness && { lateness }),
+        ...(end.gap && { gap: end.gap }),
         cursor: Math.max(end.cursor, stream.cursor ?? 0),
         polledAt: now,
         sweptAt: end.isSweep ? now : stream.sweptAt,
