@@ -78,9 +78,10 @@ async function replayAll(session: Session, around: Surroundings, options: Replay
   if (options.dryRun) {
     const count = await countReplay(call, ask);
     if (asJson) return to.json(count);
+    const { matched, toFetch } = count;
     const first =
-      count.toFetch > 0 ? `; ${count.toFetch} of the events would be fetched from Fullscript first` : '';
-    return to.out(`${deliveries(count.matched)} would be sent again${first}.`);
+      toFetch > 0 ? `; the events of ${toFetch} of them would be fetched from Fullscript first` : '';
+    return to.out(`${deliveries(matched)} would be sent again${first}.`);
   }
   const begun = await startReplay(call, ask);
   to.note(inert(`Replay ${begun.id} of ${deliveries(begun.matched)}; it goes on without this command.`));

@@ -402,11 +402,11 @@ describe('a replay of all that failed', () => {
     expect(out).toContain('; 2 were left as they are: nobody has their event any more; 1 were left');
   });
 
-  test('says in a dry run how many events would be fetched', async () => {
+  test('says in a dry run of how many deliveries the events would be fetched', async () => {
     const { out } = await relayRun(['replay', '--failed', '--dry-run'], {
       'POST /v1/replays': () => ({ status: 200, json: { dryRun: true, matched: 3, toFetch: 2 } }),
     });
-    expect(out).toContain('3 deliveries would be sent again; 2 of the events would be fetched');
+    expect(out).toContain('3 deliveries would be sent again; the events of 2 of them would be fetched');
   });
 
   test('only counts in a dry run', async () => {
