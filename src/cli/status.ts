@@ -2,21 +2,38 @@ import type { Command } from 'commander';
 import { showStatus } from '../client/status.ts';
 import type { SetAsideView, StatusView, StreamView } from '../client/views.ts';
 import { shownInstant } from './instant.ts';
+import { clinicIdOf } from './named.ts';
 import { inert, type Printer } from './print.ts';
 import { openSession } from './session.ts';
+import { gapNeeds, printStreams } from './status-streams.ts';
 import type { Surroundings } from './surroundings.ts';
 import { type Column, printTable } from './table.ts';
-import { type CommonOptions, verb } from './verb.ts';
+import { badUsage, type CommonOptions, verb } from './verb.ts';
+
+interface StatusOptions extends CommonOptions {
+  readonly streams?: true;
+  readonly clinic?: string;
+}
 
 export function addStatus(program: Command, around: Surroundings): void {
-  verb(program, 'status', 'how far the relay is, and what needs somebody').action(
-    async (options: CommonOptions) => {
+  verb(program, 'status', 'how far the relay is, and what needs somebody')
+    .option('--streams', 'show from when to when each category of each clinic is read completely')
+    .option('--clinic <clinic>', 'with --streams: of one clinic only, by its id or name')
+    .action(async (options: StatusOptions) => {
+      if (options.clinic !== undefined && !options.streams)
+        throw badUsage('--clinic is for --streams.', 'Give both, or none.');
       const { call, to, asJson } = openSession(around, options);
+      const clinicId = options.clinic === undefined ? null : await clinicIdOf(call, options.clinic);
       const status = await showStatus(call);
-      if (asJson) return to.json(status);
-      printStatus(to, status);
-    },
-  );
+      const streams = status.streams.filter((stream) => clinicId === null || stream.clinicId === clinicId);
+      if (asJson) return to.json({ ...status, streams });
+      if (options.streams) printStreams(to, namesIn(status), streams);
+      else printStatus(to, status);
+    });
+}
+
+function namesIn({ clinics }: StatusView): ReadonlyMap<string, string> {
+  return new Map(clinics.map(({ id, name }) => [id, name]));
 }
 
 function printStatus(to: Printer, status: StatusView): void {
@@ -44,7 +61,7 @@ function printStatus(to: Printer, status: StatusView): void {
   if (store.trouble !== null) to.out(to.paint('red', inert(troubleLine(store.trouble))));
   for (const line of restoredLines(store.restored)) to.out(to.paint('yellow', line));
   for (const need of needs) to.out(to.paint('yellow', inert(need)));
-  const names = new Map(clinics.map(({ id, name }) => [id, name]));
+  const names = namesIn(status);
   printRows(to, streamColumns(names), stuck);
   printRows(to, setAsideColumns(names), setAside.items);
   const more = setAside.count - setAside.items.length;
@@ -98,13 +115,9 @@ function restoredLines(restored: StatusView['store']['restored']): readonly stri
 /** A delivery that is due waits a moment for its slot; longer than this says that the relay does not keep up. */
 const overdueFromMs = 60_000;
 
-function needsOf({
-  at,
-  clinics,
-  subscribers,
-  audits,
-  deliveries: { overdueSince },
-}: StatusView): readonly string[] {
+function needsOf(status: StatusView): readonly string[] {
+  const { at, clinics, subscribers, audits, shadow } = status;
+  const overdueSince = shadow ? null : status.deliveries.overdueSince;
   const overdueMs = overdueSince === null ? 0 : Date.parse(at) - Date.parse(overdueSince);
   return [
     ...clinics
@@ -120,6 +133,7 @@ function needsOf({
       ? []
       : [`Deliveries wait for their turn since ${shownInstant(overdueSince)}.`]),
     ...auditNeeds(audits),
+    ...gapNeeds(status),
   ];
 }
 

@@ -290,8 +290,12 @@ export interface StreamView {
   readonly clinicId: string;
   readonly category: string;
   readonly state: 'new' | 'reading' | 'failing' | 'off';
-  /** Everything that was created before is recorded; `null` before the first complete reading. */
+  /** What was created before is past. */
+  readonly startAt: string;
+  /** Up to which moment all that Fullscript listed is on record; `null` before the first complete reading. */
   readonly readUntil: string | null;
+  /** The last stretch that Fullscript listed no more when the stream came to be read. */
+  readonly gap: { readonly from: string; readonly until: string } | null;
   /** Since the last complete reading began; `null` before the first. */
   readonly lagSeconds: number | null;
   readonly problem: string | null;

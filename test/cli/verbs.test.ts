@@ -524,8 +524,11 @@ describe('the status', () => {
         clinicId: 'cl_1',
         category: 'orders',
         state: 'reading',
-        readUntil: null,
+        startAt: '2026-09-01T08:00:00.000Z',
+        readUntil: '2026-11-22T07:59:48.000Z',
+        gap: { from: '2026-10-01T08:00:00.000Z', until: '2026-10-02T09:00:00.000Z' },
         lagSeconds: 12,
+        lateSeconds: 0,
         problem: null,
         daysLeft: null,
       },
@@ -533,8 +536,11 @@ describe('the status', () => {
         clinicId: 'cl_1',
         category: 'products',
         state: 'off',
+        startAt: '2026-09-01T08:00:00.000Z',
         readUntil: null,
+        gap: null,
         lagSeconds: 90,
+        lateSeconds: 10_800,
         problem: 'answered 403',
         daysLeft: 29.5,
       },
@@ -603,6 +609,28 @@ describe('the status', () => {
     expect(out).toMatch(/evt_1 {6}Washington {2}orders {4}retrievalFailed: status 500 {2}3 {6}yes\n/);
     expect(out).toMatch(/\(no id\) {4}Washington {2}orders {4}noId: an item without an id {2}1 {6}no\n/);
     expect(err).toContain('1 more were set aside.');
+    expect(out).toContain(
+      'orders of Washington from 2026-10-01T08:00:00Z to 2026-10-02T09:00:00Z were not read in time: Fullscript lists 30 days.\n',
+    );
+  });
+
+  test('names a gap for a month after it was noticed', async () => {
+    const later = { ...status, at: '2026-12-02T08:00:00.000Z' };
+    const { out } = await relayRun(['status'], { 'GET /v1/status': () => ({ status: 200, json: later }) });
+    expect(out).not.toContain('not read in time');
+  });
+
+  test('says from when to when each stream is read completely, the furthest behind first', async () => {
+    const answers = { 'GET /v1/status': (): Answer => ({ status: 200, json: status }) };
+    const { exit, out } = await relayRun(['status', '--streams'], answers);
+    expect(exit).toBe(0);
+    const lines = out.split('\n').map((line) => line.split(/ {2,}/));
+    expect(lines.slice(1, 3)).toEqual([
+      ['Washington', 'products', 'off', '2026-09-01T08:00:00Z', '-', '3 h'],
+      ['Washington', 'orders', 'reading', '2026-10-02T09:00:00Z', '2026-11-22T07:59:48Z', '-'],
+    ]);
+    await relay?.close();
+    expect((await relayRun(['status', '--clinic', 'Washington'], answers)).exit).toBe(2);
   });
 
   for (const { since, says } of [
