@@ -24,7 +24,10 @@ export function printStreams(
   names: ReadonlyMap<string, string>,
   streams: readonly StreamView[],
 ): void {
-  if (streams.length === 0) return to.note('No stream is read yet.');
+  if (streams.length === 0) {
+    to.note('No stream is read yet.');
+    return;
+  }
   const columns: readonly Column<StreamView>[] = [
     { title: 'CLINIC', text: ({ clinicId }) => names.get(clinicId) ?? clinicId },
     { title: 'CATEGORY', text: ({ category }) => category },
@@ -35,7 +38,7 @@ export function printStreams(
       isWhole: true,
     },
     { title: 'TO', text: ({ readUntil }) => shownInstant(readUntil), isWhole: true },
-    { title: 'LISTED LATE', text: ({ lateSeconds }) => lateness(lateSeconds), isOptional: true },
+    { title: 'LATE', text: ({ lateSeconds }) => lateness(lateSeconds), isOptional: true },
   ];
   printTable(to, columns, [...streams].sort(byReadUntil));
 }
