@@ -16,6 +16,8 @@ export interface DeliveriesDependencies {
   readonly store: LogStore & Pick<SubscriberStore, 'subscribers'>;
   readonly clock: Pick<Clock, 'now'>;
   readonly replayer: { startRound(delivery: Delivery): Promise<Replayed | null> };
+  /** Nothing is sent. */
+  readonly isShadow: boolean;
 }
 
 const listQuery = z.strictObject({
@@ -38,7 +40,12 @@ const startedView = z.object({
   isFetched: z.boolean(),
 });
 
-export function deliveryRoutes({ store, clock, replayer }: DeliveriesDependencies): readonly Route[] {
+export function deliveryRoutes({
+  store,
+  clock,
+  replayer,
+  isShadow,
+}: DeliveriesDependencies): readonly Route[] {
   /** @throws NotFound for an unknown and for somebody else's one alike */
   const deliveryFor = async (
     caller: Caller,
@@ -99,7 +106,14 @@ export function deliveryRoutes({ store, clock, replayer }: DeliveriesDependencie
         const lastAttemptAt = (await store.attempts(id)).at(-1)?.startedAt ?? null;
         const waitsBehind = await store.waitsBehind(id);
         return {
-          body: explainDelivery({ delivery, subscriber, lastAttemptAt, waitsBehind, now: clock.now() }),
+          body: explainDelivery({
+            delivery,
+            subscriber,
+            lastAttemptAt,
+            waitsBehind,
+            isShadow,
+            now: clock.now(),
+          }),
         };
       },
     }),

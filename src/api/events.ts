@@ -18,6 +18,8 @@ export interface EventsDependencies {
     Pick<ClinicStore, 'clinics'> &
     Pick<PollStore, 'streams' | 'setAsides'>;
   readonly clock: Pick<Clock, 'now'>;
+  /** Nothing is sent. */
+  readonly isShadow: boolean;
 }
 
 const listQuery = z.strictObject({
@@ -52,7 +54,7 @@ const wholeEventView = eventView.extend({
   body: z.string().nullable(),
 });
 
-export function eventRoutes({ store, clock }: EventsDependencies): readonly Route[] {
+export function eventRoutes({ store, clock, isShadow }: EventsDependencies): readonly Route[] {
   return [
     route({
       method: 'get',
@@ -122,7 +124,14 @@ export function eventRoutes({ store, clock }: EventsDependencies): readonly Rout
           const lastAttemptAt = (await store.attempts(delivery.id)).at(-1)?.startedAt ?? null;
           const waitsBehind = await store.waitsBehind(delivery.id);
           return {
-            body: explainDelivery({ delivery, subscriber, lastAttemptAt, waitsBehind, now: clock.now() }),
+            body: explainDelivery({
+              delivery,
+              subscriber,
+              lastAttemptAt,
+              waitsBehind,
+              isShadow,
+              now: clock.now(),
+            }),
           };
         }
         const [events, clinics, streams, setAsides] = await Promise.all([

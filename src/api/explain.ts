@@ -52,11 +52,13 @@ export interface DeliveryFacts {
   readonly lastAttemptAt: number | null;
   /** The delivery that has to end before this one is sent; `null` when there is none. */
   readonly waitsBehind: string | null;
+  /** Nothing is sent. */
+  readonly isShadow: boolean;
   readonly now: number;
 }
 
 export function explainDelivery(facts: DeliveryFacts): Explanation {
-  const { delivery, subscriber, lastAttemptAt, waitsBehind, now } = facts;
+  const { delivery, subscriber, lastAttemptAt, waitsBehind, isShadow, now } = facts;
   const last = lastOutcome(delivery, lastAttemptAt);
   switch (shownState(delivery, stateOfSubscriber(subscriber))) {
     case 'delivered':
@@ -76,9 +78,13 @@ export function explainDelivery(facts: DeliveryFacts): Explanation {
       return because('held', `${holdOf(subscriber)}${tried}${askOf(delivery)}`);
     }
     case 'pending':
+      if (isShadow) return because('shadow', inShadow);
       return waitsBehind === null ? pending(delivery, last, now) : inOrder(subscriber, waitsBehind);
   }
 }
+
+const inShadow =
+  'Waiting: the relay is in shadow mode and sends nothing. It is sent once `source.shadow` is false and the relay was started again.';
 
 function inOrder({ name }: Recipient, ahead: string): Explanation {
   return because(

@@ -161,8 +161,13 @@ export class Discovery {
   }
 
   async #follow(clinicId: string, vendorNow: number, startFrom: string | undefined): Promise<void> {
-    const { store, categories, startAt } = this.#dependencies;
+    const { store, categories, startAt, logger } = this.#dependencies;
     const start = startFrom === undefined ? startAt(vendorNow) : startOf(startFrom, vendorNow);
+    const isNew = !(await store.streams()).some((stream) => stream.clinicId === clinicId);
+    if (isNew && start > vendorNow) {
+      const words = 'The start of a clinic lies in the future; what is created before is not sent.';
+      logger.warn(words, { clinicId, startAt: new Date(start).toISOString() });
+    }
     await store.follow(
       clinicId,
       categories.map((category) => ({ category, startAt: start })),

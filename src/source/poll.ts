@@ -221,6 +221,7 @@ class Reading {
 
   #completed(beganAt: number, lateMs: number): PollEnd {
     this.#tellOfLateness(lateMs);
+    this.#tellOfReturn();
     const gap = this.#gapBefore(beganAt);
     return {
       kind: 'completed',
@@ -231,6 +232,11 @@ class Reading {
       lateMs,
       nextPollAt: this.#with.nextPollAt(this.#claim.stream),
     };
+  }
+
+  #tellOfReturn(): void {
+    const { clinicId, category, isOff } = this.#claim.stream;
+    if (isOff) this.#with.logger.warn('A category that was off answers.', { clinicId, category });
   }
 
   /** What is listed later than the overlap is found by the next sweep only. */

@@ -129,6 +129,7 @@ describe('a delivery explains itself in one line', () => {
         delivery,
         subscriber: recipient(subscriber as Partial<Subscriber>),
         waitsBehind: null,
+        isShadow: false,
         lastAttemptAt: delivery.lastOutcome === null ? null : now - minuteMs,
         now,
       });
@@ -137,8 +138,24 @@ describe('a delivery explains itself in one line', () => {
   }
 });
 
+test('in shadow mode what is due or waits is told to wait for its end, and what is held is held', () => {
+  const facts = { delivery: aDelivery(), lastAttemptAt: null, waitsBehind: null, isShadow: true, now };
+  expect(explainDelivery({ ...facts, subscriber: recipient({}) })).toEqual({
+    because: 'shadow',
+    explanation: expect.stringContaining('`source.shadow` is false'),
+  });
+  const paused = recipient({ pauseReasons: ['person'] });
+  expect(explainDelivery({ ...facts, subscriber: paused }).because).toBe('held');
+});
+
 test('a delivery that waits its turn names the one that it waits behind', () => {
-  const facts = { delivery: aDelivery(), lastAttemptAt: null, waitsBehind: 'dlv_ahead', now };
+  const facts = {
+    delivery: aDelivery(),
+    lastAttemptAt: null,
+    waitsBehind: 'dlv_ahead',
+    isShadow: false,
+    now,
+  };
   expect(explainDelivery({ ...facts, subscriber: recipient({ order: 'perClinic' }) })).toEqual({
     because: 'waiting',
     explanation:

@@ -96,6 +96,19 @@ describe('what is recorded', () => {
     expect((await store.deliveries({}, page)).items).toEqual([]);
   });
 
+  test('a start in the future is told, and what is created before it is not sent', async () => {
+    const startsAt = new Date(noon + hour).toISOString();
+    const { clock, fullscript, store, lines } = await pollingRelay({ clinicStartFrom: startsAt });
+    await clock.advance(minute);
+    fullscript.addEvent(orders);
+    await clock.advance(hour);
+    const wanted = fullscript.addEvent(orders);
+    await clock.advance(2 * minute);
+    expect(await recordedIds(store)).toEqual([wanted.id]);
+    const told = lines.filter(({ message }) => message.includes('lies in the future'));
+    expect(told).toMatchObject([{ level: 'warn', facts: { startAt: startsAt } }]);
+  });
+
   test('a restart neither resets the start nor the cursor', async () => {
     const { clock, fullscript, store, restart } = await pollingRelay();
     await clock.advance(minute);
@@ -413,7 +426,7 @@ describe('a failing list', () => {
     { number: 154, name: 'category-unauthorized' },
   ]) {
     test(`case ${number}: ${name} turns the category off for the clinic, hourly tried again; the others go on`, async () => {
-      const { clock, fullscript, store } = await pollingRelay();
+      const { clock, fullscript, store, lines } = await pollingRelay();
       await clock.advance(minute);
       fullscript.faults.switchOn({ name, category: 'orders' });
       await clock.advance(5 * minute);
@@ -428,6 +441,11 @@ describe('a failing list', () => {
       await clock.advance(hour + minute);
       expect(await recordedIds(store)).toContain(event.id);
       expect(await streamOf(store)).toMatchObject({ isOff: false });
+      const told = lines.filter(({ message }) => message.startsWith('A category'));
+      expect(told.map(({ message, facts }) => [message, facts.category])).toEqual([
+        ['A category is off for a clinic.', 'orders'],
+        ['A category that was off answers.', 'orders'],
+      ]);
     });
   }
 
