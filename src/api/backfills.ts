@@ -7,9 +7,8 @@ import {
   newBackfillJob,
   type Wanting,
 } from '../delivery/backfill.ts';
-import { Conflict, InvalidInput, NotFound } from '../domain/errors.ts';
+import { InvalidInput, NotFound } from '../domain/errors.ts';
 import { readStartFrom, startFromInput, startOf } from '../domain/start-from.ts';
-import type { Subscriber } from '../domain/subscriber.ts';
 import { subscriberInput } from '../domain/subscriber-input.ts';
 import type { JobStore, SubscriberStore } from '../store/store.ts';
 import { type Caller, mayDo } from './auth.ts';
@@ -18,7 +17,7 @@ import { idQuery, shown } from './query.ts';
 import { type Route, route } from './route.ts';
 
 export interface BackfillsDependencies {
-  readonly store: Pick<JobStore, 'job' | 'jobs'> & Pick<SubscriberStore, 'subscribers'>;
+  readonly store: Pick<JobStore, 'job'> & Pick<SubscriberStore, 'subscribers'>;
   readonly clock: Pick<Clock, 'now'>;
   readonly backfiller: {
     count(wanting: Wanting, from: number): Promise<BackfillCount>;
@@ -96,7 +95,6 @@ export function backfillRoutes({ store, clock, backfiller }: BackfillsDependenci
           return { body: viewOfCount(from, await backfiller.count(filters, from)) };
         }
         const subscriber = await subscriberFor(store, caller, subscriberId);
-        if (!dryRun) await checkNoneRunning(store, subscriber);
         const count = await backfiller.count(subscriber, from);
         if (dryRun) return { body: viewOfCount(from, count) };
         const about = { owner: subscriber.owner ?? caller.subject, matched: count.matched, now };
@@ -137,16 +135,6 @@ export function pastInstant(text: string, now: number, field: string): number {
   throw new InvalidInput('invalid_body', 'The body has a mistake.', {
     hint: 'Name a moment of the past: 30d, 12h, or an instant.',
     problems: [{ path: field, message: at > now ? 'is in the future' : 'is before 1970' }],
-  });
-}
-
-/** One at a time keeps the order, and the rate gentle. */
-async function checkNoneRunning(store: Pick<JobStore, 'jobs'>, { id, name }: Subscriber): Promise<void> {
-  const jobs = (await store.jobs()).map(asBackfillJob);
-  const running = jobs.find((job) => job?.state === 'running' && job.ask.subscriberId === id);
-  if (!running) return;
-  throw new Conflict('backfill_running', `The backfill ${running.id} of ${name} is under way.`, {
-    hint: 'Wait until it is done, or cancel it.',
   });
 }
 

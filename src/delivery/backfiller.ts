@@ -1,5 +1,5 @@
 import { wait } from '../clock.ts';
-import { NotFound, StoreUnavailable } from '../domain/errors.ts';
+import { Conflict, NotFound, StoreUnavailable } from '../domain/errors.ts';
 import type { JobStore } from '../store/store.ts';
 import {
   asBackfillJob,
@@ -22,6 +22,8 @@ const unavailableWaitMs = 2_000;
 export class Backfiller {
   readonly #dependencies: BackfillerDependencies;
   readonly #running = new Map<string, { readonly halt: AbortController; readonly ended: Promise<void> }>();
+  /** Of subscribers whose next backfill is being put on record. */
+  readonly #starting = new Set<string>();
   #isStopped = false;
 
   constructor(dependencies: BackfillerDependencies) {
@@ -41,10 +43,27 @@ export class Backfiller {
     return countBackfill(wanting, from, { ...this.#dependencies, now: this.#dependencies.clock.now() });
   }
 
-  /** Puts the job on record and begins; it goes on after this has resolved. */
+  /**
+   * Puts the job on record and begins; it goes on after this has resolved.
+   *
+   * @throws Conflict `backfill_running`: one of a subscriber at a time keeps the order, and the rate gentle
+   */
   async start(job: BackfillJob): Promise<void> {
-    await this.#dependencies.store.saveJob(job);
-    this.#run(job);
+    const { store } = this.#dependencies;
+    const { subscriberId } = job.ask;
+    if (this.#starting.has(subscriberId)) throw underWay('A backfill of the subscriber');
+    this.#starting.add(subscriberId);
+    try {
+      const jobs = (await store.jobs()).map(asBackfillJob);
+      const running = jobs.find(
+        (each) => each?.state === 'running' && each.ask.subscriberId === subscriberId,
+      );
+      if (running) throw underWay(`The backfill ${running.id} of the subscriber`);
+      await store.saveJob(job);
+      this.#run(job);
+    } finally {
+      this.#starting.delete(subscriberId);
+    }
   }
 
   /**
@@ -106,4 +125,10 @@ export class Backfiller {
       logger.info('A backfill has ended.', { backfillId: id, state, enqueued, unavailable });
     }
   }
+}
+
+function underWay(which: string): Conflict {
+  return new Conflict('backfill_running', `${which} is under way.`, {
+    hint: 'Wait until it is done, or cancel it.',
+  });
 }

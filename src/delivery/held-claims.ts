@@ -20,6 +20,8 @@ export interface HeldClaimsDependencies {
 export class HeldClaims {
   readonly #dependencies: HeldClaimsDependencies;
   readonly #claims = new Set<DeliveryClaim>();
+  /** Not renewed the last time; one whose result was just being put on record is over by the next. */
+  #missed: ReadonlySet<DeliveryClaim> = new Set();
   #cancelTimer: (() => void) | null = null;
   #renewing: Promise<void> = Promise.resolve();
 
@@ -58,11 +60,12 @@ export class HeldClaims {
     const asked = [...this.#claims];
     try {
       const renewed = new Set((await store.renew(asked, leaseMs)).map(({ claimId }) => claimId));
-      for (const claim of asked) {
-        const isOver = !this.#claims.has(claim);
-        if (isOver || renewed.has(claim.claimId)) continue;
+      const missed = new Set(asked.filter(({ claimId }) => !renewed.has(claimId)));
+      for (const claim of missed) {
+        if (!this.#claims.has(claim) || !this.#missed.has(claim)) continue;
         logger.warn('claim lost', { deliveryId: claim.delivery.id, attempt: claim.attempt });
       }
+      this.#missed = missed;
     } catch (error) {
       if (!(error instanceof StoreUnavailable)) onError(error);
     }

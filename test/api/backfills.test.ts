@@ -58,6 +58,15 @@ test('what a backfill would take is counted by stream, for a subscriber and for 
   expect(await store.jobs()).toEqual([]);
 });
 
+test('of backfills that are asked for at once, one begins', async () => {
+  const { ask, store } = await withPast();
+  const { body: added } = await ask('POST', '/v1/subscribers', { body: newcomer });
+  const body = { subscriberId: added.id, from: '30d' };
+  const answers = await Promise.all([1, 2, 3].map(() => ask('POST', '/v1/backfills', { body })));
+  expect(answers.map(({ status }) => status).sort()).toEqual([202, 409, 409]);
+  expect(await store.jobs()).toHaveLength(1);
+});
+
 test('one backfill of a subscriber runs at a time, and can be cancelled', async () => {
   const { ask, store } = await withPast();
   const { body: added } = await ask('POST', '/v1/subscribers', { body: newcomer });
