@@ -128,6 +128,13 @@ function dayBefore(
   return new Date(Math.min(cursor ?? startAt, now) - days * dayMs).toISOString().slice(0, 10);
 }
 
+interface Completion {
+  /** By the earlier of the vendor's clock and the relay's. */
+  readonly beganAt: number;
+  readonly pages: number;
+  readonly lateMs: number;
+}
+
 class Reading {
   readonly #claim: PollClaim;
   readonly #with: PollDependencies;
@@ -165,7 +172,7 @@ class Reading {
       if (next === null) {
         if (intake.owing > 0) return this.#failed(`${intake.owing} events could not be retrieved yet`);
         this.#learn({ afterDay, until: beganAt, pages: page });
-        return this.#completed(beganAt, intake.lateMs);
+        return this.#completed({ beganAt, pages: page, lateMs: intake.lateMs });
       }
       if (next <= page) return this.#failed(`page ${page} is followed by page ${next}`);
       before = answer;
@@ -219,7 +226,7 @@ class Reading {
     return gap;
   }
 
-  #completed(beganAt: number, lateMs: number): PollEnd {
+  #completed({ beganAt, pages, lateMs }: Completion): PollEnd {
     this.#tellOfLateness(lateMs);
     this.#tellOfReturn();
     const gap = this.#gapBefore(beganAt);
@@ -227,11 +234,20 @@ class Reading {
       kind: 'completed',
       cursor: beganAt,
       ...(gap && { gap }),
-      isSweep: this.#isSweep,
+      isSweep: this.#isSweep && !this.#mayHaveShifted(pages),
       newestEventAt: this.#eventsAt.reduce<number | null>((newest, at) => Math.max(newest ?? 0, at), null),
       lateMs,
       nextPollAt: this.#with.nextPollAt(this.#claim.stream),
     };
+  }
+
+  /**
+   * What leaves the vendor's 30 days while a list is read moves the items behind it a place
+   * forward, over the border of two pages. Later sweeps know nearly all of them; the first
+   * one is made twice.
+   */
+  #mayHaveShifted(pages: number): boolean {
+    return this.#claim.stream.cursor === null && pages > 1;
   }
 
   #tellOfReturn(): void {

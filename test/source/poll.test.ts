@@ -226,6 +226,25 @@ describe('shapes that the vendor may choose', () => {
     expect(items).toHaveLength(made.length);
   });
 
+  test('case 163: what pages hide on the first pass, when the front of the list leaves meanwhile, is found by the next poll', async () => {
+    const { clock, fullscript, store } = await pollingRelay({
+      startFromMs: 30 * day,
+      categories: ['orders'],
+    });
+    const made = Array.from(
+      { length: 250 },
+      (_, index) => fullscript.addEvent({ ...orders, createdAt: noon - 20 * day + index }).id,
+    );
+    fullscript.faults.switchOn({ name: 'page-shift', items: 3, times: 2 });
+    await clock.advance(10_000);
+    expect(await recordedIds(store)).toHaveLength(made.length - 3);
+    await clock.advance(2 * minute);
+    expect([...(await recordedIds(store))].sort()).toEqual(made.sort());
+    const { sweptAt } = await streamOf(store);
+    await clock.advance(hour);
+    expect((await streamOf(store)).sweptAt).toBe(sweptAt);
+  });
+
   test('case 196: days whose distance from UTC changes in the middle hide no event', async () => {
     const { clock, fullscript, store } = await pollingRelay({ pollSecondsMin: 900 });
     const daylight = -7 * 60;
