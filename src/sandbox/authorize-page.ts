@@ -3,6 +3,16 @@ import { htmlReply, type Reply } from './reply.ts';
 import type { RegisteredApp } from './token-endpoint.ts';
 import type { Tokens } from './tokens.ts';
 
+const style = `:root{color-scheme:light dark}
+body{margin:0;min-height:100vh;display:grid;place-items:center;font:1rem/1.5 system-ui,sans-serif}
+main{box-sizing:border-box;width:min(28rem,100% - 2rem);margin:1rem;padding:2rem;border:1px solid #8886;border-radius:.5rem}
+h1{margin:0;font-size:1.375rem;line-height:1.3;overflow-wrap:anywhere}
+label{display:block;margin-top:1rem}
+select{display:block;width:100%;margin-top:.25rem}
+select,button{padding:.5rem;font:inherit;border:1px solid #8888;border-radius:.375rem}
+form p{display:flex;gap:.75rem;margin:1.5rem 0 0}
+button{flex:1}`;
+
 /** The page on which a user of a clinic allows the app to read it. */
 export class AuthorizePage {
   readonly #app: Pick<RegisteredApp, 'clientId' | 'redirectUris'>;
@@ -35,8 +45,8 @@ export class AuthorizePage {
 <p>This is the Fullscript sandbox: nobody real is behind it.</p>
 <form method="post">
 ${hidden.join('\n')}
-<p><label>Clinic <select name="clinic">${clinics.join('')}</select></label></p>
-<p><label>Sign in as <select name="user_type"><option>Practitioner</option><option>Staff</option></select></label></p>
+<label>Clinic <select name="clinic">${clinics.join('')}</select></label>
+<label>Sign in as <select name="user_type"><option>Practitioner</option><option>Staff</option></select></label>
 <p><button name="decision" value="allow">Allow</button> <button name="decision" value="deny">Deny</button></p>
 </form>`,
     );
@@ -82,10 +92,9 @@ function page(status: number, content: string): Reply {
   return htmlReply(
     status,
     `<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Fullscript sandbox</title>
-<style>body{font:1rem/1.5 system-ui;max-width:32rem;margin:3rem auto;padding:0 1rem}button,select{font:inherit}</style>
-${content}
-</html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Fullscript sandbox</title><style>${style}</style></head>
+<body><main>${content}</main></body></html>
 `,
     { 'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'" },
   );
