@@ -31,8 +31,10 @@ export interface PollDependencies extends Omit<IntakeDependencies, 'isFirstPass'
 
 const dayMs = 86_400_000;
 const hourMs = 3_600_000;
-/** The vendor lists 30; whether the day that a list begins with is among them, it does not say. */
-const historyDays = 31;
+/** The vendor lists them. */
+const historyDays = 30;
+/** So long after its beginning in UTC a day is over in every zone: days begin last at UTC−12. */
+const overEverywhereMs = 36 * hourMs;
 /** Of one list; the vendor's days are not that long. */
 export const pagesMax = 1_000;
 const leaseMs = 120_000;
@@ -46,7 +48,7 @@ const firstPassMs = 5 * 60_000;
  * it with the deliveries that follow, and only then moves the cursor.
  *
  * The ids are the truth and the cursor a hint: each poll begins `overlapDays` before it
- * (and a day more, because the vendor's days have an unknown time zone), a sweep at the
+ * (and a day or two more, because the vendor's days have an unknown zone), a sweep at the
  * first event there is, and no known id ends the reading. Whatever goes wrong leaves the
  * cursor where it is, and everything that could be read recorded: one event that the
  * vendor never hands out (500, 403, a time-out) does not hold up those after it.
@@ -111,13 +113,14 @@ function keepLease(claim: PollClaim, { store, clock, logger }: PollDependencies)
   };
 }
 
-/** The day before the first one that the vendor still lists, as a list's lower bound. */
+/** The last day that ends before all that the vendor still lists, as a list's lower bound. */
 export function dayBeforeHistory(stream: Pick<Stream, 'cursor' | 'startAt'>, now: number): string {
   return dayBefore(stream, now, historyDays);
 }
 
 /**
- * The day before the first one that is wanted, counted back from the cursor, or from the
+ * The last day that ends, in whatever zone the vendor's days are and though it be left out,
+ * before the `days` that are wanted. They are counted back from the cursor, or from the
  * start before there is one: this machine's clock may be far ahead, and would hide events.
  */
 function dayBefore(
@@ -125,7 +128,8 @@ function dayBefore(
   now: number,
   days: number,
 ): string {
-  return new Date(Math.min(cursor ?? startAt, now) - days * dayMs).toISOString().slice(0, 10);
+  const wantedFrom = Math.min(cursor ?? startAt, now) - days * dayMs;
+  return new Date(wantedFrom - overEverywhereMs).toISOString().slice(0, 10);
 }
 
 interface Completion {
@@ -203,7 +207,7 @@ class Reading {
   }
 
   #afterDay(): string {
-    const days = this.#isSweep ? historyDays : Math.min(this.#with.overlapDays + 1, historyDays);
+    const days = this.#isSweep ? historyDays : Math.min(this.#with.overlapDays, historyDays);
     return dayBefore(this.#claim.stream, this.#now, days);
   }
 

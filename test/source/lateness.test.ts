@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { latenessAfter } from '../../src/domain/clinic.ts';
+import { readListQuery } from '../../src/sandbox/list-query.ts';
 import { pollingRelay, recordedIds } from './clinic.ts';
 
 const minute = 60_000;
@@ -94,4 +95,35 @@ describe('days', () => {
       }
     }
   }
+});
+
+test('case 197: whatever zone the vendor’s days are of, a list begins before all that the overlap wants, at any time of day', async () => {
+  const asked: { readonly at: number; readonly query: URLSearchParams }[] = [];
+  const { clock } = await pollingRelay({
+    categories: ['orders'],
+    pollSecondsMin: 900,
+    startAtMs: Date.parse('2028-02-27T00:05:00Z'),
+    http: (http) => (request) => {
+      const { pathname, searchParams } = new URL(request.url);
+      if (pathname.endsWith('/events/orders')) asked.push({ at: clock.now(), query: searchParams });
+      return http(request);
+    },
+  });
+  await clock.advance(4 * day);
+  expect(asked.length).toBeGreaterThan(300);
+  const tooLate: string[] = [];
+  for (const [index, { at, query }] of asked.entries()) {
+    const polledAt = asked[index - 1]?.at ?? at;
+    for (let utcOffsetMinutes = -12 * 60; utcOffsetMinutes <= 14 * 60; utcOffsetMinutes += 15) {
+      for (const includesNamedDay of [true, false]) {
+        const dialect = { isDescending: false, ignoresDays: false, pageSizeMax: 100 } as const;
+        const read = readListQuery(query, { ...dialect, includesNamedDay, utcOffsetMinutes });
+        const wantedFrom = index === 0 ? at - 30 * day : polledAt - 2 * day;
+        const isEarly = typeof read !== 'string' && read.from <= wantedFrom;
+        if (!isEarly)
+          tooLate.push(`${query.get('created_at')} at ${new Date(at).toISOString()}, ${utcOffsetMinutes}`);
+      }
+    }
+  }
+  expect(tooLate).toEqual([]);
 });
