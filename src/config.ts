@@ -90,6 +90,10 @@ const definition = z.strictObject({
       webhooks: z.strictObject({ secret, challengeToken: secret.optional() }).optional(),
     })
     .superRefine(({ categories, lists }, context) => {
+      for (const [at, name] of categories.entries()) {
+        if (categories.indexOf(name) === at) continue;
+        context.addIssue({ code: 'custom', path: ['categories', at], message: 'stands there twice' });
+      }
       for (const name of Object.keys(lists).filter((name) => !categories.includes(name))) {
         context.addIssue({ code: 'custom', path: ['lists', name], message: 'is not among the categories' });
       }

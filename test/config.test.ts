@@ -159,6 +159,11 @@ describe('refused', () => {
       because: 'the relay says that itself',
     },
     {
+      file: { ...whole, source: { ...whole.source, categories: ['orders', 'patients', 'orders'] } },
+      path: 'source.categories[2]',
+      because: 'it would be read and counted twice',
+    },
+    {
       file: { ...whole, source: { ...whole.source, webhooks: { secret: '' } } },
       path: 'source.webhooks.secret',
       because: 'nobody could tell who sent them',

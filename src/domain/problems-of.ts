@@ -18,7 +18,9 @@ export function problemsOf(error: z.ZodError, schema: z.ZodType): readonly Probl
         return { path: pathText([...issue.path, key]), message };
       });
     }
-    return [{ path, message: issue.message }];
+    // A key of a record that is none: why, only its own issues say.
+    const message = issue.code === 'invalid_key' ? issue.issues[0]?.message : undefined;
+    return [{ path, message: message ?? issue.message }];
   });
 }
 

@@ -35,8 +35,8 @@ const hourMs = 3_600_000;
 const historyDays = 30;
 /** So long after its beginning in UTC a day is over in every zone: days begin last at UTC−12. */
 const overEverywhereMs = 36 * hourMs;
-/** Of one list; the vendor's days are not that long. */
-export const pagesMax = 1_000;
+/** Of one list: a million events. Only a list that never ends has more. */
+export const pagesMax = 10_000;
 const leaseMs = 120_000;
 const offRetryMs = hourMs;
 const storeAgainMs = 1_000;

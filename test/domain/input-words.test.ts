@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { inputWords } from '../../src/domain/input-words.ts';
+import { listsInput } from '../../src/domain/list-place.ts';
 import { problemsOf } from '../../src/domain/problems-of.ts';
 import { subscriberChangeInput } from '../../src/domain/subscriber-input.ts';
 
@@ -38,6 +39,12 @@ describe('what is wrong with an input is said in our words', () => {
     { schema: z.string().min(1), input: '', says: 'must not be empty' },
     { schema: z.array(z.string()).max(2), input: ['', '', ''], says: 'must have 2 items at most' },
     { schema: z.boolean(), input: 'yes', says: 'must be true or false' },
+    {
+      schema: listsInput,
+      input: { orders: { query: { created_at: 'x' } } },
+      says: 'orders.query.created_at is a parameter that the relay sets itself',
+    },
+    { schema: listsInput, input: { Orders: {} }, says: 'Orders must be the name of a list, such as orders' },
     { schema: z.literal(true), input: false, says: 'must be true' },
     { schema: z.union([z.string(), z.number()]), input: {}, says: 'has a form that is not taken' },
     { schema: z.email(), input: 'x', says: 'is not written as it has to be' },

@@ -121,6 +121,19 @@ test('a start that lies further back than the vendor lists is no gap', async () 
   expect(lines.filter(({ level }) => level === 'error')).toEqual([]);
 });
 
+test('a list of 1,200 pages is read to its end', async () => {
+  const { clock, fullscript, store } = await pollingRelay({ categories: ['orders'] });
+  fullscript.faults.switchOn({ name: 'small-pages', size: 1 });
+  for (let index = 0; index < 1_200; index++) {
+    fullscript.addEvent({ ...orders, createdAt: clock.now() - day + index });
+  }
+  await clock.advance(5 * minute);
+  const event = fullscript.addEvent(orders);
+  await clock.advance(10 * minute);
+  expect(await recordedIds(store)).toEqual([event.id]);
+  expect((await store.streams())[0]?.problem).toBeNull();
+});
+
 test('events of the past, however many, are known, and none of them is retrieved', async () => {
   const { clock, fullscript, store } = await pollingRelay();
   for (let index = 0; index < 250; index++) {
