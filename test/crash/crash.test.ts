@@ -4,6 +4,7 @@ import { casesOf } from './cases.ts';
 import { Fate } from './doom.ts';
 import { judge, Ledger } from './ledger.ts';
 import { type Row, runTrials } from './matrix.ts';
+import { pointOfFact } from './named-points.ts';
 import { builtRelay } from './relay.ts';
 import { errorTrials, killTrials, nameOf } from './trials.ts';
 
@@ -111,6 +112,17 @@ test('a doom is met at its point, its step and its time, and nowhere else', asyn
     await step(['record'], 'write'),
   ]).toEqual(['done', 'done', 'done', 'ENOSPC: injected', 'ENOSPC: injected', 'done']);
   expect(met).toEqual(['told']);
+});
+
+/** Facts that no trial waits for, and what holds them to whole or not at all. */
+const heldElsewhere: Readonly<Record<string, string>> = {
+  'claim given back': 'comes by only when a process has no more files: store/disk-trouble.test.ts',
+  restored: 'cut off between any two operations: store/backup.test.ts',
+};
+
+test('each kind of fact that the store writes is a point at which the relay is killed', () => {
+  const tried = new Set([...killTrials.map(({ point }) => point), ...Object.keys(heldElsewhere)]);
+  expect(Object.values(pointOfFact).filter((point) => !tried.has(point))).toEqual([]);
 });
 
 test('each fault case that the matrix names is one of its trials', () => {

@@ -6,7 +6,9 @@ import { realDisk } from '../../src/store/file/disk.ts';
 import { restore } from '../../src/store/file/restore.ts';
 import { verifyLog } from '../../src/store/file/verify.ts';
 import { audited } from './audits.ts';
+import { pollAll } from './intake.ts';
 import { pause } from './pause.ts';
+import { rareDeeds } from './rare-deeds.ts';
 import type { RelayLife } from './relay.ts';
 import { stir } from './stir.ts';
 import type { Town } from './town.ts';
@@ -21,6 +23,14 @@ export interface Scene {
   readonly life: number;
 }
 
+/** What was made ready. */
+export interface Prepared {
+  /** Makes the points of a deed come by; ends early when the process does. */
+  perform(): Promise<void>;
+  /** @returns what is not as it was told to be, once the next process has recovered. */
+  check?(after: CallApi): Promise<readonly string[]>;
+}
+
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
 const dayMs = 24 * hourMs;
@@ -28,7 +38,14 @@ const dayMs = 24 * hourMs;
 const keptMs = 40 * dayMs;
 
 /** What has to be so before the doom is armed. */
-export async function prepare(deed: Deed, { town, relay, call }: Scene): Promise<void> {
+export async function prepare(deed: Deed, scene: Scene): Promise<Prepared> {
+  if (deed in rareDeeds) return rareDeeds[deed as keyof typeof rareDeeds](scene);
+  await makeReady(deed, scene);
+  const performed = { perform: () => perform(deed, scene) };
+  return deed === 'audit' ? { ...performed, check: audited } : performed;
+}
+
+async function makeReady(deed: Deed, { town, relay, call }: Scene): Promise<void> {
   switch (deed) {
     case 'retention':
       await oweOne(town, call);
@@ -53,8 +70,7 @@ export async function prepare(deed: Deed, { town, relay, call }: Scene): Promise
   }
 }
 
-/** Makes the points of a deed come by; ends early when the process does. */
-export async function perform(deed: Deed, scene: Scene): Promise<void> {
+async function perform(deed: Deed, scene: Scene): Promise<void> {
   const { town, relay, call, life } = scene;
   switch (deed) {
     case 'new day':
@@ -138,10 +154,6 @@ async function rotateSecret(town: Town, call: CallApi): Promise<void> {
   ledger.offered(secret);
   await call({ method: 'POST', path: `/v1/subscribers/${id}/rotate-secret`, body: { secret } });
   ledger.rotatedTo(secret);
-}
-
-async function pollAll(town: Town, call: CallApi): Promise<void> {
-  for (const { id } of town.sandbox.fullscript.clinics) await town.post(call, `/v1/clinics/${id}/poll`);
 }
 
 function backupPath(town: Town): string {

@@ -1,6 +1,5 @@
 import { type Random, seededRandom, seedOf } from '../../src/sandbox/random.ts';
-import { audited } from './audits.ts';
-import { inspect, perform, prepare, type Scene } from './deeds.ts';
+import { inspect, type Prepared, prepare, type Scene } from './deeds.ts';
 import type { Doom } from './doom.ts';
 import { pause } from './pause.ts';
 import { RelayLife } from './relay.ts';
@@ -78,8 +77,8 @@ class Lives {
     try {
       if (this.#life === 1) await this.#recover(row);
       const isAtStart = trial.deed === 'start' || trial.deed === 'key rotation';
-      await (isAtStart ? this.#dieAtStart(trial, row) : this.#dieAtWork(trial, row));
-      await this.#recover(row, trial);
+      const prepared = await (isAtStart ? this.#dieAtStart(trial, row) : this.#dieAtWork(trial, row));
+      await this.#recover(row, prepared);
     } catch (error) {
       row.wrong += 1;
       faults.push(error instanceof Error ? error.message : String(error));
@@ -91,7 +90,7 @@ class Lives {
     await this.#relay?.kill();
   }
 
-  async #dieAtWork(trial: Trial, row: Row): Promise<void> {
+  async #dieAtWork(trial: Trial, row: Row): Promise<Prepared> {
     const heapMb = trial.deed === 'memory' ? smallHeapMb : null;
     if (heapMb !== null) await this.end();
     const isAlive = this.#relay !== null && this.#relay.exit === null;
@@ -100,10 +99,10 @@ class Lives {
       const call = await relay.up();
       if (!call) throw new Error(`did not start: ${relay.failed} ${relay.output.slice(-3).join('')}`);
       const scene: Scene = { town: this.#town, relay, call, life: this.#life };
-      await prepare(trial.deed, scene);
+      const prepared = await prepare(trial.deed, scene);
       if (trial.step !== 'any') await relay.arm(this.#doomOf(trial, trial.step));
       // Whatever was asked when the process ended was not told to be done.
-      const performed = perform(trial.deed, scene).catch(() => {});
+      const performed = prepared.perform().catch(() => {});
       if (trial.point === 'any moment') await pause(this.#random.int(1, 600));
       else await Promise.race([relay.ends(deedMs), performed.then(() => relay.ends(1_000))]);
       row.met += isMet(trial, relay) ? 1 : 0;
@@ -113,13 +112,14 @@ class Lives {
       await relay.kill();
       await performed;
       await inspect(trial.deed, scene);
+      return prepared;
     } finally {
       await relay.kill();
     }
   }
 
-  async #dieAtStart(trial: Trial, row: Row): Promise<void> {
-    if (trial.step === 'any') return;
+  async #dieAtStart(trial: Trial, row: Row): Promise<null> {
+    if (trial.step === 'any') return null;
     await this.end();
     if (trial.deed === 'key rotation') this.#town.changeMasterKey();
     // Otherwise keys are made, and written, once a day.
@@ -128,13 +128,14 @@ class Lives {
     try {
       await relay.up();
       row.met += isMet(trial, relay) ? 1 : 0;
+      return null;
     } finally {
       await relay.kill();
     }
   }
 
   /** The next process finds everything that the world outside knows. */
-  async #recover(row: Row, trial: Trial | null = null): Promise<void> {
+  async #recover(row: Row, prepared: Prepared | null = null): Promise<void> {
     const began = performance.now();
     await this.end();
     const relay = new RelayLife(this.#program, this.#town);
@@ -145,12 +146,12 @@ class Lives {
     this.#town.forgetPreviousMasterKey();
     await this.#town.settle(call);
     const { lost, wrong, repeats } = await this.#town.verdict(call);
-    const unbalanced = trial?.deed === 'audit' ? await audited(call) : [];
+    const untrue = (await prepared?.check?.(call)) ?? [];
     row.lost += lost.length;
-    row.wrong += wrong.length + unbalanced.length;
+    row.wrong += wrong.length + untrue.length;
     row.repeats += repeats - this.#repeatsBefore;
     this.#repeatsBefore = repeats;
-    const found = [...lost.map((each) => `lost: ${each}`), ...wrong, ...unbalanced];
+    const found = [...lost.map((each) => `lost: ${each}`), ...wrong, ...untrue];
     if (found.length > 0) throw new Error(found.slice(0, 5).join('; '));
   }
 

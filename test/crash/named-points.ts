@@ -1,8 +1,9 @@
 import { basename } from 'node:path';
+import type { Fact } from '../../src/store/file/facts.ts';
 import { readLine } from '../../src/store/file/journal-line.ts';
 
-/** What a fact of the journal means to somebody who pulls the plug. Facts that stand in no row go by their own type. */
-const pointOfFact: Readonly<Record<string, string>> = {
+/** What a fact of the journal means to somebody who pulls the plug. */
+export const pointOfFact: Readonly<Record<Fact['t'] | 'header', string>> = {
   header: 'new part',
   event: 'record',
   claimed: 'claim',
@@ -11,11 +12,23 @@ const pointOfFact: Readonly<Record<string, string>> = {
   round: 'replay',
   ended: 'skip or delete',
   connection: 'refresh',
-  connectionGone: 'refresh',
+  connectionGone: 'disconnection',
+  clinic: 'clinic',
   subscriber: 'registration',
   stream: 'poll',
   setAside: 'set aside',
   job: 'job',
+  jobGone: 'job gone',
+  owed: 'backfill',
+  withheld: 'seen import',
+  pushed: 'push',
+  bodyKept: 'fetched again',
+  erased: 'erasure',
+  fileGone: 'file gone',
+  tokenKey: 'token key',
+  tokenKeyGone: 'token key gone',
+  restored: 'restored',
+  budget: 'budget',
   revoked: 'token revoked',
   retained: 'retention',
   deliveriesGone: 'deliveries gone',
@@ -30,7 +43,7 @@ export function pointsOfLines(bytes: Buffer): ReadonlySet<string> {
   const points = new Set<string>();
   for (let start = 0, end = bytes.indexOf(10); end !== -1; start = end + 1, end = bytes.indexOf(10, start)) {
     const type = readLine(bytes.subarray(start, end))?.fact.t;
-    if (type !== undefined && type !== 'commit') points.add(pointOfFact[type] ?? type);
+    if (type !== undefined && type in pointOfFact) points.add(pointOfFact[type as keyof typeof pointOfFact]);
   }
   return points;
 }

@@ -4,8 +4,15 @@ import { join } from 'node:path';
 import { signToken } from '../../src/api/auth.ts';
 import { RelayRefused, RelayUnreachable } from '../../src/client/errors.ts';
 import { type CallApi, connectApi } from '../../src/client/relay-api.ts';
-import type { DeliveryWithAttempts, PageView, StatusView, SubscriberView } from '../../src/client/views.ts';
+import type {
+  ClinicView,
+  DeliveryWithAttempts,
+  PageView,
+  StatusView,
+  SubscriberView,
+} from '../../src/client/views.ts';
 import { documentedEventTypes } from '../../src/domain/event.ts';
+import type { StoredEvent } from '../../src/sandbox/event-log.ts';
 import type { Random } from '../../src/sandbox/random.ts';
 import { type RunningSandbox, startSandbox } from '../../src/sandbox/server.ts';
 import { realDisk } from '../../src/store/file/disk.ts';
@@ -17,7 +24,7 @@ import { judge, Ledger, type Verdict } from './ledger.ts';
 import { cleared, leaves } from './leftovers.ts';
 import { type MovableClock, movableClock } from './movable-clock.ts';
 import { pause } from './pause.ts';
-import { configOf, dialect, freshKey, secretOf } from './town-config.ts';
+import { configOf, dialect, freshKey, secretOf, unwantedClinic, wantedClinics } from './town-config.ts';
 
 const subscribersMax = 5;
 const settleMs = 60_000;
@@ -34,6 +41,8 @@ export class Town {
   readonly ledgers = new Map<string, Ledger>();
   /** What the relay refused although it should not have. */
   readonly refusals: string[] = [];
+  /** Events that were asked to be erased, or are about to be. */
+  readonly erased = new Set<string>();
   readonly random: Random;
   readonly #endpoints: ReceivingSubscriber[] = [];
   /** Of deliveries that were sent again: how many of their attempts nobody knew the result of. */
@@ -51,10 +60,10 @@ export class Town {
 
   static async open(seed: number, random: Random): Promise<Town> {
     const clock = movableClock();
-    const sandbox = await startSandbox({ seed, clock, clinics: ['Washington', 'New York'] });
+    const sandbox = await startSandbox({ seed, clock, clinics: [...wantedClinics, unwantedClinic] });
     const town = new Town(sandbox, clock, random);
-    const declared = await town.#endpoint('declared', 0);
-    const config = configOf(sandbox, { declaredUrl: declared.url, dataPath: town.dataPath });
+    const { endpoint } = await town.#endpoint('declared', 0);
+    const config = configOf(sandbox, { declaredUrl: endpoint.url, dataPath: town.dataPath });
     writeFileSync(town.configPath, JSON.stringify(config));
     return town;
   }
@@ -99,15 +108,22 @@ export class Town {
     });
   }
 
-  /** @param ask created when, which is now when left out. */
-  happen(ask: { readonly createdAt?: number } = {}): void {
-    const { fullscript } = this.sandbox;
+  /** @param ask created when, which is now when left out; and whether nobody is owed it. */
+  happen({
+    isUnwanted = false,
+    ...ask
+  }: {
+    readonly createdAt?: number;
+    readonly isUnwanted?: boolean;
+  } = {}) {
     const types = documentedEventTypes.filter((type) => /^(patient|order)\./.test(type));
-    fullscript.addEvent({
-      ...ask,
-      clinic: this.random.pick(fullscript.clinics).name,
-      type: this.random.pick(types),
-    });
+    const clinic = isUnwanted ? unwantedClinic : this.random.pick(wantedClinics);
+    return this.sandbox.fullscript.addEvent({ ...ask, clinic, type: this.random.pick(types) });
+  }
+
+  /** All that somebody is owed. */
+  events(): readonly StoredEvent[] {
+    return wantedClinics.flatMap((clinic) => this.sandbox.fullscript.ledger(clinic));
   }
 
   /** What ordinary polls do not list any more became visible only now; an audit finds it. */
@@ -128,7 +144,10 @@ export class Town {
 
   /** One that may be changed, registered if there is none. */
   async registered(call: CallApi): Promise<{ readonly id: string; readonly ledger: Ledger }> {
-    const found = () => this.subscribers(call).then((all) => all.find(({ isDeclared }) => !isDeclared));
+    const found = () =>
+      this.subscribers(call).then((all) =>
+        all.find(({ name, isDeclared }) => !isDeclared && this.ledgers.has(name)),
+      );
     const known = await found();
     if (!known) await this.register(call);
     const subscriber = known ?? (await found());
@@ -146,7 +165,7 @@ export class Town {
     this.#isAuditNeeded = false;
     const end = performance.now() + settleMs;
     for (;;) {
-      const events = this.sandbox.fullscript.ledger();
+      const events = this.events();
       const missing = [...this.ledgers.values()].flatMap((ledger) =>
         ledger.missing(events).map((id) => `${ledger.name} ${id}`),
       );
@@ -163,7 +182,7 @@ export class Town {
   }
 
   async verdict(call: CallApi): Promise<Verdict> {
-    const events = this.sandbox.fullscript.ledger();
+    const events = this.events();
     const unknownOf = async (id: string) => {
       const found = await call({ method: 'GET', path: `/v1/deliveries/${id}` }).catch(ifKept);
       const delivery = found as DeliveryWithAttempts | null;
@@ -198,24 +217,33 @@ export class Town {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  async #endpoint(name: string, since: number): Promise<ReceivingSubscriber> {
+  async #endpoint(name: string, since: number) {
     const endpoint = await receivingSubscriber();
     this.#endpoints.push(endpoint);
     const ledger = new Ledger(name, since, secretOf(name));
     this.ledgers.set(name, ledger);
     endpoint.answer((request) => ledger.answer(request));
-    return endpoint;
+    return { endpoint, ledger };
   }
 
-  /** One that was told to be registered is owed what happens from then on. */
-  async register(call: CallApi): Promise<void> {
-    if (this.ledgers.size >= subscribersMax) return;
-    const name = `registered-${this.ledgers.size}`;
-    const endpoint = await this.#endpoint(name, Number.POSITIVE_INFINITY);
-    const body = { name, url: endpoint.url, ...dialect, secret: secretOf(name) };
+  /** One more that may come as it likes, unless there are many. */
+  async registerSome(call: CallApi): Promise<void> {
+    if (this.ledgers.size < subscribersMax) await this.register(call);
+  }
+
+  /**
+   * One that was told to be registered is owed what happens from then on.
+   *
+   * @param startFrom or from this moment of the past on.
+   */
+  async register(call: CallApi, { startFrom }: { readonly startFrom?: number } = {}): Promise<Ledger> {
+    const name = `registered-${this.#endpoints.length}`;
+    const { endpoint, ledger } = await this.#endpoint(name, Number.POSITIVE_INFINITY);
+    const past = startFrom === undefined ? {} : { startFrom: new Date(startFrom).toISOString() };
+    const body = { name, url: endpoint.url, ...dialect, ...past, secret: secretOf(name) };
     await call({ method: 'POST', path: '/v1/subscribers', body });
-    const ledger = this.ledgers.get(name);
-    if (ledger) ledger.owedSince(this.now());
+    ledger.owedSince(startFrom ?? this.now());
+    return ledger;
   }
 
   /** Of one whose answer a kill cut off nobody knows whether it is there: what is there is owed from now on. */
@@ -232,6 +260,10 @@ export class Town {
     for (const { id, state } of await this.subscribers(call)) {
       if (state === 'active') continue;
       await call({ method: 'POST', path: `/v1/subscribers/${id}/resume`, body: { backlog: 'deliver' } });
+    }
+    const clinics = (await call({ method: 'GET', path: '/v1/clinics' })) as PageView<ClinicView>;
+    for (const { id, state } of clinics.data) {
+      if (state === 'paused') await call({ method: 'POST', path: `/v1/clinics/${id}/resume` });
     }
   }
 

@@ -1,4 +1,5 @@
 import type { Doom, Step } from './doom.ts';
+import type { RareDeed } from './rare-deeds.ts';
 
 /** What makes a point come by: the process's start, its ordinary work, or something that is asked of it. */
 export type Deed =
@@ -11,7 +12,8 @@ export type Deed =
   | 'key rotation'
   | 'backup'
   | 'stop'
-  | 'memory';
+  | 'memory'
+  | RareDeed;
 
 /** What is tried: a point of the matrix, and how the process fails there. */
 export interface Trial {
@@ -86,6 +88,21 @@ const ofRetention = [
 ] as const;
 const inRetention = { deed: 'retention', since: 'bodies gone' } as const;
 
+/** What is asked now and then, and what it writes. */
+const rare: readonly (readonly [RareDeed, ...points: string[]])[] = [
+  ['erasure', 'erasure', 'file gone'],
+  ['backfill', 'backfill'],
+  ['seen import', 'seen import'],
+  ['push', 'push'],
+  ['fetch again', 'fetched again'],
+  ['token keys', 'token key', 'token key gone'],
+  ['removal', 'skip or delete'],
+  ['clinic pause', 'clinic'],
+  ['disconnection', 'disconnection'],
+  ['old audits', 'job gone'],
+];
+const ofErasure = { deed: 'erasure', since: 'erasure' } as const;
+
 /** Every durable step, killed before it, in the middle of it and after it. */
 export const killTrials: readonly Trial[] = [
   ...inJournal.flatMap((point) => kills({ point }, aroundWriteAndSync)),
@@ -110,6 +127,20 @@ export const killTrials: readonly Trial[] = [
   ...kills({ title: 'audit begun', point: 'job', deed: 'audit', nth: 1 }, aroundWriteAndSync),
   ...kills({ title: 'audit, missing', point: 'job', deed: 'audit', nth: 2 }, aroundWriteAndSync),
   ...kills({ title: 'audit, repair', point: 'record', deed: 'audit', nth: 1 }, aroundWriteAndSync),
+  ...rare.flatMap(([deed, ...points]) =>
+    points.flatMap((point) => kills({ point, deed }, aroundWriteAndSync)),
+  ),
+  ...kills({ title: 'erasure, body moved', point: 'body moved', ...ofErasure }, aroundWriteAndSync),
+  ...kills({ title: 'erasure, new file', point: 'bodies', ...ofErasure }, aroundWriteAndSync),
+  ...kills({ title: 'erasure, new key', point: 'keys', ...ofErasure }, aroundReplacing),
+  ...kills(
+    { title: 'erasure, dropped key', point: 'keys', deed: 'erasure', since: 'file gone' },
+    aroundReplacing,
+  ),
+  ...kills(
+    { title: 'erasure, removed file', point: 'bodies', deed: 'erasure', since: 'file gone' },
+    around('remove'),
+  ),
   ...kills({ title: 'secret rotation', point: 'registration', deed: 'secret rotation' }, aroundWriteAndSync),
   ...kills({ title: 'key rotation', point: 'keys', deed: 'key rotation' }, aroundReplacing),
   ...kills({ point: 'backup', deed: 'backup' }, [...aroundWriteAndSync, ...around('rename')]),
@@ -189,6 +220,24 @@ export const errorTrials: readonly Trial[] = [
     ['EIO', beforeSync],
     ['EIO', ['rename', 'before']],
   ]),
+  ...rare.flatMap(([deed, ...points]) =>
+    points.flatMap((point) =>
+      errors({ point, deed }, [
+        ['ENOSPC', ['write', 'torn']],
+        ['EIO', beforeSync],
+      ]),
+    ),
+  ),
+  ...errors({ title: 'erasure, new file', point: 'bodies', ...ofErasure }, [
+    ['ENOSPC', ['write', 'torn']],
+    ['EIO', ['write', 'before']],
+    ['EIO', beforeSync],
+  ]),
+  ...errors(
+    { title: 'erasure, removed file', point: 'bodies', deed: 'erasure', since: 'file gone' },
+    [['EIO', ['remove', 'before']]],
+    'goes on',
+  ),
   ...errors({ title: 'key rotation', point: 'keys', deed: 'key rotation' }, ofFiles),
   ...errors(
     { point: 'backup', deed: 'backup' },
