@@ -9,6 +9,8 @@ export interface Books {
   readonly store: Store;
   readonly receipts: readonly { readonly deliveryId: string; readonly body: string }[];
   readonly now: number;
+  /** Pages shift, or did a little while ago: what a shift hides, the next list brings. */
+  readonly isShifting: boolean;
 }
 
 const historyMs = 30 * 86_400_000;
@@ -19,13 +21,11 @@ const pollMs = 10 * 60_000;
  * With the switches still on: what the vendor would list, or has listed, and is neither
  * recorded nor told of by the status.
  */
-export async function unexplained({ fullscript, store, now }: Books): Promise<readonly string[]> {
+export async function unexplained({ fullscript, store, now, isShifting }: Books): Promise<readonly string[]> {
   const problems: string[] = [];
   const streams = await store.streams();
   const connections = await store.connections();
   const setAsides = await store.setAsides();
-  // What a shift hides, the next list brings.
-  const isShifting = fullscript.faults.list().some(({ name }) => name === 'page-shift');
   for (const { id, clinicId, category, firstListedAt, listableAt } of fullscript.ledger()) {
     const since = firstListedAt ?? listableAt;
     if (firstListedAt === null && isShifting) continue;

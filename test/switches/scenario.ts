@@ -119,7 +119,8 @@ export async function play({
     }
     await time.advance(45 * minuteMs);
   }
-  const books = () => ({ fullscript, store, receipts, now: time.now });
+  const isShifting = switches.some(({ name }) => name === 'page-shift');
+  const books = () => ({ fullscript, store, receipts, now: time.now, isShifting });
   problems.push(...(await unexplained(books())));
 
   fullscript.faults.switchAllOff();
