@@ -51,7 +51,7 @@ function wordsOf(connected: Connected): Words {
     case 'waiting':
       return {
         tone: 'waiting',
-        heading: `${escaped(connected.name)} is being connected`,
+        heading: `${escaped(connected.name ?? 'Your clinic')} is being connected`,
         text: 'Your permission is saved. Fullscript has not said yet which clinic is yours; it is asked again until it does.',
       };
     case 'denied':

@@ -10,7 +10,7 @@ import { newId, type Route, route } from './route.ts';
 
 export interface ConnectDependencies {
   readonly store: Pick<ClinicStore, 'connections'>;
-  readonly connecting: Pick<Connecting, 'link' | 'complete'>;
+  readonly connecting: Pick<Connecting, 'link' | 'outcomeOf' | 'complete'>;
 }
 
 export function connectRoutes({ store, connecting }: ConnectDependencies): readonly Route[] {
@@ -20,7 +20,8 @@ export function connectRoutes({ store, connecting }: ConnectDependencies): reado
       path: '/v1/clinics/connect',
       scope: 'admin',
       summary: 'A link for a user of the clinic, good for ten minutes and once: who allows there connects it',
-      body: z.strictObject({ name: clinicName }),
+      /** Without a name the clinic is called as Fullscript calls it. */
+      body: z.strictObject({ name: clinicName.optional() }),
       answers: {
         status: 201,
         schema: z.object({
@@ -39,11 +40,67 @@ export function connectRoutes({ store, connecting }: ConnectDependencies): reado
             hint: 'Change its tokens there and start the relay again.',
           });
         }
-        const { url, connectionId, expiresAt } = connecting.link(name, newId('con'));
+        const { url, connectionId, expiresAt } = connecting.link(name ?? null, newId('con'));
         return { body: { authorizeUrl: url, connectionId, expiresAt: shown(expiresAt) } };
       },
     }),
+    route({
+      method: 'get',
+      path: '/v1/clinics/connect/{id}',
+      scope: 'admin',
+      summary: 'What has come of a link, by its connectionId',
+      answers: { status: 200, schema: connectingView },
+      answer: async ({ id }) => ({ body: viewOf(await connecting.outcomeOf(id)) }),
+    }),
   ];
+}
+
+const connectingView = z.object({
+  /** `waiting`: nobody has used the link, or the vendor has not named the clinic yet. */
+  state: z.enum(['waiting', 'connected', 'failed']),
+  clinicId: z.string().nullable(),
+  name: z.string().nullable(),
+  /** Why it failed, or what is waited for, in one line; `null` when it is connected. */
+  reason: z.string().nullable(),
+});
+
+function viewOf(connected: Connected | null): z.infer<typeof connectingView> {
+  if (connected?.kind === 'connected') {
+    const { clinicId, name } = connected;
+    return { state: 'connected', clinicId, name, reason: null };
+  }
+  const state = connected === null || isPassing(connected) ? 'waiting' : 'failed';
+  return { state, clinicId: null, name: null, reason: reasonOf(connected) };
+}
+
+/** The same link may still connect it. */
+function isPassing({ kind }: Connected): boolean {
+  return kind === 'waiting' || kind === 'storeAway' || kind === 'busy';
+}
+
+function reasonOf(connected: Exclude<Connected, { kind: 'connected' }> | null): string {
+  switch (connected?.kind) {
+    case undefined:
+      return 'nobody has used the link yet';
+    case 'waiting':
+      return 'the permission is saved, and Fullscript has not named the clinic yet';
+    case 'denied':
+      return 'access was denied at Fullscript';
+    case 'codeRefused':
+      return 'Fullscript did not confirm the permission';
+    case 'otherClinic':
+      return connected.reason ?? 'the permission was for another clinic, and nothing of it was kept';
+    case 'vendorAway':
+      return 'Fullscript could not be reached to fetch the permission';
+    case 'storeAway':
+      return 'the relay cannot write its log at the moment';
+    case 'busy':
+      return 'too many clinics are being connected at once';
+    case 'linkUnknown':
+    case 'linkExpired':
+    case 'linkUsed':
+      return 'the link is not good any more';
+  }
 }
 
 const statusOf: Readonly<Record<Connected['kind'], number>> = {

@@ -3,6 +3,7 @@ import * as api from '../client/clinics.ts';
 import type { CallApi } from '../client/relay-api.ts';
 import type { ClinicView, StartCountView } from '../client/views.ts';
 import { confirm, fromEnv } from './ask.ts';
+import { addConnect } from './clinics-connect.ts';
 import { clinicIdOf, oneOrRestored } from './named.ts';
 import { type Colour, inert, type Printer } from './print.ts';
 import { openSession } from './session.ts';
@@ -52,17 +53,7 @@ export function addClinics(program: Command, around: Surroundings): void {
       to.out(inert(`Added ${added.name} (${added.id}).`));
     });
 
-  verb(group, 'connect', 'print a link; who allows the app there connects the clinic')
-    .requiredOption('--name <name>', 'its name in filters and tables')
-    .action(async (options: CommonOptions & { name: string }) => {
-      const { call, to, asJson } = openSession(around, options);
-      const link = await api.connectClinic(call, options.name);
-      if (asJson) return to.json(link);
-      to.note(
-        'A user of the clinic opens this link within ten minutes; `relay clinics list` shows what came of it.',
-      );
-      to.out(inert(link.authorizeUrl));
-    });
+  addConnect(group, around);
 
   for (const [what, summary, done] of [
     ['poll', 'read a clinic’s streams now', 'is read next'],

@@ -24,8 +24,24 @@ export interface ConnectLink {
   readonly expiresAt: string;
 }
 
-export async function connectClinic(call: CallApi, name: string): Promise<ConnectLink> {
-  return (await call({ method: 'POST', path: '/v1/clinics/connect', body: { name } })) as ConnectLink;
+/** @param name absent: as Fullscript calls the clinic. */
+export async function connectClinic(call: CallApi, name: string | undefined): Promise<ConnectLink> {
+  const body = name === undefined ? {} : { name };
+  return (await call({ method: 'POST', path: '/v1/clinics/connect', body })) as ConnectLink;
+}
+
+/** What has come of a link so far. */
+export interface ConnectOutcome {
+  readonly state: 'waiting' | 'connected' | 'failed';
+  readonly clinicId: string | null;
+  readonly name: string | null;
+  /** Why it failed, or what is waited for. */
+  readonly reason: string | null;
+}
+
+export async function connectOutcome(call: CallApi, connectionId: string): Promise<ConnectOutcome> {
+  const path = pathOf('v1', 'clinics', 'connect', connectionId);
+  return (await call({ method: 'GET', path })) as ConnectOutcome;
 }
 
 export async function addClinic(call: CallApi, body: ClinicInput): Promise<ClinicView> {

@@ -40,6 +40,8 @@ export interface Connection {
   /** `null` until the clinic was asked for under this token. */
   readonly clinicId: string | null;
   readonly name: string;
+  /** Nobody has named it: until its clinic is known its id stands for a name, and then it is called as its clinic is. */
+  readonly isUnnamed?: true;
   readonly origin: TokenOrigin;
   /** `null` before the first token of a `tokenUrl` has come. */
   readonly tokens: Tokens | null;

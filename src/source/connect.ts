@@ -37,19 +37,31 @@ export interface Callback {
 }
 
 export type Connected =
-  | { readonly kind: 'connected'; readonly name: string }
-  /** Its tokens are saved; the vendor has not named its clinic yet. */
-  | { readonly kind: 'waiting'; readonly name: string }
+  | { readonly kind: 'connected'; readonly name: string; readonly clinicId: string }
+  /** Its tokens are saved; the vendor has not named its clinic yet. `name` as it was asked for. */
+  | { readonly kind: 'waiting'; readonly name: string | null }
   | { readonly kind: 'linkUnknown' | 'linkExpired' | 'linkUsed' }
-  | { readonly kind: 'denied' | 'codeRefused' | 'otherClinic' | 'busy' }
+  | { readonly kind: 'denied' | 'codeRefused' | 'busy' }
+  /** Why in one line, for whoever runs the relay; `null` when that is not known any more. */
+  | { readonly kind: 'otherClinic'; readonly reason: string | null }
   /** It may go well with another link. */
   | { readonly kind: 'vendorAway' | 'storeAway' };
 
 /** What a state stands for. */
 interface Asked {
-  readonly name: string;
+  /** `null`: as the vendor calls the clinic. */
+  readonly name: string | null;
   readonly connectionId: string;
   readonly until: number;
+}
+
+/** To a link that somebody has used. */
+interface Answer {
+  readonly until: number;
+  readonly connectionId: string;
+  readonly connected: Promise<Connected>;
+  /** `null` as long as it is under way. */
+  outcome: Connected | null;
 }
 
 /** As long as the vendor's code is good. */
@@ -72,15 +84,20 @@ export class Connecting {
   readonly #dependencies: ConnectingDependencies;
   readonly #key: Buffer;
   /** Digest of a state → what comes of it, so that a page loaded twice shows the same. */
-  readonly #answers = new Map<string, { readonly until: number; readonly connected: Promise<Connected> }>();
+  readonly #answers = new Map<string, Answer>();
 
   constructor(dependencies: ConnectingDependencies) {
     this.#dependencies = dependencies;
     this.#key = Buffer.from(hkdfSync('sha256', dependencies.masterKey, '', 'relay connect state', 32));
   }
 
-  /** A link for one person and one connection. @param connectionId of the connection to come. */
-  link(name: string, connectionId: string): AuthorizeLink {
+  /**
+   * A link for one person and one connection.
+   *
+   * @param name `null`: as the vendor calls the clinic.
+   * @param connectionId of the connection to come.
+   */
+  link(name: string | null, connectionId: string): AuthorizeLink {
     const { app, clock } = this.#dependencies;
     const until = clock.now() + linkMs;
     const url = new URL(`${app.apiUrl}/oauth/authorize`);
@@ -102,20 +119,38 @@ export class Connecting {
     const given = this.#answers.get(digest);
     if (given) return given.connected;
     if (asked.until <= clock.now()) return { kind: 'linkExpired' };
-    if (this.#answers.size >= underWayMax) return { kind: 'busy' };
+    if (callback.error === null && callback.code === null) return { kind: 'codeRefused' };
+    const underWay = [...this.#answers.values()].filter(({ outcome }) => outcome === null);
+    if (underWay.length >= underWayMax) return { kind: 'busy' };
     const connected = this.#completeOnce(asked, `connect:${digest}`, callback);
-    this.#answers.set(digest, { until: asked.until, connected });
-    const answer = await connected;
-    // What may come out otherwise next time is looked at again.
-    if (answer.kind === 'waiting' || answer.kind === 'storeAway') this.#answers.delete(digest);
-    return answer;
+    const { until, connectionId } = asked;
+    const answer: Answer = { until, connectionId, connected, outcome: null };
+    this.#answers.set(digest, answer);
+    try {
+      answer.outcome = await connected;
+    } finally {
+      // What may come out otherwise next time is looked at again.
+      const kind = answer.outcome?.kind ?? 'storeAway';
+      if (kind === 'waiting' || kind === 'storeAway') this.#answers.delete(digest);
+    }
+    return answer.outcome;
+  }
+
+  /**
+   * What has come of a link so far, by the connection that was to come of it; `null` while
+   * nobody has used it. After a restart the links that connected nobody are forgotten.
+   */
+  async outcomeOf(connectionId: string): Promise<Connected | null> {
+    const connection = (await this.#dependencies.store.connections()).find(({ id }) => id === connectionId);
+    if (connection !== undefined) return connectedBy(connection);
+    const given = [...this.#answers.values()].find((each) => each.connectionId === connectionId);
+    return given?.outcome ?? null;
   }
 
   async #completeOnce(asked: Asked, used: string, { code, error }: Callback): Promise<Connected> {
     const { store, oauth, clock } = this.#dependencies;
     try {
       if (await store.isRevoked(used)) return await this.#again(asked);
-      if (error === null && code === null) return { kind: 'codeRefused' };
       await store.revokeToken(used, asked.until);
       if (error !== null || code === null) {
         return { kind: error === 'access_denied' ? 'denied' : 'codeRefused' };
@@ -126,7 +161,8 @@ export class Connecting {
       await store.saveConnection({
         id: asked.connectionId,
         clinicId: null,
-        name: asked.name,
+        name: asked.name ?? asked.connectionId,
+        ...(asked.name === null && { isUnnamed: true }),
         origin: { kind: 'refreshToken' },
         tokens: answer.tokens,
         spareTokens: null,
@@ -152,30 +188,27 @@ export class Connecting {
   }
 
   /** The poller asks the vendor for its clinic, as for any connection's; here is seen what came of it. */
-  async #named({ name, connectionId }: Asked): Promise<Connected> {
+  async #named({ connectionId }: Asked): Promise<Connected> {
     const { store, clock } = this.#dependencies;
     const until = clock.monotonic() + namingMsMax;
     for (;;) {
       const connections = await store.connections();
       const connection = connections.find(({ id }) => id === connectionId);
-      if (connection === undefined) return { kind: 'otherClinic' };
-      if (connection.state !== 'working') return this.#takeBack(connection);
-      if (connection.clinicId !== null) {
-        await this.#settle(connection, connections);
-        return { kind: 'connected', name };
-      }
-      if (clock.monotonic() >= until) return { kind: 'waiting', name };
+      if (connection === undefined) return { kind: 'otherClinic', reason: null };
+      const connected = connectedBy(connection);
+      if (connected.kind === 'otherClinic') await this.#takeBack(connection);
+      if (connected.kind === 'connected') await this.#settle(connection, connections);
+      if (connected.kind !== 'waiting' || clock.monotonic() >= until) return connected;
       await wait(clock, lookEveryMs);
     }
   }
 
   /** The tokens are another clinic's, or the vendor refuses them: nothing is kept of them. */
-  async #takeBack({ id, name, stateReason }: Connection): Promise<Connected> {
+  async #takeBack({ id, name, stateReason }: Connection): Promise<void> {
     const { store, oauth, logger } = this.#dependencies;
     const ended = await store.deleteConnection(id);
     logger.error('A clinic was not connected.', { connectionId: id, name, reason: stateReason });
     if (ended?.tokens) await oauth.revoke(ended.tokens);
-    return { kind: 'otherClinic' };
   }
 
   /** It takes the place of those that do not work any more; those that do are its spares. */
@@ -211,4 +244,17 @@ export class Connecting {
       return null;
     }
   }
+}
+
+/** What a connection that a link has made has come to. */
+function connectedBy({
+  state,
+  stateReason,
+  clinicId,
+  name,
+  isUnnamed,
+}: Connection): Extract<Connected, { kind: 'connected' | 'waiting' | 'otherClinic' }> {
+  if (state !== 'working') return { kind: 'otherClinic', reason: stateReason };
+  if (clinicId === null) return { kind: 'waiting', name: isUnnamed ? null : name };
+  return { kind: 'connected', name, clinicId };
 }

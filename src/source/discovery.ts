@@ -1,10 +1,11 @@
 import type { Clock } from '../clock.ts';
-import type { Connection } from '../domain/clinic.ts';
+import type { Clinic, Connection } from '../domain/clinic.ts';
 import { Conflict } from '../domain/errors.ts';
 import { startOf } from '../domain/start-from.ts';
 import type { Logger } from '../logger.ts';
 import type { ClinicStore, PollStore } from '../store/store.ts';
 import type { ClinicAccess } from './clinic-access.ts';
+import type { VendorClinic } from './events-api.ts';
 import type { ConnectionTokens } from './tokens.ts';
 
 export interface DiscoveryDependencies {
@@ -111,41 +112,52 @@ export class Discovery {
     }
   }
 
-  /** A name never silently changes clinic. */
+  /** A name never silently changes clinic; who has none takes the clinic's. */
   async #connect(
     connectionId: string,
     accessToken: string | null,
-    { id, vendorNow }: { readonly id: string; readonly vendorNow: number | null },
+    { id, name: vendorName, vendorNow }: VendorClinic,
   ): Promise<void> {
     const { store, access, clock, logger, tokens } = this.#dependencies;
     const known = (await store.clinics()).find((clinic) => clinic.id === id);
     // It may have been removed or changed while the vendor was asked.
     const connection = (await store.connections()).find((each) => each.id === connectionId);
     if (connection === undefined || connection.state !== 'working') return;
-    const { name } = connection;
-    if (known && known.name !== name) {
+    const { name, isUnnamed } = connection;
+    if (known && known.name !== name && !isUnnamed) {
       const reason = `its token belongs to the clinic ${known.name}, not to ${name}`;
       await tokens.giveUp(connectionId, accessToken, reason);
       return;
     }
-    if (!known) {
-      const clinic = { id, name, isPaused: false, isRemoved: false, createdAt: clock.now() };
-      try {
-        await store.saveClinic(clinic);
-      } catch (error) {
-        if (!(error instanceof Conflict)) throw error;
-        await tokens.giveUp(connectionId, accessToken, `the name ${name} belongs to another clinic`);
-        return;
-      }
+    const names = isUnnamed ? namesFor(id, vendorName) : [name];
+    const clinic = known ?? (await this.#newClinic(id, names));
+    if (clinic === null) {
+      await tokens.giveUp(connectionId, accessToken, `the name ${name} belongs to another clinic`);
+      return;
     }
     if (connection.clinicId === null) {
       // It may have been removed, or found out meanwhile.
-      if (!(await store.assignClinic(connectionId, id))) return;
-      logger.info('A clinic is connected.', { clinicId: id, name });
+      if (!(await store.assignClinic(connectionId, clinic))) return;
+      logger.info('A clinic is connected.', { clinicId: id, name: clinic.name });
     }
     await this.#follow(id, vendorNow ?? clock.now(), connection.startFrom);
     if (this.#outdated.delete(connectionId)) return;
     access.trust(connectionId);
+  }
+
+  /** Called by the first of the names that no other clinic has; `null` when there is none. */
+  async #newClinic(id: string, names: readonly string[]): Promise<Clinic | null> {
+    const { store, clock } = this.#dependencies;
+    for (const name of names) {
+      const clinic = { id, name, isPaused: false, isRemoved: false, createdAt: clock.now() };
+      try {
+        await store.saveClinic(clinic);
+        return clinic;
+      } catch (error) {
+        if (!(error instanceof Conflict)) throw error;
+      }
+    }
+    return null;
   }
 
   /** Clinics that lack the stream of a category: it was added to the configuration, and begins at the vendor's moment. */
@@ -173,4 +185,10 @@ export class Discovery {
       categories.map((category) => ({ category, startAt: start })),
     );
   }
+}
+
+/** As the vendor calls the clinic, as far as that can be a name; with something of its id when another one is called so. */
+function namesFor(id: string, vendorName: string): readonly string[] {
+  const [name, shownId] = [vendorName, id].map((text) => text.replace(/\p{C}/gu, '').slice(0, 180).trim());
+  return name ? [name, `${name} ${shownId?.slice(0, 8)}`, id] : [id];
 }

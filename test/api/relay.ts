@@ -186,8 +186,11 @@ export async function apiUnderTest(limits?: RequestLimits): Promise<ApiUnderTest
         connectionId,
         expiresAt: clock.now() + 600_000,
       }),
+      outcomeOf: async (connectionId) => (connectionId === 'con_denied' ? { kind: 'denied' } : null),
       complete: async ({ error }) =>
-        error === null ? { kind: 'connected', name: '<Washington>' } : { kind: 'denied' },
+        error === null
+          ? { kind: 'connected', name: '<Washington>', clinicId: 'clinic-1' }
+          : { kind: 'denied' },
     },
     revokeTokens: async ({ accessToken }: Tokens) => {
       await vendor.whileRevoking();

@@ -75,7 +75,7 @@ describe.skipIf(opened.kind === 'cannot')(`connecting a clinic in a browser${why
     return (await response.json()) as any;
   }
 
-  async function link(name: string): Promise<string> {
+  async function link(name?: string): Promise<string> {
     return (await api('POST', '/v1/clinics/connect', { name })).authorizeUrl;
   }
 
@@ -151,6 +151,11 @@ describe.skipIf(opened.kind === 'cannot')(`connecting a clinic in a browser${why
     expect(heading).toBe('Not connected');
     expect(text).toContain('sign in to Fullscript as a user of that clinic');
     expect(await connected()).toEqual(before);
+  });
+
+  test('without a name it is called as Fullscript calls it', async () => {
+    expect((await decide(await link(), 'Oregon', 'Allow')).heading).toBe('Oregon is connected');
+    expect(await connected()).toContain('Oregon active');
   });
 
   test('a forged link shows nothing of itself, at the width of a phone, too', async () => {

@@ -68,6 +68,8 @@ export interface Changes {
   readonly clinicStartFrom?: string;
   readonly isShadow?: boolean;
   readonly clinics?: readonly string[];
+  /** Those of the clinics that stand in the configuration; all of them when absent. */
+  readonly declared?: readonly string[];
   readonly categories?: readonly string[];
   readonly pollSecondsMin?: number;
   readonly requestsPerFiveMinutes?: number;
@@ -99,12 +101,14 @@ export async function pollingRelay(changes: Changes = {}): Promise<PollingRelay>
   const random = () => 0;
   await declareClinics(
     store,
-    fullscript.clinics.map(({ name, slug }) => ({
-      name,
-      accessToken: `sandbox-access-${slug}`,
-      refreshToken: `sandbox-refresh-${slug}`,
-      ...(changes.clinicStartFrom !== undefined && { startFrom: changes.clinicStartFrom }),
-    })),
+    fullscript.clinics
+      .filter(({ name }) => changes.declared?.includes(name) ?? true)
+      .map(({ name, slug }) => ({
+        name,
+        accessToken: `sandbox-access-${slug}`,
+        refreshToken: `sandbox-refresh-${slug}`,
+        ...(changes.clinicStartFrom !== undefined && { startFrom: changes.clinicStartFrom }),
+      })),
     { clock, logger },
   );
   const build = (): { poller: Poller; auditor: Auditor } => {

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { type Callback, Connecting } from '../../src/source/connect.ts';
 import { createOAuth } from '../../src/source/oauth.ts';
 import { keptLog } from '../world/log.ts';
-import { httpOf, pollingRelay } from './clinic.ts';
+import { type Changes, httpOf, pollingRelay } from './clinic.ts';
 
 const app = {
   apiUrl: 'http://vendor/api',
@@ -11,8 +11,8 @@ const app = {
   redirectUri: 'http://127.0.0.1:8080/oauth/callback',
 };
 
-async function connectingRelay() {
-  const relay = await pollingRelay();
+async function connectingRelay(changes: Changes = {}) {
+  const relay = await pollingRelay(changes);
   const { clock, fullscript, store } = relay;
   const http = httpOf(fullscript);
   const { logger, lines } = keptLog();
@@ -34,10 +34,10 @@ async function connectingRelay() {
     connecting: make(),
     lines,
     /** What the browser brings back after somebody pressed a button at the vendor. */
-    decide(url: string, decision: 'allow' | 'deny'): Callback {
+    decide(url: string, decision: 'allow' | 'deny', clinic = 'Washington'): Callback {
       const form = new URL(url).searchParams;
       form.set('decision', decision);
-      form.set('clinic', 'Washington');
+      form.set('clinic', clinic);
       const { pathname } = new URL(url);
       const contentType = 'application/x-www-form-urlencoded';
       const reply = fullscript.answer({ method: 'POST', path: pathname, contentType, body: String(form) });
@@ -102,4 +102,58 @@ test('a state that the relay has not made, or that was changed, is not taken; a 
   const answer = await relay.complete(relay.connecting, { state, code: 'no-such-code', error: null });
   expect(answer).toBe('codeRefused');
   expect(await relay.store.connections()).toHaveLength(1);
+});
+
+test('without a name it is called as the vendor calls its clinic: a spare of one that is known, or a new one', async () => {
+  const relay = await connectingRelay();
+  const { url } = relay.connecting.link(null, 'con_new');
+  expect(await relay.complete(relay.connecting, relay.decide(url, 'allow'))).toBe('connected');
+  expect(await relay.connecting.outcomeOf('con_new')).toMatchObject({
+    kind: 'connected',
+    name: 'Washington',
+  });
+  const spare = (await relay.store.connections()).find(({ id }) => id === 'con_new');
+  expect(spare).toMatchObject({ name: 'Washington' });
+  expect(spare).not.toHaveProperty('isUnnamed');
+  expect(await relay.store.clinics()).toHaveLength(1);
+});
+
+for (const { called, becomes, because } of [
+  { called: 'Ohio', becomes: /^Ohio$/, because: 'that is its name' },
+  { called: 'Washington', becomes: /^Washington [0-9a-f]{8}$/, because: 'another clinic is called so' },
+  { called: ' \u001b[31mOh\nio ', becomes: /^\[31mOhio$/, because: 'a name can be shown' },
+  { called: '', becomes: /^[0-9a-f-]{36}$/, because: 'there is none, so its id stands for it' },
+  { called: 'x'.repeat(5_000), becomes: /^x{180}$/, because: 'a name is short' },
+]) {
+  test(`a new clinic that the vendor calls ${JSON.stringify(called.slice(0, 20))}: ${because}`, async () => {
+    const relay = await connectingRelay({
+      clinics: ['Washington', 'New York'],
+      declared: ['Washington'],
+      http: (http) => async (asked) => {
+        const answer = await http(asked);
+        if (answer.kind !== 'answered' || !asked.url.endsWith('/clinic')) return answer;
+        const text = answer.body.toString().replace('"New York"', JSON.stringify(called));
+        return { ...answer, body: Buffer.from(text) };
+      },
+    });
+    const { url } = relay.connecting.link(null, 'con_new');
+    expect(await relay.complete(relay.connecting, relay.decide(url, 'allow', 'New York'))).toBe('connected');
+    const [, clinic] = await relay.store.clinics();
+    expect(clinic?.name).toMatch(becomes);
+    expect((await relay.store.connections()).map(({ name }) => name)).toEqual(['Washington', clinic?.name]);
+  });
+}
+
+test('what came of a link is told by its connection', async () => {
+  const relay = await connectingRelay();
+  const { url, connectionId } = relay.connecting.link('Washington', 'con_new');
+  expect(await relay.connecting.outcomeOf(connectionId)).toBeNull();
+  await relay.complete(relay.connecting, relay.decide(url, 'deny'));
+  expect(await relay.connecting.outcomeOf(connectionId)).toEqual({ kind: 'denied' });
+  const wrong = relay.connecting.link('Oregon', 'con_other');
+  await relay.complete(relay.connecting, relay.decide(wrong.url, 'allow'));
+  expect(await relay.connecting.outcomeOf('con_other')).toEqual({
+    kind: 'otherClinic',
+    reason: 'its token belongs to the clinic Washington, not to Oregon',
+  });
 });

@@ -946,17 +946,18 @@ export function keepsTheContract(name: string, open: () => Promise<StoreUnderTes
         expect(await store.forgetTokens('con_1', 'disconnected')).toBeNull();
       });
 
-      test('the clinic of a connection is said once, and nothing else of it changes', async () => {
-        const unknown = { ...connection, clinicId: null };
+      test('the clinic of a connection is said once, and nothing else of it changes but its name', async () => {
+        const unknown = { ...connection, clinicId: null, isUnnamed: true } as const;
         await store.saveConnection(unknown);
         await store.forgetTokens('con_1', 'disconnected');
-        const [before] = await store.connections();
-        expect(await store.assignClinic('con_1', 'clinic-1')).toBe(true);
-        expect(await store.assignClinic('con_1', 'clinic-1')).toBe(true);
-        expect(await store.assignClinic('con_1', 'clinic-2')).toBe(false);
-        expect(await store.assignClinic('con_9', 'clinic-1')).toBe(false);
+        const [{ isUnnamed, ...before } = unknown] = await store.connections();
+        expect(isUnnamed).toBe(true);
+        expect(await store.assignClinic('con_1', { id: 'clinic-1', name: 'Ohio' })).toBe(true);
+        expect(await store.assignClinic('con_1', { id: 'clinic-1', name: 'Ohio' })).toBe(true);
+        expect(await store.assignClinic('con_1', { id: 'clinic-2', name: 'Ohio' })).toBe(false);
+        expect(await store.assignClinic('con_9', { id: 'clinic-1', name: 'Ohio' })).toBe(false);
         await reopened();
-        expect(await store.connections()).toEqual([{ ...before, clinicId: 'clinic-1' }]);
+        expect(await store.connections()).toEqual([{ ...before, clinicId: 'clinic-1', name: 'Ohio' }]);
       });
 
       test('two changes of a clinic at once are both kept, and a change adds no clinic', async () => {

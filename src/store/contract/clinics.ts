@@ -15,10 +15,10 @@ export interface ClinicStore {
    */
   saveConnection(connection: Connection): Promise<void>;
   /**
-   * Says whose clinic a connection is, and changes nothing else of it.
+   * Says whose clinic a connection is, and calls it so; changes nothing else of it.
    * @returns false when it was removed, or is another clinic's: then nothing changes.
    */
-  assignClinic(connectionId: string, clinicId: string): Promise<boolean>;
+  assignClinic(connectionId: string, clinic: Pick<Clinic, 'id' | 'name'>): Promise<boolean>;
   /** @returns what it was, for whoever revokes its tokens; `null` when there is none. */
   deleteConnection(connectionId: string): Promise<Connection | null>;
   /**

@@ -82,11 +82,13 @@ export function clinicPart({ commits, codec, clock }: Core): ClinicStore {
         record(save({ ...connection, tokens, spareTokens }));
       }),
 
-    assignClinic: (connectionId, clinicId) =>
+    assignClinic: (connectionId, { id: clinicId, name }) =>
       commits.commit(({ state, record }) => {
         const row = state.connections.get(connectionId);
         if (!row || (row.clinicId !== null && row.clinicId !== clinicId)) return false;
-        if (row.clinicId === null) record({ t: 'connection', row: { ...row, clinicId } });
+        if (row.clinicId !== null) return true;
+        const { isUnnamed: _, ...named } = row;
+        record({ t: 'connection', row: { ...named, clinicId, name } });
         return true;
       }),
 
