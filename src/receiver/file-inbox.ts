@@ -1,5 +1,6 @@
+import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { type FileHandle, open, rename } from 'node:fs/promises';
+import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { RelayError } from '../domain/errors.ts';
 import { type Handled, HandledEvents, type KeepOptions } from './handled-events.ts';
@@ -19,7 +20,10 @@ const deadLinesMax = 1_000;
 /**
  * An inbox in a file of JSON lines, one for each event handled: ids and times, nothing of
  * what they held. Each is on disk before its event is acknowledged. For one process at a
- * time; made where there is none.
+ * time: where another opens it, this one takes nothing more. Made where there is none.
+ *
+ * Nothing is forgotten here: by a clock that is wrong at the start it would be everything.
+ * With the first event it is, whose fresh signature says that the clock is right.
  *
  * @throws RelayError `inbox_foreign`, `inbox_damaged`; InvalidInput `receiver_options_invalid`
  */
@@ -36,9 +40,9 @@ export async function openFileInbox(path: string, options: FileInboxOptions = {}
       await existing.close();
     }
   }
-  handled.forgetOld(now());
-  const file = await writeBeside(whole, handled, openFile);
-  await putInPlace(whole, openFile);
+  const beside = nameBeside(whole);
+  const file = await writeAs(beside, handled, openFile);
+  await putInPlace(beside, whole, openFile);
   return new FileInbox(whole, { handled, openFile, now, file });
 }
 
@@ -84,6 +88,8 @@ export class FileInbox implements InboxStore {
 
   async claim(copy: Copy): Promise<'yours' | 'handled' | 'busy'> {
     this.#assertSound();
+    // Before the work, since whoever took the file over does it as well.
+    if ((await this.#file.handle.stat()).nlink === 0) throw this.#shared();
     return this.#handled.claim(copy);
   }
 
@@ -132,8 +138,7 @@ export class FileInbox implements InboxStore {
     const { handle, bytes } = this.#file;
     const text = lines.join('');
     const { size, nlink } = await handle.stat();
-    if (size !== bytes || nlink === 0)
-      throw this.#break('inbox_shared', 'was changed by somebody else', undefined);
+    if (size !== bytes || nlink === 0) throw this.#shared();
     try {
       await handle.appendFile(text);
     } catch (cause) {
@@ -149,12 +154,13 @@ export class FileInbox implements InboxStore {
   /** Leaves out what is forgotten. */
   async #shrink(): Promise<void> {
     if (this.#broken !== null || this.#file.lines <= this.#handled.size + deadLinesMax) return;
-    const beside = await writeBeside(this.#path, this.#handled, this.#openFile).catch(() => null);
+    const beside = nameBeside(this.#path);
+    const anew = await writeAs(beside, this.#handled, this.#openFile).catch(() => null);
     // Nothing but space is lost: the old file goes on, and the next lines try again.
-    if (beside === null) return;
+    if (anew === null) return;
     const { handle } = this.#file;
-    this.#file = beside;
-    await putInPlace(this.#path, this.#openFile).catch((cause: unknown) => {
+    this.#file = anew;
+    await putInPlace(beside, this.#path, this.#openFile).catch((cause: unknown) => {
       this.#break('inbox_broken', 'could not be written anew', cause);
     });
     await handle.close();
@@ -170,6 +176,10 @@ export class FileInbox implements InboxStore {
     };
   }
 
+  #shared(): RelayError {
+    return this.#break('inbox_shared', 'was changed by somebody else', undefined);
+  }
+
   #break(code: 'inbox_broken' | 'inbox_shared', what: string, cause: unknown): RelayError {
     const hint =
       code === 'inbox_shared'
@@ -181,28 +191,29 @@ export class FileInbox implements InboxStore {
 }
 
 /** A file with these events alone, synced, that does not count yet. */
-async function writeBeside(path: string, handled: HandledEvents, openFile: OpenFile): Promise<Written> {
+async function writeAs(beside: string, handled: HandledEvents, openFile: OpenFile): Promise<Written> {
   const text = linesOf(handled.all());
-  const handle = await openFile(besideOf(path), 'a', 0o600);
+  const handle = await openFile(beside, 'ax', 0o600);
   try {
-    await handle.truncate(0);
     await handle.appendFile(text);
     await handle.datasync();
   } catch (error) {
     await handle.close();
+    await rm(beside, { force: true });
     throw error;
   }
   return { handle, bytes: Buffer.byteLength(text), lines: handled.size };
 }
 
-async function putInPlace(path: string, openFile: OpenFile): Promise<void> {
-  await rename(besideOf(path), path);
+async function putInPlace(beside: string, path: string, openFile: OpenFile): Promise<void> {
+  await rename(beside, path);
   const folder = await openFile(dirname(path), 'r');
   await folder.sync().finally(() => folder.close());
 }
 
-function besideOf(path: string): string {
-  return `${path}.new`;
+/** Another one each time: processes that start together must not write into each other's. */
+function nameBeside(path: string): string {
+  return `${path}.${randomBytes(6).toString('hex')}.new`;
 }
 
 function unlessAbsent(error: NodeJS.ErrnoException): null {

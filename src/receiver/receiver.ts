@@ -61,15 +61,16 @@ interface Answer {
 
 export function createReceiver(options: ReceiverOptions): Receiver {
   checkOptions(options);
-  const {
-    onError = report,
-    onGap,
-    challengeToken,
-    bodyBytesMax = bodyBytesMaxDefault,
-    now = Date.now,
-  } = options;
+  const { onGap, challengeToken, bodyBytesMax = bodyBytesMaxDefault, now = Date.now } = options;
   const inbox = new Inbox(options.inbox ?? memoryInbox({ now }));
   const watch = new SequenceWatch(options.gapAfterMs ?? gapAfterMsDefault);
+  const tell = (error: unknown, event: ReceivedEvent | null) => {
+    try {
+      (options.onError ?? report)(error, event);
+    } catch (cause) {
+      report(cause, event);
+    }
+  };
   const acknowledgement = challengeToken === undefined ? {} : { challenge: challengeToken };
 
   async function answerTo(request: IncomingRequest): Promise<Answer | null> {
@@ -107,17 +108,28 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     if (verdict.kind === 'refused') {
       return refusal(statusOf[verdict.reason], verdict.reason, verdict.message);
     }
-    const { event, sequence, round, signedAt } = verdict;
-    if (sequence !== null && onGap) watch.note(sequence, now()).forEach(onGap);
+    const { event, round, signedAt } = verdict;
+    tellGaps(verdict);
     const copy = { eventId: event.id, round: options.handleReplays ? round : 1, signedAt };
     let receipt: Receipt;
     try {
       receipt = await inbox.receive(copy, () => options.onEvent(event, verdict));
     } catch (error) {
-      onError(error, event);
+      tell(error, event);
       return failure;
     }
     return receipt === 'busy' ? busy : { status: 200, body: { ...acknowledgement, received: receipt } };
+  }
+
+  /** What somebody does about a gap decides nothing about the event that made it known. */
+  function tellGaps({ event, sequence, attempt, round }: Verified): void {
+    if (sequence === null || onGap === undefined) return;
+    const isFirstAttempt = (attempt ?? 1) === 1 && round === 1;
+    try {
+      watch.note({ sequence, isFirstAttempt }, now()).forEach(onGap);
+    } catch (error) {
+      tell(error, event);
+    }
   }
 
   return async (request, response) => {
@@ -126,7 +138,7 @@ export function createReceiver(options: ReceiverOptions): Receiver {
       if (answer !== null) send(response, answer);
     } catch (error) {
       send(response, failure);
-      onError(error, null);
+      tell(error, null);
     }
   };
 }

@@ -7,6 +7,11 @@ export interface Gap {
   readonly missingForMs: number;
 }
 
+export interface NumberedAttempt {
+  readonly sequence: number;
+  readonly isFirstAttempt: boolean;
+}
+
 interface Missing {
   readonly from: number;
   readonly to: number;
@@ -20,7 +25,8 @@ const rangesMax = 1_000;
 /**
  * Notices which of one subscriber's deliveries did not come. Order is not promised, so
  * a number counts as missing only when later ones have been there for a while. It begins
- * with the first number that it sees, and holds all in memory.
+ * with the first number that comes at its first attempt: a retry or a replay may be from
+ * weeks ago, and nothing since would be known. It holds all in memory.
  */
 export class SequenceWatch {
   readonly #gapAfterMs: number;
@@ -32,7 +38,8 @@ export class SequenceWatch {
   }
 
   /** @returns what has been missing for long enough by now; each gap is told once. */
-  note(sequence: number, now: number): readonly Gap[] {
+  note({ sequence, isFirstAttempt }: NumberedAttempt, now: number): readonly Gap[] {
+    if (this.#next === null && !isFirstAttempt) return [];
     const next = this.#next ?? sequence;
     if (sequence > next) {
       const skipped = { from: next, to: sequence - 1, since: now, isTold: false };

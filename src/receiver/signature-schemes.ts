@@ -28,6 +28,12 @@ export interface SignedParts {
   readonly signatures: readonly string[];
 }
 
+/**
+ * A sender has as many as it has live secrets. Each is tried over the whole body, so that a
+ * header full of them would keep this process busy for seconds.
+ */
+const signaturesMax = 10;
+
 /** `Fullscript-Signature: t=…,v1=…`, the relay's default and the vendor's own. */
 const fullscript: SignatureScheme = {
   name: 'fullscript',
@@ -67,6 +73,9 @@ const standard: SignatureScheme = {
     if (!idShape.test(id)) return 'webhook-id is missing or is no id.';
     if (timestamp === null) return 'webhook-timestamp is missing or is not in whole seconds.';
     if (signatures.length === 0) return 'webhook-signature holds no v1 or v1a signature.';
+    if (signatures.length > signaturesMax) {
+      return `webhook-signature holds more than ${signaturesMax} signatures.`;
+    }
     return { timestamp, id, signatures };
   },
   isSignedBy(secret, { timestamp, id, signatures }, body) {

@@ -102,7 +102,7 @@ test('a file that is something else is never touched', async () => {
   }
 });
 
-test('what is too old is left out when it is opened, and while it runs', async () => {
+test('what is too old is left out while it runs', async () => {
   const inbox = await openInbox();
   const old = Array.from({ length: 1_200 }, (_, index) => `old_${index}`);
   await handle(inbox, ...old);
@@ -111,18 +111,27 @@ test('what is too old is left out when it is opened, and while it runs', async (
   await handle(inbox, 'evt_2');
   expect((await readFile(path, 'utf8')).split('\n')).toHaveLength(4);
   expect(await knows('old_0', 'evt_1', 'evt_2')).toEqual([false, true, true]);
-  clock.now += 36 * dayMs;
-  await openInbox();
-  expect((await readFile(path, 'utf8')).split('\n')).toHaveLength(2);
+});
+
+test('a clock that is wrong at the start makes it forget nothing', async () => {
+  await handle(await openInbox(), 'evt_1');
+  for (const wrong of [now + 4000 * dayMs, 0]) {
+    clock.now = wrong;
+    await openInbox();
+  }
+  clock.now = now + dayMs;
+  await handle(await openInbox(), 'evt_2');
+  expect(await knows('evt_1', 'evt_2')).toEqual([true, true]);
 });
 
 describe('when the disk does not do as told', () => {
   /** Opens real files whose methods may be told to fail. */
   function fallible() {
-    const faults: { appendFile?: string; datasync?: string; truncate?: string } = {};
+    const faults: { open?: string; appendFile?: string; datasync?: string; truncate?: string } = {};
     const openFile: OpenFile = async (name, flags, mode) => {
+      if (faults.open !== undefined) throw Object.assign(new Error(faults.open), { code: faults.open });
       const file = await open(name, flags, mode);
-      const failing = (method: keyof typeof faults) => {
+      const failing = (method: Exclude<keyof typeof faults, 'open'>) => {
         const real = (file[method] as (...given: unknown[]) => Promise<unknown>).bind(file);
         return async (...given: unknown[]) => {
           if (faults[method] === undefined) return real(...given);
@@ -174,7 +183,7 @@ describe('when the disk does not do as told', () => {
     const inbox = await openInbox(openFile);
     await handle(inbox, ...Array.from({ length: 1_200 }, (_, index) => `old_${index}`));
     clock.now += 36 * dayMs;
-    faults.truncate = 'EIO';
+    faults.open = 'EACCES';
     await handle(inbox, 'evt_1');
     await handle(inbox, 'evt_2');
     expect((await readFile(path, 'utf8')).split('\n')).toHaveLength(1_204);
@@ -186,7 +195,29 @@ describe('two processes with one file', () => {
   test('the first one stops when another has put its own file in its place', async () => {
     const first = await openInbox();
     await openInbox();
-    await expect(handle(first, 'evt_1')).rejects.toMatchObject({ code: 'inbox_shared' });
+    await expect(first.claim(copy('evt_1')), 'before its handler has run').rejects.toMatchObject({
+      code: 'inbox_shared',
+    });
+  });
+
+  test('the first one writes down nothing that it handled meanwhile', async () => {
+    const first = await openInbox();
+    await first.claim(copy('evt_1'));
+    await openInbox();
+    await expect(first.settle(copy('evt_1'))).rejects.toMatchObject({ code: 'inbox_shared' });
+    expect(await knows('evt_1')).toEqual([false]);
+  });
+
+  test('of many that start in one moment one goes on, with all that was known', async () => {
+    await handle(await openInbox(), 'evt_1');
+    const started = await Promise.all(Array.from({ length: 8 }, () => openInbox()));
+    const claims = await Promise.all(
+      started.map((inbox) => inbox.claim(copy('evt_2')).catch(({ code }) => code)),
+    );
+    expect(claims.filter((claim) => claim === 'yours')).toHaveLength(1);
+    expect(claims.filter((claim) => claim === 'inbox_shared')).toHaveLength(7);
+    expect(await knows('evt_1')).toEqual([true]);
+    expect(await readdir(folder)).toEqual(['inbox.jsonl']);
   });
 
   test('it stops when lines stand in it that it did not write', async () => {

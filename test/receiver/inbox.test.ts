@@ -5,6 +5,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { openFileInbox } from '../../src/receiver/file-inbox.ts';
 import { type Copy, Inbox, type InboxStore } from '../../src/receiver/inbox.ts';
 import { memoryInbox } from '../../src/receiver/memory-inbox.ts';
+import { quiet } from '../world/eventually.ts';
 import { now } from './signed.ts';
 
 const dayMs = 86_400_000;
@@ -62,7 +63,7 @@ for (const { name, openStore } of [
       const settled: string[] = [];
       const copies = [inbox.receive(copy(), handle), inbox.receive(copy(), handle)];
       for (const one of copies) void one.then((receipt) => settled.push(receipt));
-      await new Promise((resolve) => setImmediate(resolve));
+      await quiet();
       expect([runs, settled]).toEqual([1, []]);
       finish();
       expect(await Promise.all(copies)).toEqual(['handled', 'handled']);

@@ -1,7 +1,7 @@
 import { createServer, request as httpRequest } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import express from 'express';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { createHandshake } from '../../src/delivery/handshake.ts';
 import type { Answered } from '../../src/delivery/post.ts';
@@ -235,6 +235,34 @@ test('gaps are told to who asked for them', async () => {
   clock.now += 60_000;
   await post(signed({ event: eventText('evt_5'), sequence: 5 }));
   expect(gaps).toEqual([{ from: 2, to: 3, missingForMs: 60_000 }]);
+});
+
+test('a retry from before its time is no beginning: no gap is told from there on', async () => {
+  const gaps: Gap[] = [];
+  const clock = { now };
+  const { post } = await receiving({ now: () => clock.now, onGap: (gap) => gaps.push(gap), gapAfterMs: 0 });
+  await post(signed({ event: eventText('evt_1'), sequence: 1, attempt: 4 }));
+  await post(signed({ event: eventText('evt_2'), sequence: 2, round: 2 }));
+  await post(signed({ event: eventText('evt_9'), sequence: 900 }));
+  expect(gaps).toEqual([]);
+});
+
+test('whoever hears of gaps and errors decides nothing about the event, even by throwing', async () => {
+  const { events, post } = await receiving({
+    gapAfterMs: 0,
+    onGap: () => {
+      throw new Error('the pager is down');
+    },
+    onError: () => {
+      throw new Error('and so is the log');
+    },
+  });
+  const printed = vi.spyOn(console, 'error').mockReturnValue();
+  onTestFinished(() => printed.mockRestore());
+  await post(signed({ event: eventText('evt_1'), sequence: 1 }));
+  expect(await post(signed({ event: eventText('evt_3'), sequence: 3 }))).toMatchObject({ status: 200 });
+  expect(events.map(({ id }) => id)).toEqual(['evt_1', 'evt_3']);
+  expect(String(printed.mock.calls[0]?.[1])).toContain('and so is the log');
 });
 
 describe('in an Express app', () => {
