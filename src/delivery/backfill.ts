@@ -165,7 +165,10 @@ export async function countBackfill(
       streams.set(key, { clinicId, category, events: before + 1 });
     }
   }
-  return { matched: ids.size, streams: [...streams.values()] };
+  const byClinic = [...streams.values()].sort(
+    (a, b) => a.clinicId.localeCompare(b.clinicId) || a.category.localeCompare(b.category),
+  );
+  return { matched: ids.size, streams: byClinic };
 }
 
 /** The first `most` candidates behind a position, in order. */

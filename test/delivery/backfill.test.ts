@@ -166,7 +166,11 @@ describe('a backfill', () => {
     await store.pauseSubscriber('sub_1', 'person');
     const job = since(100);
     await backfillerOn().start(job);
-    for (let turn = 0; turn < 40; turn++) {
+    await eventually(async () => {
+      await clock.advance(250);
+      return (await store.deliveryCounts(['sub_1'])).held >= 16;
+    });
+    for (let turn = 0; turn < 20; turn++) {
       await clock.advance(250);
       await quiet(5);
     }

@@ -214,6 +214,14 @@ export function keepsTheContract(name: string, open: () => Promise<StoreUnderTes
         expect(await store.streams()).toMatchObject([{ cursor: 500, problem: null, newestEventAt: 9 }]);
       });
 
+      test('a cursor that a clock far ahead left behind does not stay there', async () => {
+        const end = { kind: 'completed', isSweep: false, newestEventAt: null, nextPollAt: 0 } as const;
+        await furnished(store);
+        await store.endPoll(await pollOf(store), { ...end, cursor: 9e15 });
+        await store.endPoll(await pollOf(store), { ...end, cursor: 400 });
+        expect(await store.streams()).toMatchObject([{ cursor: 400 }]);
+      });
+
       test('following again keeps the start and the cursor', async () => {
         await furnished(store);
         await record(store, []);

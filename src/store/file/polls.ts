@@ -184,13 +184,14 @@ function newStream(key: StreamKey, startAt: number, now: number): Stream {
 function afterPoll(stream: Stream, end: PollEnd, now: number): Stream {
   switch (end.kind) {
     case 'completed': {
-      const { lateness: before, ...kept } = stream;
-      const lateness = latenessAfter(before, end.lateMs ?? 0, now);
+      // Of a moment to come only a clock that was ahead has spoken.
+      const { lateness: late, cursor: before, ...kept } = stream;
+      const lateness = latenessAfter(late, end.lateMs ?? 0, now);
       return {
         ...kept,
         ...(lateness && { lateness }),
         ...(end.gap && { gap: end.gap }),
-        cursor: Math.max(end.cursor, stream.cursor ?? 0),
+        cursor: Math.max(end.cursor, before === null || before > now ? 0 : before),
         polledAt: now,
         sweptAt: end.isSweep ? now : stream.sweptAt,
         nextPollAt: end.nextPollAt,
