@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Clinic, Connection } from '../domain/clinic.ts';
+import { type Clinic, type Connection, listedForMs, type Stream, waitsForApp } from '../domain/clinic.ts';
 import { shown } from './query.ts';
 
 /** What everybody may know of a clinic. */
@@ -7,8 +7,10 @@ export const namedClinicView = z.object({ id: z.string(), name: z.string() });
 
 export const clinicView = namedClinicView.extend({
   /** `connecting`: its tokens were not used yet, so the vendor's id is not known and `id` is the connection's. */
-  state: z.enum(['active', 'paused', 'connecting', 'needsReconnect', 'removed']),
+  state: z.enum(['active', 'paused', 'connecting', 'waiting', 'needsReconnect', 'removed']),
   stateReason: z.string().nullable(),
+  /** While it is not read: when this is 0, the vendor no longer lists all that is missing. `null` while it is read, and before it ever was. */
+  daysLeft: z.number().nullable(),
   connections: z.array(
     z.object({
       id: z.string(),
@@ -58,12 +60,22 @@ export function readingsOf(
   return [...known, ...connecting];
 }
 
-export function viewOfReading(reading: Reading): ClinicView {
+/** How far the clinics are read. */
+export interface Progress {
+  readonly streams: readonly Stream[];
+  /** Those that are read. */
+  readonly categories: readonly string[];
+  readonly now: number;
+}
+
+export function viewOfReading(reading: Reading, progress: Progress): ClinicView {
   const { id, name, createdAt, connections } = reading;
+  const state = stateOfReading(reading, progress.now);
   return {
     id,
     name,
-    ...stateOfReading(reading),
+    ...state,
+    daysLeft: ['active', 'removed'].includes(state.state) ? null : daysLeftOf(id, progress),
     connections: connections.map((connection) => ({
       id: connection.id,
       name: connection.name,
@@ -78,7 +90,23 @@ export function viewOfReading(reading: Reading): ClinicView {
   };
 }
 
-function stateOfReading({ clinic, connections }: Reading): Pick<ClinicView, 'state' | 'stateReason'> {
+/** To a tenth of a day. */
+export function daysLeft(stream: Stream, now: number): number {
+  return Math.floor((listedForMs(stream, now) / 86_400_000) * 10) / 10;
+}
+
+/** Of the category that is furthest behind. */
+function daysLeftOf(clinicId: string, { streams, categories, now }: Progress): number | null {
+  const read = streams.filter(
+    (stream) => stream.clinicId === clinicId && !stream.isOff && categories.includes(stream.category),
+  );
+  return read.length === 0 ? null : Math.min(...read.map((stream) => daysLeft(stream, now)));
+}
+
+function stateOfReading(
+  { clinic, connections }: Reading,
+  now: number,
+): Pick<ClinicView, 'state' | 'stateReason'> {
   if (clinic?.isRemoved) return { state: 'removed', stateReason: null };
   if (clinic?.isPaused) return { state: 'paused', stateReason: 'somebody paused it' };
   if (!connections.some(({ state }) => state === 'working')) {
@@ -87,6 +115,9 @@ function stateOfReading({ clinic, connections }: Reading): Pick<ClinicView, 'sta
     }
     const stateReason = connections[0]?.stateReason ?? 'it has no connection';
     return { state: 'needsReconnect', stateReason };
+  }
+  if (connections.every((connection) => connection.state !== 'working' || waitsForApp(connection, now))) {
+    return { state: 'waiting', stateReason: 'its app (tokenUrl) has not handed out an access token yet' };
   }
   return clinic === null
     ? { state: 'connecting', stateReason: 'the vendor has not named its clinic yet' }

@@ -40,6 +40,8 @@ export interface ClinicsDependencies {
   > &
     Pick<PollStore, 'pollSoon' | 'streams'>;
   readonly clock: Pick<Clock, 'now'>;
+  /** Those that are read. */
+  readonly categories: readonly string[];
   readonly vetTokenUrl: (text: string) => UrlVerdict;
   /** What a clinic would bring from its start on; nothing is kept of it. */
   readonly countStart: (input: ClinicInput) => Promise<StartCount>;
@@ -51,7 +53,9 @@ export interface ClinicsDependencies {
 }
 
 export function clinicRoutes(dependencies: ClinicsDependencies): readonly Route[] {
-  const { store, wakePoller } = dependencies;
+  const { store, clock, categories, wakePoller } = dependencies;
+
+  const progress = async () => ({ streams: await store.streams(), categories, now: clock.now() });
 
   const readings = async (): Promise<readonly Reading[]> =>
     readingsOf(await store.clinics(), await store.connections());
@@ -74,7 +78,7 @@ export function clinicRoutes(dependencies: ClinicsDependencies): readonly Route[
       await store.saveConnection({ ...connection, tokens: null, spareTokens: null, state: 'working' });
     }
     wakePoller();
-    return viewOfReading(await readingFor(id));
+    return viewOfReading(await readingFor(id), await progress());
   };
 
   return [
@@ -89,7 +93,10 @@ export function clinicRoutes(dependencies: ClinicsDependencies): readonly Route[
         const isAdmin = mayDo(caller, 'admin');
         const all = await readings();
         const { items, nextCursor } = pageOf(isAdmin ? all : all.filter(isShownToAll), query);
-        const data = items.map((item) => (isAdmin ? viewOfReading(item) : { id: item.id, name: item.name }));
+        const read = await progress();
+        const data = items.map((item) =>
+          isAdmin ? viewOfReading(item, read) : { id: item.id, name: item.name },
+        );
         return { body: { data, nextCursor } };
       },
     }),
@@ -107,7 +114,7 @@ export function clinicRoutes(dependencies: ClinicsDependencies): readonly Route[
         const { dryRun, ...input } = body;
         if (dryRun) return { status: 200, body: viewOfCount(await dependencies.countStart(input)) };
         const reading = await connect(dependencies, input, await readings());
-        return { body: viewOfReading(reading) };
+        return { body: viewOfReading(reading, await progress()) };
       },
     }),
     route({
@@ -120,7 +127,7 @@ export function clinicRoutes(dependencies: ClinicsDependencies): readonly Route[
         const reading = await readingFor(id);
         if (reading.clinic !== null) await store.pollSoon(reading.clinic.id);
         wakePoller();
-        return { body: viewOfReading(reading) };
+        return { body: viewOfReading(reading, await progress()) };
       },
     }),
     route({

@@ -1,12 +1,12 @@
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
-import { listedForMs, type SetAside, type Stream } from '../domain/clinic.ts';
+import type { SetAside, Stream } from '../domain/clinic.ts';
 import { StoreUnavailable } from '../domain/errors.ts';
 import { stateOfSubscriber } from '../domain/subscriber.ts';
 import type { Restoration, Store } from '../store/store.ts';
 import { type AuditsDependencies, auditsOf, auditsView } from './audits.ts';
 import { mayDo } from './auth.ts';
-import { clinicView, namedClinicView, readingsOf, viewOfReading } from './clinic-view.ts';
+import { clinicView, daysLeft, namedClinicView, readingsOf, viewOfReading } from './clinic-view.ts';
 import { visibleSubscribers } from './ownership.ts';
 import { shown } from './query.ts';
 import { type Route, route } from './route.ts';
@@ -150,7 +150,7 @@ export function statusRoutes({
             restored: isAdmin ? viewOfRestoration(await store.restoration()) : null,
           },
           clinics: isAdmin
-            ? readings.map(viewOfReading)
+            ? readings.map((reading) => viewOfReading(reading, { streams, categories, now }))
             : readings
                 .filter(({ clinic }) => clinic !== null && !clinic.isRemoved)
                 .map(({ id, name }) => ({ id, name })),
@@ -223,11 +223,6 @@ function stateOfStream({ isOff, failedInRow, polledAt }: Stream): z.infer<typeof
   if (isOff) return 'off';
   if (failedInRow > 0) return 'failing';
   return polledAt === null ? 'new' : 'reading';
-}
-
-/** To a tenth of a day. */
-function daysLeft(stream: Stream, now: number): number {
-  return Math.floor((listedForMs(stream, now) / 86_400_000) * 10) / 10;
 }
 
 function viewOfSetAside(item: SetAside): z.infer<typeof setAsideView> {

@@ -104,6 +104,7 @@ async function restoredClinics(call: CallApi): Promise<readonly ClinicView[]> {
 const colourOf: Readonly<Record<NonNullable<ClinicView['state']>, Colour>> = {
   active: 'green',
   connecting: 'yellow',
+  waiting: 'yellow',
   paused: 'yellow',
   needsReconnect: 'red',
   removed: 'gray',
@@ -133,6 +134,7 @@ const columns = [
     text: ({ state }: ClinicView) => state ?? '-',
     colour: ({ state }: ClinicView) => (state === undefined ? null : colourOf[state]),
   },
+  { title: 'DAYS LEFT', text: ({ daysLeft }: ClinicView) => (daysLeft == null ? '-' : String(daysLeft)) },
   { title: 'WHY', text: ({ stateReason }: ClinicView) => stateReason ?? '' },
 ];
 

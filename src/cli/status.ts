@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { showStatus } from '../client/status.ts';
-import type { SetAsideView, StatusView, StreamView } from '../client/views.ts';
+import type { ClinicView, SetAsideView, StatusView, StreamView } from '../client/views.ts';
 import { shownInstant } from './instant.ts';
 import { clinicIdOf } from './named.ts';
 import { inert, type Printer } from './print.ts';
@@ -86,6 +86,20 @@ function auditLine({ last, running }: NonNullable<StatusView['audits']>): string
   return running === null ? before : `${before}; one is at ${running.done} of ${running.streams} streams`;
 }
 
+const needOfState: Partial<Record<NonNullable<ClinicView['state']>, string>> = {
+  needsReconnect: 'needs to be connected again',
+  waiting: 'waits for its app',
+  paused: 'is paused',
+};
+
+/** A clinic that is not read, why, and how long nothing is lost by it. */
+function clinicNeeds({ name, state, stateReason, daysLeft }: ClinicView): readonly string[] {
+  const need = needOfState[state ?? 'active'];
+  if (need === undefined) return [];
+  const left = daysLeft == null ? '' : ` Fullscript lists all that is missing for ${daysLeft} more days.`;
+  return [`${name} ${need}: ${stateReason ?? 'unknown reason'}.${left}`];
+}
+
 /** What the last audit found and somebody has to look at. */
 function auditNeeds(audits: StatusView['audits']): readonly string[] {
   if (!audits?.last) return [];
@@ -120,11 +134,7 @@ function needsOf(status: StatusView): readonly string[] {
   const overdueSince = shadow ? null : status.deliveries.overdueSince;
   const overdueMs = overdueSince === null ? 0 : Date.parse(at) - Date.parse(overdueSince);
   return [
-    ...clinics
-      .filter(({ state }) => state === 'needsReconnect')
-      .map(
-        ({ name, stateReason }) => `${name} needs to be connected again: ${stateReason ?? 'unknown reason'}.`,
-      ),
+    ...clinics.flatMap(clinicNeeds),
     ...subscribers.notActive.map(({ name, state, pauseReasons }) => {
       const why = pauseReasons.length > 0 ? ` (${pauseReasons.join(', ')})` : '';
       return `${name} is ${state}${why}; what it is owed is held.`;

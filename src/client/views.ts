@@ -267,8 +267,10 @@ export interface ClinicView {
   /** The vendor's, or the connection's while its tokens were not used yet. */
   readonly id: string;
   readonly name: string;
-  readonly state?: 'active' | 'paused' | 'connecting' | 'needsReconnect' | 'removed';
+  readonly state?: 'active' | 'paused' | 'connecting' | 'waiting' | 'needsReconnect' | 'removed';
   readonly stateReason?: string | null;
+  /** While it is not read: how long the vendor still lists all that is missing. */
+  readonly daysLeft?: number | null;
   readonly connections?: readonly { readonly state: 'working' | 'needsReconnect' | 'restored' }[];
 }
 

@@ -58,6 +58,11 @@ export interface Connection {
   readonly startFrom?: string;
 }
 
+/** It has no access token that is good, and only the operator's own app can give it one. */
+export function waitsForApp({ origin, tokens }: Connection, now: number): boolean {
+  return origin.kind === 'tokenUrl' && (tokens === null || tokens.expiresAt <= now);
+}
+
 /** Its tokens come from another place than before, or the file names other ones: the pair that there is counts no more. */
 export function comesFromElsewhere(before: Connection, after: Connection): boolean {
   if (before.declaredDigest !== after.declaredDigest || before.origin.kind !== after.origin.kind) return true;

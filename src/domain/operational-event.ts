@@ -25,6 +25,8 @@ interface About {
     readonly reason: string;
     /** Another connection reads the clinic meanwhile. */
     readonly hasSpare: boolean;
+    /** Until the vendor no longer lists all that is not read; `null` when nothing of the clinic was read yet. */
+    readonly daysLeft: number | null;
   };
   readonly 'relay.stream.behind': {
     readonly clinicId: string;
@@ -80,7 +82,7 @@ export function sentenceOf({ type, data }: OperationalEvent): string {
     case 'relay.delivery.failed':
       return `${data.count} ${data.count === 1 ? 'delivery' : 'deliveries'} to ${data.name} failed for good (${data.lastOutcome}); \`relay replay --failed --subscriber ${data.subscriberId}\` sends again. ${data.deliveryIds.join(', ')}`;
     case 'relay.clinic.needs_reconnect':
-      return `${data.name} has to be authorized again (${data.reason})${data.hasSpare ? '; another connection reads the clinic meanwhile' : ': nothing of it is read'}. (${data.connectionId})`;
+      return `${data.name} has to be authorized again (${data.reason})${data.hasSpare ? '; another connection reads the clinic meanwhile' : `: nothing of it is read${forDays(data.daysLeft)}`}. (${data.connectionId})`;
     case 'relay.stream.behind':
       return `${data.name} is behind: ${data.categories.join(', ')} not read ${data.readAt === null ? 'yet' : `since ${data.readAt}`}. Fullscript lists what is missing for ${data.daysLeft} more days. (${data.clinicId})`;
     case 'relay.stream.gap':
@@ -90,6 +92,10 @@ export function sentenceOf({ type, data }: OperationalEvent): string {
     case 'relay.test':
       return 'A test: operational events of the relay arrive here.';
   }
+}
+
+function forDays(daysLeft: number | null): string {
+  return daysLeft === null ? '' : `, and Fullscript lists what is missing for ${daysLeft} more days`;
 }
 
 function since(at: string | null): string {

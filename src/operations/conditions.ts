@@ -57,7 +57,7 @@ function ofSubscribers({ subscribers }: Standing): readonly Condition[] {
   });
 }
 
-function ofConnections({ clinics, connections }: Standing): readonly Condition[] {
+function ofConnections({ clinics, connections, streams, now }: Standing): readonly Condition[] {
   const removed = removedIn(clinics);
   return connections
     .filter(({ state, clinicId }) => state === 'needsReconnect' && !removed.has(clinicId ?? ''))
@@ -65,7 +65,12 @@ function ofConnections({ clinics, connections }: Standing): readonly Condition[]
       const hasSpare = connections.some(
         (other) => clinicId !== null && other.clinicId === clinicId && other.state === 'working',
       );
-      const data = { connectionId, name, clinicId, reason: stateReason ?? 'its access ended', hasSpare };
+      const reason = stateReason ?? 'its access ended';
+      const lefts = streams
+        .filter((stream) => stream.clinicId === clinicId && !stream.isOff)
+        .map((stream) => Math.floor(listedForMs(stream, now) / dayMs));
+      const daysLeft = lefts.length === 0 ? null : Math.min(...lefts);
+      const data = { connectionId, name, clinicId, reason, hasSpare, daysLeft };
       return [`connection ${connectionId}`, { type: 'relay.clinic.needs_reconnect', data }];
     });
 }

@@ -156,12 +156,21 @@ export class Intake {
       if (recorded.events > 0) {
         const { events: count, deliveries } = recorded;
         logger.info('Events were recorded.', { clinicId, category, events: count, deliveries });
+        this.#tellRevokedKeys(events);
       }
       for (const eventId of recorded.differing) {
         logger.warn('An event differs from the one of the same id in another clinic.', { clinicId, eventId });
       }
       if (recorded.deliveries > 0) onRecorded();
       return;
+    }
+  }
+
+  /** It is the key of an older scheme: what the relay reads by is the authorization, and the vendor says when that ends. */
+  #tellRevokedKeys(events: readonly NewEvent[]): void {
+    const { clinicId } = this.#claim.stream;
+    for (const { id: eventId, type, isPast } of events) {
+      if (type === 'clinic_key.revoked' && !isPast) this.#with.logger.warn(keyRevoked, { clinicId, eventId });
     }
   }
 
@@ -174,6 +183,9 @@ export class Intake {
     }
   }
 }
+
+const keyRevoked =
+  'A clinic has revoked its key; it is read on for as long as its authorization holds. Ask it whether that was meant.';
 
 type IdentifiedItem = ListItem & { readonly id: string };
 

@@ -49,6 +49,7 @@ export class Poller {
   #cancelTimer = (): void => {};
   #cancelKeepAlive = (): void => {};
   #keepingAlive: Promise<void> | null = null;
+  #askingApps: Promise<void> | null = null;
 
   constructor(dependencies: PollerDependencies) {
     this.#dependencies = dependencies;
@@ -102,7 +103,13 @@ export class Poller {
     this.#stopping.abort();
     this.#dependencies.stopRequests();
     const polls = [...this.#polling.values()].map(({ ended }) => ended);
-    const underWay = [this.#turning, this.#keepingAlive, ...polls, ...this.#discovery.underWay];
+    const underWay = [
+      this.#turning,
+      this.#keepingAlive,
+      this.#askingApps,
+      ...polls,
+      ...this.#discovery.underWay,
+    ];
     const grace = new AbortController();
     await Promise.race([Promise.all(underWay), wait(this.#dependencies.clock, graceMs, grace.signal)]);
     grace.abort();
@@ -261,18 +268,23 @@ export class Poller {
     });
   }
 
+  /** Begins what has ended since: the operator's apps, which may hang, keep nobody else waiting. */
   #keepAliveLater(): void {
     const { clock, tokens } = this.#dependencies;
     this.#cancelKeepAlive = clock.after(keepAliveMs, () => {
-      this.#keepingAlive = tokens
-        .keepAlive()
-        .catch((error: unknown) => {
-          if (!passes(error)) this.#fail(error);
-        })
-        .finally(() => {
-          this.#keepingAlive = null;
-          if (this.#isRunning) this.#keepAliveLater();
-        });
+      this.#keepingAlive ??= this.#passing(tokens.keepAlive()).finally(() => {
+        this.#keepingAlive = null;
+      });
+      this.#askingApps ??= this.#passing(tokens.askApps()).finally(() => {
+        this.#askingApps = null;
+      });
+      if (this.#isRunning) this.#keepAliveLater();
+    });
+  }
+
+  #passing(work: Promise<void>): Promise<void> {
+    return work.catch((error: unknown) => {
+      if (!passes(error)) this.#fail(error);
     });
   }
 }

@@ -1,5 +1,5 @@
 import { type Clock, wait } from '../clock.ts';
-import { type Connection, hasSameTokens, type Tokens } from '../domain/clinic.ts';
+import { type Connection, hasSameTokens, type TokenOrigin, type Tokens } from '../domain/clinic.ts';
 import { ClaimLost, NotFound, StoreUnavailable } from '../domain/errors.ts';
 import type { Logger } from '../logger.ts';
 import type { ClinicStore, RefreshClaim } from '../store/store.ts';
@@ -35,6 +35,7 @@ const leaseMs = 120_000;
 /** A refresh begins so long before its lease lapses: see the time-out in vendor-http.ts, and some for the record. */
 const exchangeMsMax = 45_000;
 const saveAgainMs = 1_000;
+const appsAskedAtOnce = 8;
 
 /**
  * Access tokens of connections, renewed before they expire and when the vendor refuses
@@ -107,10 +108,23 @@ export class ConnectionTokens {
   /** Renews what is about to expire, idle connections too: nobody says how long a refresh token lives. */
   async keepAlive(): Promise<void> {
     for (const connection of await this.#dependencies.store.connections()) {
-      const { id, state, tokens } = connection;
-      if (state !== 'working' || tokens === null || tokens.refreshToken === null) continue;
-      if (this.#isRenewalDue(connection)) await this.#renewOnce(id, tokens.accessToken, 'expiring');
+      if (isRenewed(connection, 'refreshToken') && this.#isRenewalDue(connection)) {
+        await this.#renewOnce(connection.id, connection.tokens?.accessToken ?? null, 'expiring');
+      }
     }
+  }
+
+  /** Asks the operator's apps for the access tokens that are about to end, those of idle connections too. */
+  async askApps(): Promise<void> {
+    const connections = await this.#dependencies.store.connections();
+    const due = connections.filter(
+      (connection) => isRenewed(connection, 'tokenUrl') && this.#isRenewalDue(connection),
+    );
+    const next = due.values();
+    const askNext = async (): Promise<void> => {
+      for (const { id, tokens } of next) await this.#renewOnce(id, tokens?.accessToken ?? null, 'expiring');
+    };
+    await Promise.all(Array.from({ length: appsAskedAtOnce }, askNext));
   }
 
   #isRenewalDue({ id, tokens }: Connection): boolean {
@@ -249,6 +263,12 @@ export class ConnectionTokens {
     await store.endRefresh(claim, null);
     throw lost;
   }
+}
+
+/** There is something to renew, and it comes from there. */
+function isRenewed({ state, origin, tokens }: Connection, from: TokenOrigin['kind']): boolean {
+  const canBe = origin.kind === 'tokenUrl' || typeof tokens?.refreshToken === 'string';
+  return state === 'working' && origin.kind === from && canBe;
 }
 
 /** A connection may be removed while somebody works on it. */

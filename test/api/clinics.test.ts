@@ -75,7 +75,11 @@ describe('a clinic is connected', () => {
   test('by a URL that hands tokens out, which the guard has to allow', async () => {
     const body = { name: 'New York', tokenUrl: 'https://app.example/token', tokenUrlSecret: 'the-secret' };
     const made = await asAdmin('POST', '/v1/clinics', body);
-    expect(made.body).toMatchObject({ state: 'connecting', connections: [{ tokensFrom: 'tokenUrl' }] });
+    expect(made.body).toMatchObject({
+      state: 'waiting',
+      stateReason: 'its app (tokenUrl) has not handed out an access token yet',
+      connections: [{ tokensFrom: 'tokenUrl' }],
+    });
     expect(made.text).not.toContain('the-secret');
     const refused = await asAdmin('POST', '/v1/clinics', {
       ...body,

@@ -51,6 +51,39 @@ test('says how far each stream is, which do not advance, and how long the vendor
   expect((await api.ask('GET', '/v1/status', { token: adminNow() })).body.streams[1].daysLeft).toBe(0);
 });
 
+test('a clinic that is not read says for how many days nothing is lost by it', async () => {
+  const [clinic] = await api.store.clinics();
+  const read = { kind: 'completed', cursor: startedAt, isSweep: true, newestEventAt: null } as const;
+  await api.store.endPoll(await pollOf(api.store), { ...read, nextPollAt: startedAt });
+  const listed = async () => (await api.ask('GET', '/v1/clinics', { token: adminNow() })).body.data;
+  await api.clock.advance(2.5 * dayMs);
+  expect(await listed()).toMatchObject([{ state: 'needsReconnect', daysLeft: 27.5 }]);
+  const app = {
+    id: 'con_app',
+    clinicId: clinic?.id ?? '',
+    name: clinic?.name ?? '',
+    origin: { kind: 'tokenUrl', url: 'http://app/token', secret: null },
+    spareTokens: null,
+    declaredDigest: null,
+    state: 'working',
+    stateReason: null,
+    refreshedAt: null,
+    createdAt: startedAt,
+  } as const;
+  await api.store.saveConnection({ ...app, tokens: null });
+  expect(await listed()).toMatchObject([{ state: 'waiting', daysLeft: 27.5 }]);
+  const expiresAt = api.clock.now() + 60_000;
+  await api.store.saveConnection({ ...app, tokens: { accessToken: 'at', refreshToken: null, expiresAt } });
+  expect(await listed()).toMatchObject([{ state: 'active', daysLeft: null }]);
+  await api.clock.advance(60_000);
+  expect(await listed()).toMatchObject([{ state: 'waiting' }]);
+  await api.ask('POST', `/v1/clinics/${clinic?.id}/pause`, { token: adminNow() });
+  await api.clock.advance(40 * dayMs);
+  expect(await listed()).toMatchObject([{ state: 'paused', daysLeft: 0 }]);
+  const { body } = await api.ask('GET', '/v1/status', { token: adminNow() });
+  expect(body.clinics).toMatchObject([{ state: 'paused', daysLeft: 0 }]);
+});
+
 test('says what was not read in time, and leaves out categories that are not read any more', async () => {
   await api.store.follow('clinic-1', [{ category: 'fulfillments', startAt: startedAt }]);
   const gap = { from: startedAt - 40 * dayMs, until: startedAt - 30 * dayMs };

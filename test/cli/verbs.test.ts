@@ -512,12 +512,31 @@ test('an explanation is one line, by delivery or by event and subscriber', async
   expect(byEvent.asked.at(-1)?.path).toBe('/v1/events/evt_1/explain?subscriberId=sub_1');
 });
 
+test('the list of clinics says why one is not read, and how many days are left', async () => {
+  const waiting = {
+    id: 'cl_2',
+    name: 'Ohio',
+    state: 'waiting',
+    stateReason: 'its app is away',
+    daysLeft: 29.9,
+  };
+  const { out } = await relayRun(['clinics', 'list'], {
+    'GET /v1/clinics': () => page({ ...clinic, state: 'active', stateReason: null, daysLeft: null }, waiting),
+  });
+  expect(out.split('\n').map((line) => line.trim().split(/ {2,}/))).toEqual([
+    ['ID', 'NAME', 'STATE', 'DAYS LEFT', 'WHY'],
+    ['cl_1', 'Washington', 'active', '-'],
+    ['cl_2', 'Ohio', 'waiting', '29.9', 'its app is away'],
+    [''],
+  ]);
+});
+
 describe('the status', () => {
   const status = {
     at: '2026-11-22T08:00:00.000Z',
     clinics: [
       { id: 'cl_1', name: 'Washington', state: 'active', stateReason: null },
-      { id: 'cl_2', name: 'New York', state: 'needsReconnect', stateReason: 'invalid_grant' },
+      { id: 'cl_2', name: 'New York', state: 'needsReconnect', stateReason: 'invalid_grant', daysLeft: 12.4 },
     ],
     streams: [
       {
@@ -596,6 +615,9 @@ describe('the status', () => {
     expect(out).toContain('clinics      1 active, 1 needsReconnect');
     expect(out).toContain('streams      1 reading, 1 off; the slowest was last read to its end 90 s ago');
     expect(out).toContain('deliveries   2 pending, 40 delivered\n');
+    expect(out).toContain(
+      'New York needs to be connected again: invalid_grant. Fullscript lists all that is missing for 12.4 more days.\n',
+    );
     expect(out).toContain(
       'audit        not balanced, 42 listed, at 2026-11-22T07:30:00Z; one is at 4 of 18 streams\n',
     );

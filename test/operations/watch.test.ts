@@ -141,10 +141,11 @@ test('a connection that has to be authorized again is told, and whether a spare 
   const { clock, told, world } = watched();
   const ended = connection({ state: 'needsReconnect', stateReason: 'invalid_grant' });
   world.connections = [ended, connection({ id: 'con_2' }), { ...ended, id: 'con_3', clinicId: null }];
+  world.streams = [stream('orders', { polledAt: start - minuteMs, cursor: start - minuteMs })];
   await clock.advance(5 * minuteMs);
   expect(told).toMatchObject([
-    { data: { connectionId: 'con_1', reason: 'invalid_grant', hasSpare: true } },
-    { data: { connectionId: 'con_3', hasSpare: false } },
+    { data: { connectionId: 'con_1', reason: 'invalid_grant', hasSpare: true, daysLeft: 29 } },
+    { data: { connectionId: 'con_3', hasSpare: false, daysLeft: null } },
   ]);
 });
 

@@ -238,6 +238,38 @@ describe('the poller', () => {
     expect((await relay.store.connections()).map(({ name }) => name)).toEqual(['New York']);
   });
 
+  test('a revoked authorization ends the polling of its clinic only, loudly; a revoked clinic key ends nothing', async () => {
+    const { clock, fullscript, store, lines } = await pollingRelay({
+      clinics: ['Washington', 'New York'],
+      categories: ['orders', 'clinic_keys'],
+    });
+    await clock.advance(minute);
+    const key = fullscript.addEvent({ clinic: 'Washington', type: 'clinic_key.revoked' });
+    await clock.advance(20 * minute);
+    expect(await recordedIds(store)).toEqual([key.id]);
+    expect(lines.filter(({ level }) => level === 'warn')).toMatchObject([
+      { message: expect.stringContaining('revoked its key'), facts: { eventId: key.id } },
+    ]);
+    expect((await store.connections()).map(({ state }) => state)).toEqual(['working', 'working']);
+
+    fullscript.revokeClinic('Washington');
+    const lost = fullscript.addEvent({ clinic: 'Washington', type: 'order.placed' });
+    const kept = fullscript.addEvent({ clinic: 'New York', type: 'order.placed' });
+    await clock.advance(20 * minute);
+    expect(await recordedIds(store)).toEqual([key.id, kept.id]);
+    expect(lost.id).not.toBe(kept.id);
+    expect((await store.connections()).map(({ name, state }) => [name, state])).toEqual([
+      ['Washington', 'needsReconnect'],
+      ['New York', 'working'],
+    ]);
+    expect(lines.filter(({ level }) => level === 'error')).toMatchObject([
+      {
+        message: 'A connection needs to be authorized again.',
+        facts: { reason: expect.stringContaining('invalid_grant') },
+      },
+    ]);
+  });
+
   test('through a second connection a clinic is still read when the first has to reconnect', async () => {
     const { clock, fullscript, store } = await pollingRelay();
     await clock.advance(minute);

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import type { Connection } from '../../src/domain/clinic.ts';
 import type { VendorHttp, VendorRequest } from '../../src/source/vendor-http.ts';
 import { pollingRelay, recordedIds } from './clinic.ts';
 
@@ -143,14 +144,14 @@ describe('a renewal', () => {
 
 describe('a token URL', () => {
   /** The operator's own app hands out what it is told to; the connection asks nobody else. */
-  async function withTokenUrl(handedOut: () => object) {
+  async function withTokenUrl(handedOut: () => object | Promise<object>) {
     const asked: VendorRequest[] = [];
     const url = 'http://my-app.internal/token';
     const relay = await pollingRelay({
       http: (wire) => async (request) => {
         if (request.url !== url) return wire(request);
         asked.push(request);
-        const body = Buffer.from(JSON.stringify(handedOut()));
+        const body = Buffer.from(JSON.stringify(await handedOut()));
         return { kind: 'answered', status: 200, body, vendorNow: null, retryAfter: undefined };
       },
     });
@@ -176,6 +177,32 @@ describe('a token URL', () => {
     expect(fullscript.requests().byOperation.token).toBe(token);
     expect(asked).toHaveLength(1);
     expect(asked[0]).toMatchObject({ method: 'GET', accessToken: 'app-secret' });
+  });
+
+  test('is asked in time for a connection that nobody uses, and its being away holds up no other', async () => {
+    let isAway = false;
+    let letGo = (): void => {};
+    const { clock, store, asked, fullscript } = await withTokenUrl(async () => {
+      if (isAway) await new Promise<void>((resolve) => (letGo = resolve));
+      return { accessToken: 'sandbox-access-washington', expiresAt: clock.now() + hour };
+    });
+    await clock.advance(minute);
+    const [first] = await store.connections();
+    const idle = { ...first, id: 'con_idle', clinicId: first?.clinicId ?? null } as Connection;
+    const origin = { kind: 'refreshToken' } as const;
+    const tokens = { accessToken: 'x', refreshToken: 'sandbox-refresh-washington', expiresAt: 0 };
+    await store.changeClinic(first?.clinicId ?? '', { isPaused: true });
+    const before = asked.length;
+    await clock.advance(3 * hour);
+    expect(asked.length - before).toBe(3);
+
+    isAway = true;
+    await clock.advance(hour);
+    await store.saveConnection({ ...idle, origin, tokens: { ...tokens, expiresAt: clock.now() } });
+    const { token = 0 } = fullscript.requests().byOperation;
+    await clock.advance(3 * minute);
+    expect(fullscript.requests().byOperation.token).toBe(token + 1);
+    letGo();
   });
 
   test('that hands out a token which ends soon is asked once a minute at most', async () => {
