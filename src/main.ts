@@ -84,7 +84,7 @@ export async function startRelay({
     const delivering = wayOut(config, guards.subscribers, {
       ...shared,
       fetchEvent: polling.fetchEvent,
-      onFailed: (after) => operator?.failed.add(after),
+      onFailed: (after) => operator.failed?.add(after),
     });
     await declareSubscribers(config.subscribers, { store, clock, logger });
     warnOfFilters(config.subscribers, [...config.clinics, ...(await store.clinics())], logger);
@@ -106,7 +106,7 @@ export async function startRelay({
       auditor: polling.auditor,
       connecting: polling.connecting,
       eraser: delivering.eraser,
-      tryOperator: async (event) => operator?.messenger.try(event) ?? null,
+      tryOperator: async (event) => operator.messenger?.try(event) ?? null,
       countStart: polling.countStart,
       revokeTokens: polling.oauth.revoke,
       connectionChanged: (connectionId) => polling.poller.forget(connectionId),
@@ -129,7 +129,7 @@ export async function startRelay({
     await delivering.eraser.start();
     polling.poller.start();
     await polling.auditor.start();
-    operator?.watch.start();
+    operator.watch.start();
     return {
       url: server.url,
       store,
@@ -137,7 +137,7 @@ export async function startRelay({
       async stop() {
         await server.close();
         await Promise.all([
-          operator?.stop(),
+          operator.stop(),
           polling.auditor.stop(),
           polling.poller.stop(stopGraceMs),
           delivering.handshakes.stop(),

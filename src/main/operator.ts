@@ -2,6 +2,7 @@ import type { Config } from '../config.ts';
 import type { AddressGuard } from '../delivery/address-guard.ts';
 import { createWebhookSender } from '../delivery/webhook-sender.ts';
 import { outcomeLabel } from '../domain/attempt.ts';
+import { sentenceOf } from '../domain/operational-event.ts';
 import { FailedDeliveries } from '../operations/failed-deliveries.ts';
 import { Messenger } from '../operations/messenger.ts';
 import { type AuditMissing, Watch } from '../operations/watch.ts';
@@ -13,9 +14,44 @@ import { type Shared, userAgent } from './shared.ts';
 const behindAfterPolls = 3;
 const behindAfterMinMs = 15 * 60_000;
 
-/** Puts together what tells the operator; `null` when the configuration names no URL for it. */
-export function toOperator(config: Config, guard: AddressGuard, { store, clock, logger }: Shared) {
-  const { operationalEvents, source, delivery } = config;
+/**
+ * Puts together what watches over the relay and tells the operator what is wrong: that a
+ * clinic is behind in the log, too, and all of it to the URL that the configuration names.
+ */
+export function toOperator(config: Config, guard: AddressGuard, shared: Shared) {
+  const { store, clock, logger } = shared;
+  const { categories, pollSecondsMax } = config.source;
+  const courier = courierOf(config, guard, shared);
+  const watch = new Watch({
+    store,
+    auditsMissing: (since) => auditsMissing(store, since),
+    tell(event) {
+      // Whatever else is told, whoever found it has put into the log.
+      if (event.type === 'relay.stream.behind') {
+        const { clinicId, daysLeft } = event.data;
+        logger.warn(sentenceOf(event), { clinicId, daysLeft });
+      }
+      courier?.messenger.tell(event);
+    },
+    clock,
+    logger,
+    categories,
+    behindAfterMs: Math.max(behindAfterMinMs, behindAfterPolls * pollSecondsMax * 1000),
+  });
+  return {
+    /** `null` when the configuration names no URL, as `failed`. */
+    messenger: courier?.messenger ?? null,
+    failed: courier?.failed ?? null,
+    watch,
+    async stop() {
+      await watch.stop();
+      await courier?.stop();
+    },
+  };
+}
+
+function courierOf(config: Config, guard: AddressGuard, { clock, logger }: Shared) {
+  const { operationalEvents, delivery } = config;
   if (operationalEvents === undefined) return null;
   const { url, format, secret } = operationalEvents;
   const sender = createWebhookSender({ guard, clock, proxy: delivery.proxy });
@@ -30,22 +66,10 @@ export function toOperator(config: Config, guard: AddressGuard, { store, clock, 
     logger,
     userAgent,
   });
-  const failed = new FailedDeliveries(clock, (event) => messenger.tell(event));
-  const watch = new Watch({
-    store,
-    auditsMissing: (since) => auditsMissing(store, since),
-    tell: (event) => messenger.tell(event),
-    clock,
-    logger,
-    categories: source.categories,
-    behindAfterMs: Math.max(behindAfterMinMs, behindAfterPolls * source.pollSecondsMax * 1000),
-  });
   return {
     messenger,
-    failed,
-    watch,
+    failed: new FailedDeliveries(clock, (event) => messenger.tell(event)),
     async stop() {
-      await watch.stop();
       await messenger.stop();
       sender.close();
     },
