@@ -11,6 +11,7 @@ import { Dispatcher } from './delivery/dispatcher.ts';
 import { createDoctor, type Examination, type Patient } from './delivery/doctor.ts';
 import { Eraser } from './delivery/eraser.ts';
 import type { FetchEvent } from './delivery/fetched-rounds.ts';
+import { type Forwarding, startForwarding } from './delivery/forward.ts';
 import { createGuards } from './delivery/guards.ts';
 import { createHandshake } from './delivery/handshake.ts';
 import { examineOnLoopback } from './delivery/loopback-doctor.ts';
@@ -20,6 +21,7 @@ import { Replayer } from './delivery/replayer.ts';
 import { createSendTest } from './delivery/send-test.ts';
 import { createTokenKeyOf } from './delivery/token-key-of.ts';
 import { createWebhookSender } from './delivery/webhook-sender.ts';
+import type { Subscriber } from './domain/subscriber.ts';
 import type { Logger } from './logger.ts';
 import { openStore } from './main/open-store.ts';
 import { toOperator } from './main/operator.ts';
@@ -89,6 +91,7 @@ export async function startRelay({
     await declareSubscribers(config.subscribers, { store, clock, logger });
     warnOfFilters(config.subscribers, [...config.clinics, ...(await store.clinics())], logger);
     await declareClinics(store, config.clinics, { clock, logger });
+    const closing = new AbortController();
     const app = createApp({
       store,
       clock,
@@ -116,6 +119,7 @@ export async function startRelay({
       isShadow: config.source.shadow,
       categories: config.source.categories,
       arePollsMoving: () => polling.poller.idleMs < pollsFrozenMs,
+      closing: closing.signal,
     });
     const server = await startServer(app, { host: config.server.host, port: config.server.port, clock });
     listening.push(server.listening);
@@ -135,6 +139,7 @@ export async function startRelay({
       store,
       failed: failure.happened,
       async stop() {
+        closing.abort();
         await server.close();
         await Promise.all([
           operator.stop(),
@@ -238,6 +243,11 @@ function inventor(
 export function examineHere(patient: Patient, clock: Clock, random = Math.random): Promise<Examination> {
   const sampleEvent = inventor(clock, random);
   return examineOnLoopback({ clock, userAgent, timeoutMs: hereTimeoutMs, sampleEvent }, patient);
+}
+
+/** Sends to a receiver of the developer who runs this; no relay has to run. */
+export function forwardTo(subscriber: Subscriber, clock: Clock): Forwarding {
+  return startForwarding(subscriber, { clock, userAgent, timeoutMs: hereTimeoutMs });
 }
 
 /** As long as a relay waits that is not told otherwise. */

@@ -37,6 +37,7 @@ const homes: Readonly<Record<string, readonly string[]>> = {
   jsonwebtoken: ['api/auth.ts', 'wire/relay-signature.ts'],
   got: ['source/events-api.ts', 'source/oauth.ts', 'source/vendor-http.ts'],
   lowdb: ['store/file/checkpoint.ts'],
+  'eventsource-parser': ['client/listen.ts'],
   'p-queue': ['delivery/dispatcher.ts', 'source/budget.ts'],
   pino: ['logger.ts'],
   commander: ['cli/'],

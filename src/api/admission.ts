@@ -26,6 +26,8 @@ export const defaultLimits: RequestLimits = {
 export interface Admission {
   /** Answers 401, or knows the caller from then on. */
   readonly authenticate: RequestHandler;
+  /** Asked again while its answer lasts. */
+  readonly isStillBelieved: (request: Request) => Promise<boolean>;
   /** Counts a refusal against the caller's address: `next` gets an error when there were too many. */
   readonly slowDown: RequestHandler;
   /** For what needs no token: 429 when the address has asked too often. */
@@ -48,6 +50,10 @@ export function createAdmission(dependencies: {
   return {
     limitAddress: limiter(limits.openPerMinute, addressKey),
     slowDown: perAddress,
+    async isStillBelieved(request) {
+      const token = bearerOf(request);
+      return token !== null && (await checkToken(token)).kind === 'believed';
+    },
     async authenticate(request, response, next) {
       const token = bearerOf(request);
       const verdict =

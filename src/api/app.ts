@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import express, { type ErrorRequestHandler, type Express, type Response } from 'express';
 import helmet from 'helmet';
 import type { Clock } from '../clock.ts';
@@ -14,9 +15,11 @@ import { type ConnectDependencies, connectRoutes, oauthCallback } from './connec
 import { type DeliveriesDependencies, deliveryRoutes } from './deliveries.ts';
 import { type DoctorDependencies, doctorRoutes } from './doctor.ts';
 import { type ErasuresDependencies, erasureRoutes } from './erasures.ts';
+import { endOf, sendStream } from './event-stream.ts';
 import { eventRoutes } from './events.ts';
 import { type IngestEndpoint, ingestHandler, ingestRoutes } from './ingest.ts';
 import { hasBody, readJsonBody } from './json-body.ts';
+import { listenRoutes } from './listen.ts';
 import { openApiOf } from './openapi.ts';
 import { type OperationalEventsDependencies, operationalEventRoutes } from './operational-events.ts';
 import { problemOf } from './problem.ts';
@@ -52,6 +55,8 @@ export interface ApiDependencies
   readonly limits?: RequestLimits;
   /** `null` when Fullscript's own webhooks are not taken. */
   readonly ingest: IngestEndpoint | null;
+  /** Aborts when the relay stops: streams end, so that the server can close. */
+  readonly closing: AbortSignal;
 }
 
 /** The REST API. @throws InvalidInput `jwt_key_unusable` */
@@ -67,6 +72,7 @@ export function createApp(dependencies: ApiDependencies): Express {
     ...auditRoutes(dependencies),
     ...erasureRoutes(dependencies),
     ...eventRoutes(dependencies),
+    ...listenRoutes(dependencies),
     ...connectRoutes(dependencies),
     ...clinicRoutes(dependencies),
     ...seenRoutes(dependencies),
@@ -77,6 +83,8 @@ export function createApp(dependencies: ApiDependencies): Express {
     ...ingestRoutes(dependencies),
   ];
   const checkToken = createTokenCheck(keys, { now: clock.wall, isRevoked: (jti) => store.isRevoked(jti) });
+  // One for each request under way.
+  setMaxListeners(0, dependencies.closing);
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
@@ -96,7 +104,7 @@ export function createApp(dependencies: ApiDependencies): Express {
   addOpenRoutes(app, dependencies, admission, openApiOf(routes, dependencies.version));
   app.post(ingestPath, ingestHandler(dependencies.ingest, admission.slowDown));
   app.get('/oauth/callback', oauthCallback(dependencies));
-  addRoutes(app, routes, { logger, clock, ...admission });
+  addRoutes(app, routes, { logger, clock, closing: dependencies.closing, ...admission });
   app.use((request) => {
     throw new RelayError('route_not_found', `There is no ${request.method} on that path.`, {
       hint: 'GET /openapi.json lists the routes.',
@@ -160,10 +168,11 @@ function addOpenRoutes(
 interface Admitting extends ReturnType<typeof createAdmission> {
   readonly logger: Logger;
   readonly clock: Clock;
+  readonly closing: AbortSignal;
 }
 
 function addRoutes(app: Express, routes: readonly Route[], admitting: Admitting): void {
-  const { authenticate, admit, logger, clock } = admitting;
+  const { authenticate, admit, isStillBelieved, logger, clock, closing } = admitting;
   const methodsOf = new Map<string, string[]>([
     ['/healthz', ['get']],
     ['/readyz', ['get']],
@@ -180,18 +189,25 @@ function addRoutes(app: Express, routes: readonly Route[], admitting: Admitting)
       const body = await readJsonBody(request);
       const caller = callerOf(response);
       const params = request.params as Record<string, string>;
-      const answer = await route.answer({ caller, params, query: request.query, body });
-      const status = answer.status ?? route.answers.status;
-      response.status(status);
-      if (answer.body === null) response.end();
-      else response.json(answer.body);
+      const signal = endOf(response, closing);
+      const lastEventId = request.get('last-event-id') ?? null;
+      const asked = { caller, params, query: request.query, body, lastEventId, signal };
+      const answer = await route.answer(asked);
+      if ('stream' in answer) {
+        logger.info('A stream begins.', { subject: caller.subject, jti: caller.jti, route: route.path });
+        await sendStream(response, answer.stream, { clock, signal, mayGoOn: () => isStillBelieved(request) });
+      } else {
+        response.status(answer.status ?? route.answers.status);
+        if (answer.body === null) response.end();
+        else response.json(answer.body);
+      }
       logger[route.method === 'get' ? 'debug' : 'info']('api', {
         subject: caller.subject,
         jti: caller.jti,
         method: route.method,
         route: route.path,
         id: params.id,
-        status,
+        status: response.statusCode,
         durationMs: Math.round(clock.monotonic() - startedAt),
         requestId: response.locals.requestId,
       });

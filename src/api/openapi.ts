@@ -68,7 +68,11 @@ function operationOf({ path, scope, summary, query, body, answers }: Route): unk
           ? { description: 'Done' }
           : {
               description: 'Done',
-              content: { 'application/json': { schema: schemaOf(answers.schema, 'output') } },
+              content: {
+                [answers.isStream ? 'text/event-stream' : 'application/json']: {
+                  schema: schemaOf(answers.schema, 'output'),
+                },
+              },
             },
       default: problemAnswer,
     },

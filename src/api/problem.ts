@@ -34,10 +34,12 @@ const statusOfCode: Readonly<Record<string, number>> = {
   route_not_found: 404,
   method_not_allowed: 405,
   body_unreadable: 410,
+  position_gone: 410,
   body_too_large: 413,
   media_type_unsupported: 415,
   handshake_failed: 422,
   rate_limited: 429,
+  too_many_listeners: 429,
   not_ready: 503,
 };
 

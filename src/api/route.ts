@@ -4,6 +4,7 @@ import { InvalidInput } from '../domain/errors.ts';
 import { inputWords } from '../domain/input-words.ts';
 import { problemsOf } from '../domain/problems-of.ts';
 import type { Caller, Scope } from './auth.ts';
+import type { ServerSentEvent } from './event-stream.ts';
 
 /** One route, told once: the server answers by it and the OpenAPI document is made from it. */
 export interface Route {
@@ -15,11 +16,11 @@ export interface Route {
   readonly query: z.ZodObject;
   /** `null` where nothing may stand in it. An absent body counts as `{}`. */
   readonly body: z.ZodType | null;
-  /** What success looks like; `null` has no body. */
-  readonly answers: { readonly status: number; readonly schema: z.ZodType | null };
+  /** What success looks like; `null` has no body. Of a stream, the data of its messages. */
+  readonly answers: { readonly status: number; readonly schema: z.ZodType | null; readonly isStream?: true };
   /** It makes the relay send a request to an address of the caller's choice, so it is limited more tightly. */
   readonly isDialling: boolean;
-  answer(request: RawRequest): Promise<Answer>;
+  answer(request: RawRequest): Promise<Answer | Streamed>;
 }
 
 /** What came in, not yet held to a schema. */
@@ -28,6 +29,14 @@ export interface RawRequest {
   readonly params: Readonly<Record<string, string>>;
   readonly query: unknown;
   readonly body: unknown;
+  /** Of the message that the caller had last of an earlier stream. */
+  readonly lastEventId: string | null;
+  /** Aborts when a stream is to end: the caller is gone, or the relay stops. */
+  readonly signal: AbortSignal;
+}
+
+export interface Streamed {
+  readonly stream: AsyncIterable<ServerSentEvent>;
 }
 
 export interface Answer {
@@ -48,7 +57,9 @@ interface Told<Query extends z.ZodObject, Body extends z.ZodType>
     readonly id: string;
     readonly query: z.output<Query>;
     readonly body: z.output<Body>;
-  }) => Promise<Answer>;
+    readonly lastEventId: string | null;
+    readonly signal: AbortSignal;
+  }) => Promise<Answer | Streamed>;
 }
 
 const nothing = z.strictObject({});
@@ -76,6 +87,8 @@ export function route<Query extends z.ZodObject = typeof nothing, Body extends z
         id: raw.params.id ?? '',
         query: asked as z.output<Query>,
         body: given as z.output<Body>,
+        lastEventId: raw.lastEventId,
+        signal: raw.signal,
       });
     },
   };

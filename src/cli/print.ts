@@ -10,6 +10,8 @@ export interface Printer {
   note(line: string): void;
   /** The result as one JSON document, on standard output. */
   json(value: unknown): void;
+  /** One of many results, as JSON on a line of its own. */
+  jsonLine(value: unknown): void;
   /** Width of the terminal in columns; 80 where there is none. */
   readonly columns: number;
   paint(colour: Colour, text: string): string;
@@ -38,7 +40,8 @@ export function printer(
   return {
     out: (line) => stdout.write(`${line}\n`),
     note: (line) => stderr.write(`${line}\n`),
-    json: (value) => stdout.write(`${inertJson(value)}\n`),
+    json: (value) => stdout.write(`${inertJson(value, 2)}\n`),
+    jsonLine: (value) => stdout.write(`${inertJson(value, 0)}\n`),
     columns: stdout.columns || 80,
     paint: (colour, text) => (isPlain ? text : styleText(colour, text, { validateStream: false })),
   };
@@ -60,8 +63,8 @@ export function inert(text: string): string {
 }
 
 /** JSON that a terminal can show as it is: the same value, the active characters escaped as JSON does. */
-function inertJson(value: unknown): string {
-  return JSON.stringify(value, null, 2).replace(active, (character) =>
+function inertJson(value: unknown, indent: number): string {
+  return JSON.stringify(value, null, indent).replace(active, (character) =>
     // The line ends and indents are JSON's own; inside strings they are escaped already.
     character === '\n' ? character : `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );

@@ -11,6 +11,7 @@ import { addErase } from './erase.ts';
 import { addIngest } from './ingest.ts';
 import { addInit } from './init.ts';
 import { addKeys } from './keys.ts';
+import { addListen } from './listen.ts';
 import { addOperationalEvents } from './operational-events.ts';
 import { printError, printer } from './print.ts';
 import { addRebuild } from './rebuild.ts';
@@ -77,6 +78,7 @@ function programOf(around: Surroundings): Command {
     addDeliveries,
     addReplay,
     addAudit,
+    addListen,
     addErase,
     addSeen,
     addIngest,

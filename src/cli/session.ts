@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { type SignedToken, type SigningKeys, signToken } from '../api/auth.ts';
-import { type CallApi, connectApi } from '../client/relay-api.ts';
+import { type CallApi, connectApi, type RelayAddress } from '../client/relay-api.ts';
 import { type Config, loadConfig } from '../config.ts';
 import { InvalidInput } from '../domain/errors.ts';
 import { envFileOf, withEnvFile } from './env-file.ts';
@@ -14,6 +14,8 @@ import type { CommonOptions } from './verb.ts';
 /** A verb's hold on a running relay, and where it prints. */
 export interface Session {
   readonly call: CallApi;
+  /** For what is not a single call. */
+  readonly address: RelayAddress;
   readonly to: Printer;
   readonly asJson: boolean;
   readonly env: Surroundings['env'];
@@ -26,12 +28,13 @@ const renewBeforeMs = 60_000;
 export function openSession(around: Surroundings, options: CommonOptions): Session {
   const env = envOf(around, options.config);
   const to = printer(around.stdout, around.stderr, around.env);
-  const call = connectApi({
+  const address = {
     url: relayUrlOf(around.folder, env, options.config),
     token: tokenSource(around, env),
-  });
+  };
   return {
-    call: patient(call, { clock: around.clock, note: to.note }),
+    address,
+    call: patient(connectApi(address), { clock: around.clock, note: to.note }),
     to,
     asJson: options.json === true,
     env,

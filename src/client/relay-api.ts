@@ -1,5 +1,6 @@
-import { InvalidInput, type Problem } from '../domain/errors.ts';
-import { RelayRefused, RelayUnreachable } from './errors.ts';
+import { InvalidInput, RelayError } from '../domain/errors.ts';
+import { RelayUnreachable } from './errors.ts';
+import { notARelay, refusalOf, unreachable } from './refusal.ts';
 
 /** Where a relay runs and how to be let in. */
 export interface RelayAddress {
@@ -49,17 +50,50 @@ export function pathOf(...parts: readonly string[]): string {
 }
 
 export function connectApi(address: RelayAddress): CallApi {
-  const base = address.url.replace(/\/+$/, '');
+  const base = baseOf(address);
   return async (call) => {
     const { answer, text } = await exchange(address, base, call);
     if (!answer.headers.has('relay-version')) throw notARelay(base, answer);
     if (answer.status === 204) return null;
-    const isJson = /^application\/([a-z.]+\+)?json\b/i.test(answer.headers.get('content-type') ?? '');
-    const body = isJson ? parsed(text) : undefined;
+    const body = jsonIn(answer, text);
     if (body === undefined) throw notARelay(base, answer);
     if (answer.ok) return body;
     throw refusalOf(base, answer, body);
   };
+}
+
+/**
+ * Asks for something that is not over when it is answered. The answer's body is what comes.
+ *
+ * @throws RelayUnreachable, RelayRefused
+ */
+export async function openStream(
+  address: RelayAddress,
+  call: ApiCall,
+  signal: AbortSignal,
+): Promise<ReadableStream<Uint8Array>> {
+  const base = baseOf(address);
+  let answer: Response;
+  try {
+    answer = await send(address, base, call, 'text/event-stream', signal);
+  } catch (thrown) {
+    if (thrown instanceof RelayError) throw thrown;
+    throw unreachable(base, 0, thrown);
+  }
+  if (!answer.headers.has('relay-version')) throw notARelay(base, answer);
+  const isStream = /^text\/event-stream\b/i.test(answer.headers.get('content-type') ?? '');
+  if (answer.ok && isStream && answer.body) return answer.body as ReadableStream<Uint8Array>;
+  const body = jsonIn(answer, await textOf(answer, base));
+  throw body === undefined ? notARelay(base, answer) : refusalOf(base, answer, body);
+}
+
+function baseOf({ url }: RelayAddress): string {
+  return url.replace(/\/+$/, '');
+}
+
+function jsonIn(answer: Response, text: string): unknown {
+  const isJson = /^application\/([a-z.]+\+)?json\b/i.test(answer.headers.get('content-type') ?? '');
+  return isJson ? parsed(text) : undefined;
 }
 
 async function exchange(
@@ -67,30 +101,37 @@ async function exchange(
   base: string,
   call: ApiCall,
 ): Promise<{ answer: Response; text: string }> {
+  const timeoutMs = address.timeoutMs ?? defaultTimeoutMs;
+  try {
+    const answer = await send(address, base, call, 'application/json', AbortSignal.timeout(timeoutMs));
+    return { answer, text: await textOf(answer, base) };
+  } catch (thrown) {
+    if (thrown instanceof RelayError) throw thrown;
+    throw unreachable(base, timeoutMs, thrown);
+  }
+}
+
+function send(
+  address: RelayAddress,
+  base: string,
+  call: ApiCall,
+  accept: string,
+  signal: AbortSignal,
+): Promise<Response> {
   const url = new URL(base + call.path);
   for (const [name, value] of Object.entries(call.query ?? {})) {
     if (value !== undefined) url.searchParams.set(name, String(value));
   }
-  const headers: Record<string, string> = {
-    accept: 'application/json',
-    authorization: `Bearer ${address.token()}`,
-  };
+  const headers: Record<string, string> = { accept, authorization: `Bearer ${address.token()}` };
   if (call.body !== undefined) headers['content-type'] = 'application/json';
-  const timeoutMs = address.timeoutMs ?? defaultTimeoutMs;
-  try {
-    const answer = await fetch(url, {
-      method: call.method,
-      headers,
-      // The token goes to the address that was named, and to no other.
-      redirect: 'manual',
-      signal: AbortSignal.timeout(timeoutMs),
-      ...(call.body === undefined ? {} : { body: JSON.stringify(call.body) }),
-    });
-    return { answer, text: await textOf(answer, base) };
-  } catch (thrown) {
-    if (thrown instanceof RelayUnreachable) throw thrown;
-    throw unreachable(base, timeoutMs, thrown);
-  }
+  return fetch(url, {
+    method: call.method,
+    headers,
+    // The token goes to the address that was named, and to no other.
+    redirect: 'manual',
+    signal,
+    ...(call.body === undefined ? {} : { body: JSON.stringify(call.body) }),
+  });
 }
 
 async function textOf(answer: Response, base: string): Promise<string> {
@@ -114,86 +155,4 @@ function parsed(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-function unreachable(base: string, timeoutMs: number, thrown: unknown): RelayUnreachable {
-  if (thrown instanceof Error && thrown.name === 'TimeoutError') {
-    return new RelayUnreachable('relay_timeout', `${base} did not answer within ${timeoutMs / 1000} s.`, {
-      hint: 'Look at the log of `relay serve`; it may be busy, or stopped in a debugger.',
-    });
-  }
-  return new RelayUnreachable('relay_unreachable', `No relay answers at ${base} (${reasonOf(thrown)}).`, {
-    hint: 'Start it with `relay serve`, or set RELAY_URL to where it runs.',
-  });
-}
-
-/** fetch hides the reason one or two causes deep. */
-function reasonOf(thrown: unknown): string {
-  let reason = 'no answer';
-  for (let at = thrown; at instanceof Error; at = at.cause) {
-    const inner = at instanceof AggregateError ? at.errors[0] : at;
-    const { code, message } = inner as { code?: unknown; message?: string };
-    reason = typeof code === 'string' ? code : (message ?? reason);
-  }
-  return reason;
-}
-
-function notARelay(base: string, answer: Response): RelayUnreachable {
-  const type = answer.headers.get('content-type')?.split(';')[0] ?? 'no content type';
-  const location = answer.headers.get('location');
-  return new RelayUnreachable(
-    'not_a_relay',
-    location
-      ? `${base} answered ${answer.status} and points to ${originOf(location, base)}; redirects are not followed.`
-      : `${base} answered ${answer.status} with ${type}, and is not a relay.`,
-    {
-      hint: 'Set RELAY_URL to the base URL of a relay; something else may be listening on that port, or a proxy before it answers or drops the header `relay-version`.',
-    },
-  );
-}
-
-function originOf(location: string, base: string): string {
-  return URL.canParse(location, base) ? new URL(location, base).origin : 'somewhere else';
-}
-
-function refusalOf(base: string, answer: Response, body: unknown): RelayRefused | RelayUnreachable {
-  const problem = (typeof body === 'object' && body !== null ? body : {}) as Record<string, unknown>;
-  if (typeof problem.code !== 'string') return notARelay(base, answer);
-  const text = (value: unknown) => (typeof value === 'string' && value !== '' ? value : null);
-  return new RelayRefused(
-    {
-      code: problem.code,
-      status: answer.status,
-      message: text(problem.detail) ?? text(problem.title) ?? `The relay answered ${answer.status}.`,
-      problems: problemsOf(problem.problems),
-      retryAfterMs: retryAfterMsOf(answer),
-    },
-    { hint: hintFor(answer) ?? text(problem.hint) ?? 'Look at the log of `relay serve`.' },
-  );
-}
-
-/** For what the caller's own surroundings decide, the relay cannot know the remedy. */
-function hintFor(answer: Response): string | null {
-  if (answer.status === 401) {
-    return 'Set RELAY_TOKEN to a token of this relay that is still valid (`relay token create`), or RELAY_JWT_SECRET to the secret that it runs with.';
-  }
-  if (answer.status === 403) return 'Use a token with that scope: `relay token create --scope …`.';
-  if (answer.status === 429) {
-    const afterMs = retryAfterMsOf(answer);
-    return afterMs === null ? 'Try again in a minute.' : `Try again in ${afterMs / 1000} s.`;
-  }
-  return null;
-}
-
-function retryAfterMsOf(answer: Response): number | null {
-  const seconds = answer.headers.get('retry-after') ?? '';
-  return /^\d{1,9}$/.test(seconds) ? Number(seconds) * 1_000 : null;
-}
-
-function problemsOf(value: unknown): readonly Problem[] {
-  if (!Array.isArray(value)) return [];
-  return value.map((item: unknown) => {
-    const { path, message } = (typeof item === 'object' && item !== null ? item : {}) as Partial<Problem>;
-    return { path: String(path ?? ''), message: String(message ?? '') };
-  });
 }

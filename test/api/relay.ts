@@ -52,6 +52,8 @@ export interface ApiUnderTest {
   readonly auditor: Auditor;
   /** What the API told the other rooms, in order. */
   readonly told: string[];
+  /** Ends what streams, as a relay does that stops. */
+  readonly closing: AbortController;
   /** What happens while the vendor is asked to revoke tokens, what it lists, and what it has of an event. */
   readonly vendor: {
     whileRevoking: () => Promise<void>;
@@ -145,8 +147,10 @@ export async function apiUnderTest(limits?: RequestLimits): Promise<ApiUnderTest
     }),
     challengeToken: 'a-challenge-token',
   };
+  const closing = new AbortController();
   const app = createApp({
     store,
+    closing: closing.signal,
     clock,
     logger,
     keys,
@@ -204,6 +208,7 @@ export async function apiUnderTest(limits?: RequestLimits): Promise<ApiUnderTest
   });
   const server = await startServer(app, { host: '127.0.0.1', port: 0 });
   onTestFinished(async () => {
+    closing.abort();
     await server.close();
     await replayer.stop();
     await backfiller.stop();
@@ -219,6 +224,7 @@ export async function apiUnderTest(limits?: RequestLimits): Promise<ApiUnderTest
     replayer,
     auditor,
     told,
+    closing,
     vendor,
     endpoint,
     async ask(method, path, { body, token = ehr, headers = {} } = {}) {

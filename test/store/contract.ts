@@ -15,6 +15,7 @@ import {
   refused,
 } from './fixtures.ts';
 import { keepsTheOrder } from './order-contract.ts';
+import { readsForward } from './positions-contract.ts';
 import { keepsPushes } from './push-contract.ts';
 
 export interface StoreUnderTest {
@@ -420,6 +421,7 @@ export function keepsTheContract(name: string, open: () => Promise<StoreUnderTes
 
     keepsTheOrder(open);
     keepsPushes(open);
+    describe('the log read forward', () => readsForward({ store: () => store, reopened }));
 
     describe('replays', () => {
       test('a failed delivery starts a new round with the schedule afresh; attempts go on counting', async () => {

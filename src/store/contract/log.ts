@@ -26,6 +26,30 @@ export interface LogStore {
   bodyStates(events: readonly EventInClinic[]): Promise<readonly BodyState[]>;
   /** Newest recorded first. */
   events(filter: EventFilter, page: PageAsk): Promise<Page<RecordedEvent>>;
+  /** Where the log of events ends: what is recorded from now on comes after it. */
+  eventsEnd(): Promise<EventPosition>;
+  /**
+   * Events in the order in which they were recorded, from after a position on, or from the
+   * oldest that is kept.
+   *
+   * @param limit 1 to 1,000.
+   * @throws PositionGone when events after it may have come and gone, or when it is of another log.
+   */
+  eventsAfter(
+    position: EventPosition | null,
+    filter: Pick<EventFilter, 'clinicId' | 'since'>,
+    limit: number,
+  ): Promise<EventsAfter>;
+}
+
+/** A place between two events of the log; text that means something to the store that gave it only. */
+export type EventPosition = string;
+
+export interface EventsAfter {
+  /** Each with the position right after it. */
+  readonly items: readonly { readonly event: RecordedEvent; readonly position: EventPosition }[];
+  /** After everything that was looked at, wanted or not. */
+  readonly position: EventPosition;
 }
 
 /** `erased`: on demand, and not to be had again. */

@@ -38,6 +38,21 @@ export function pageOf<Row, Name extends string>(
   return { found, nextCursor: null };
 }
 
+/** The first `limit` rows from `first` on, oldest first, and the number of the row that nobody looked at. */
+export function rowsFrom<Row, Name extends string>(
+  rows: LogRows<Row, Name>,
+  first: number,
+  limit: number,
+  wanted: Wanted,
+): { readonly numbers: readonly number[]; readonly end: number } {
+  const numbers: number[] = [];
+  let end = first;
+  for (; end < rows.end && numbers.length < limit; end++) {
+    if (rows.isThere(end) && wanted(end)) numbers.push(end);
+  }
+  return { numbers, end };
+}
+
 /** Looks at columns only: rows that are not wanted are never read. */
 export function deliveriesWanted(state: State, filter: DeliveryFilter): Wanted {
   const { deliveries, words } = state;

@@ -176,6 +176,11 @@ export class LogRows<Row, Name extends string> {
     return this.#numbers.of([key('k0'), key('k1'), key('k2'), key('k3')]);
   }
 
+  /** 32 bits of a digest of the row's id. */
+  markOf(number: number): number {
+    return this.#own.k0.get(number);
+  }
+
   isThere(number: number): boolean {
     return this.#own.file.get(number) !== absent;
   }

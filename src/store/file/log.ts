@@ -5,7 +5,8 @@ import { bodyUnreadable } from './bodies.ts';
 import type { Core } from './core.ts';
 import type { EventRow, SealedRef, StoredDelivery } from './facts.ts';
 import { eventKey, isErased, storedDelivery } from './kinds.ts';
-import { deliveriesWanted, eventsWanted, pageOf, shownIn } from './listing.ts';
+import { deliveriesWanted, eventsWanted, pageOf, rowsFrom, shownIn } from './listing.ts';
+import { positionBefore, rowAfter } from './positions.ts';
 import type { State } from './state.ts';
 
 export function logPart({ commits, bodies, coldRows, codec }: Core): LogStore {
@@ -113,6 +114,27 @@ export function logPart({ commits, bodies, coldRows, codec }: Core): LogStore {
         pageOf(state.events, ask, eventsWanted(state, filter)),
       );
       return { items: (await coldRows.rows(found)).map(recordedEvent), nextCursor };
+    },
+
+    eventsEnd: () => commits.read(({ events }) => positionBefore(events, events.end)),
+
+    eventsAfter: async (position, filter, limit) => {
+      const { found, end } = await commits.read((state) => {
+        const { events } = state;
+        const first = position === null ? 0 : rowAfter(events, position);
+        const { numbers, end } = rowsFrom(events, first, limit, eventsWanted(state, filter));
+        const found = numbers.map((number) => ({
+          at: events.at(number),
+          position: positionBefore(events, number + 1),
+        }));
+        return { found, end: positionBefore(events, end) };
+      });
+      const rows = await coldRows.rows(found.map(({ at }) => at));
+      const items = found.map((each, index) => ({
+        event: recordedEvent(rows[index] as EventRow),
+        position: each.position,
+      }));
+      return { items, position: end };
     },
   };
 }
