@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { listClinics } from '../client/clinics.ts';
 import type { CallApi } from '../client/relay-api.ts';
-import { importSeen, listEvents, type SeenView } from '../client/seen.ts';
+import { type EventView, importSeen, listEvents, type SeenView } from '../client/seen.ts';
 import { RelayError } from '../domain/errors.ts';
 import { clinicIdOf } from './named.ts';
 import { inert, type Printer } from './print.ts';
@@ -14,6 +14,7 @@ import { badUsage, type CommonOptions, instantOption, verb } from './verb.ts';
 
 interface SeenOptions extends CommonOptions {
   readonly clinic?: string;
+  readonly allClinics?: true;
   readonly dryRun?: true;
   readonly since?: string;
 }
@@ -21,6 +22,8 @@ interface SeenOptions extends CommonOptions {
 /** Of one request: the API takes no more, and no body that is longer. */
 const batchIdsMax = 1_000;
 const batchBytesMax = 90_000;
+const whose = 'whose events they are, by its id or name; needed where there are several';
+const ofAll = 'the list does not tell whose its events are: take it for each clinic’s';
 const idsShown = 20;
 const daysShown = 50;
 
@@ -28,22 +31,21 @@ export function addSeen(program: Command, around: Surroundings): void {
   const group = program.command('seen').description('the list of events that a script of yours processed');
 
   verb(group, 'import <file>', 'take it over: these events are known and never sent (- reads standard input)')
-    .option('--clinic <clinic>', 'whose events they are, by its id or name; needed where there are several')
+    .option('--clinic <clinic>', whose)
+    .option('--all-clinics', ofAll)
     .option('--dry-run', 'check the list and count, and change nothing')
     .action(async (file: string, options: SeenOptions) => {
       const events = await readSeenFile(around, file);
       const { call, to, asJson } = openSession(around, options);
-      const clinicId = await clinicOf(call, options.clinic);
+      const clinicIds = await clinicsOf(call, options);
       const dryRun = options.dryRun === true;
-      const sum = await importAll(
-        call,
-        clinicId,
-        events.map(({ id }) => id),
-        dryRun,
-      );
-      if (asJson) return to.json({ dryRun, ids: events.length, ...sum });
+      const ids = events.map(({ id }) => id);
+      let sum = none;
+      for (const clinicId of clinicIds) sum = plus(sum, await importAll(call, clinicId, ids, dryRun));
+      if (asJson) return to.json({ dryRun, ids: ids.length, clinics: clinicIds.length, ...sum });
       const { recorded, withheld, known, owed } = sum;
-      to.out(`${events.length} ids${dryRun ? ' would be' : ' were'} taken over as handled elsewhere:`);
+      const each = clinicIds.length === 1 ? '' : ` in each of ${clinicIds.length} clinics`;
+      to.out(`${ids.length} ids${dryRun ? ' would be' : ' were'} taken over as handled elsewhere${each}:`);
       to.out(`  ${recorded} the relay had not seen yet, and will not read`);
       to.out(`  ${withheld} it had recorded without sending them; no backfill will`);
       if (known > 0) to.out(`  ${known} were taken over before`);
@@ -51,14 +53,17 @@ export function addSeen(program: Command, around: Surroundings): void {
     });
 
   verb(group, 'compare <file>', 'what it has and the relay never saw, and the other way round; exit 1 if any')
-    .option('--clinic <clinic>', 'whose events they are, by its id or name; needed where there are several')
+    .option('--clinic <clinic>', whose)
+    .option('--all-clinics', ofAll)
     .addOption(instantOption('--since <when>', 'leave out what is dated earlier', around.clock.now))
     .action(async (file: string, options: SeenOptions) => {
       const events = await readSeenFile(around, file);
       const { call, to, asJson } = openSession(around, options);
-      const clinicId = await clinicOf(call, options.clinic);
+      const clinicIds = await clinicsOf(call, options);
       const since = options.since === undefined ? null : Date.parse(options.since);
-      const difference = differenceOf(events, await listEvents(call, clinicId), since);
+      const known: (readonly EventView[])[] = [];
+      for (const clinicId of clinicIds) known.push(await listEvents(call, clinicId));
+      const difference = differenceOf(events, known.flat(), since);
       if (asJson) to.json(difference);
       else printDifference(to, difference);
       if (difference.missing.length === 0) return;
@@ -72,16 +77,29 @@ export function addSeen(program: Command, around: Surroundings): void {
     });
 }
 
-async function clinicOf(call: CallApi, named: string | undefined): Promise<string> {
-  if (named !== undefined) return clinicIdOf(call, named);
-  const [only, ...others] = await listClinics(call);
-  if (only !== undefined && others.length === 0) return only.id;
+/** The ids of the clinics whose events the list may name. */
+async function clinicsOf(call: CallApi, { clinic, allClinics }: SeenOptions): Promise<readonly string[]> {
+  if (clinic !== undefined && allClinics)
+    throw badUsage('--clinic and --all-clinics exclude each other.', 'Give one.');
+  if (clinic !== undefined) return [await clinicIdOf(call, clinic)];
+  const ids = (await listClinics(call)).filter(({ state }) => state !== 'connecting').map(({ id }) => id);
+  if (ids.length === 0) throw badUsage('There is no clinic yet.', 'Connect it first: `relay clinics add`.');
+  if (ids.length === 1 || allClinics) return ids;
   throw badUsage(
-    only === undefined ? 'There is no clinic yet.' : 'There are several clinics.',
-    only === undefined
-      ? 'Connect it first: `relay clinics add`.'
-      : 'Say whose events these are: --clinic NAME.',
+    'There are several clinics.',
+    'Say whose events these are: --clinic NAME, or --all-clinics for a list that does not tell.',
   );
+}
+
+const none: SeenView = { recorded: 0, withheld: 0, known: 0, owed: 0 };
+
+function plus(a: SeenView, b: SeenView): SeenView {
+  return {
+    recorded: a.recorded + b.recorded,
+    withheld: a.withheld + b.withheld,
+    known: a.known + b.known,
+    owed: a.owed + b.owed,
+  };
 }
 
 /** Bounded request after request; one that fails says how far it came. */
@@ -91,17 +109,11 @@ async function importAll(
   ids: readonly string[],
   dryRun: boolean,
 ): Promise<SeenView> {
-  let sum: SeenView = { recorded: 0, withheld: 0, known: 0, owed: 0 };
+  let sum = none;
   let done = 0;
   for (const eventIds of batches(ids)) {
     try {
-      const taken = await importSeen(call, { clinicId, eventIds, dryRun });
-      sum = {
-        recorded: sum.recorded + taken.recorded,
-        withheld: sum.withheld + taken.withheld,
-        known: sum.known + taken.known,
-        owed: sum.owed + taken.owed,
-      };
+      sum = plus(sum, await importSeen(call, { clinicId, eventIds, dryRun }));
       done += eventIds.length;
     } catch (error) {
       if (dryRun || done === 0) throw error;

@@ -110,6 +110,45 @@ describe('relay seen import', () => {
     await around?.discard();
     const named = await relayRun(['import', 'list', '--clinic', 'New York'], { list: 'a', clinics });
     expect(named.posted).toMatchObject([{ clinicId: 'cl_2' }]);
+    await relay?.close();
+    await around?.discard();
+    const both = await relayRun(['import', 'list', '--clinic', 'New York', '--all-clinics'], {
+      list: 'a',
+      clinics,
+    });
+    expect([both.exit, both.posted]).toEqual([2, []]);
+  });
+
+  test('a list that does not tell whose its events are is taken for each clinic’s', async () => {
+    const clinics = [
+      { id: 'cl_1', name: 'Washington', state: 'active' },
+      { id: 'cl_2', name: 'New York', state: 'paused' },
+      { id: 'con_3', name: 'Boston', state: 'connecting' },
+    ];
+    const { exit, out, posted } = await relayRun(['import', 'list', '--all-clinics'], {
+      list: 'a\nb',
+      clinics,
+    });
+    expect(exit).toBe(0);
+    expect(posted).toMatchObject([{ clinicId: 'cl_1' }, { clinicId: 'cl_2' }]);
+    expect(out).toContain('2 ids were taken over as handled elsewhere in each of 2 clinics:\n  4 the relay');
+  });
+
+  test('a comparison over all clinics asks for the events of each', async () => {
+    const clinics = [
+      { id: 'cl_1', name: 'Washington', state: 'active' },
+      { id: 'cl_2', name: 'New York', state: 'active' },
+    ];
+    const { exit } = await relayRun(['compare', 'list', '--all-clinics'], {
+      list: 'both\nrelay-only',
+      clinics,
+    });
+    expect(exit).toBe(0);
+    const asked = relay?.seen.filter(({ path }) => path.startsWith('/v1/events')).map(({ path }) => path);
+    expect(asked).toEqual([
+      expect.stringContaining('clinicId=cl_1'),
+      expect.stringContaining('clinicId=cl_2'),
+    ]);
   });
 
   for (const { file, list, because } of [
