@@ -119,6 +119,7 @@ export async function startRelay({
       isShadow: config.source.shadow,
       categories: config.source.categories,
       arePollsMoving: () => polling.poller.idleMs < pollsFrozenMs,
+      shortfall: () => polling.poller.shortfall,
       closing: closing.signal,
     });
     const server = await startServer(app, { host: config.server.host, port: config.server.port, clock });

@@ -31,6 +31,8 @@ export interface StatusDependencies {
   /** Those that are read. */
   readonly categories: readonly string[];
   readonly auditor: Pick<AuditsDependencies['auditor'], 'find'>;
+  /** What would be enough; `null` while the budget is. */
+  readonly shortfall: () => z.infer<typeof shortfallView> | null;
 }
 
 /** More of them are counted and not shown. */
@@ -88,6 +90,9 @@ const restorationView = z.object({
   openDeliveries: z.number(),
 });
 
+/** The request budget cannot poll each stream every `pollSecondsMax`. Either of these would be enough by itself. */
+const shortfallView = z.object({ requestsPerFiveMinutes: z.number(), pollSecondsMax: z.number() });
+
 const statusView = z.object({
   at: z.string(),
   /** Shadow mode: events are read and recorded, and nothing is sent. */
@@ -95,6 +100,8 @@ const statusView = z.object({
   store: z.object({ trouble: troubleView.nullable(), restored: restorationView.nullable() }),
   clinics: z.array(z.union([clinicView, namedClinicView])),
   streams: z.array(streamView),
+  /** `null` for callers without `admin`. */
+  budget: z.object({ shortfall: shortfallView.nullable() }).nullable(),
   setAside: z.object({ count: z.number(), items: z.array(setAsideView) }),
   /** `null` for callers without `admin`. */
   audits: auditsView.nullable(),
@@ -117,6 +124,7 @@ export function statusRoutes({
   auditor,
   isShadow,
   categories,
+  shortfall,
 }: StatusDependencies): readonly Route[] {
   return [
     route({
@@ -157,6 +165,7 @@ export function statusRoutes({
           streams: streams
             .filter(({ clinicId, category }) => !removed.has(clinicId) && categories.includes(category))
             .map((stream) => viewOfStream(stream, now)),
+          budget: isAdmin ? { shortfall: shortfall() } : null,
           setAside: {
             count: setAsides.length,
             items: isAdmin ? setAsides.slice(0, setAsideShownMax).map(viewOfSetAside) : [],

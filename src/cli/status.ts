@@ -144,6 +144,15 @@ function needsOf(status: StatusView): readonly string[] {
       : [`Deliveries wait for their turn since ${shownInstant(overdueSince)}.`]),
     ...auditNeeds(audits),
     ...gapNeeds(status),
+    ...budgetNeeds(status),
+  ];
+}
+
+function budgetNeeds({ budget }: StatusView): readonly string[] {
+  if (!budget?.shortfall) return [];
+  const { requestsPerFiveMinutes, pollSecondsMax } = budget.shortfall;
+  return [
+    `The request budget cannot poll every category in time: it takes source.requestsPerFiveMinutes ${requestsPerFiveMinutes}, or source.pollSecondsMax ${pollSecondsMax}.`,
   ];
 }
 

@@ -341,6 +341,10 @@ export interface StatusView {
   };
   readonly clinics: readonly ClinicView[];
   readonly streams: readonly StreamView[];
+  /** What either of them would have to be; `null` while each stream can be polled every `pollSecondsMax`. */
+  readonly budget?: {
+    readonly shortfall: { readonly requestsPerFiveMinutes: number; readonly pollSecondsMax: number } | null;
+  } | null;
   /** Without the scope `admin` they are only counted; of many, the first are shown. */
   readonly setAside: { readonly count: number; readonly items: readonly SetAsideView[] };
   readonly deliveries: {

@@ -5,7 +5,7 @@ import type { ClinicStore, PollClaim, PollStore, SubscriberStore } from '../stor
 import { type AskedPollEnd, AskedPolls, endOf } from './asked-polls.ts';
 import { Discovery, type DiscoveryDependencies } from './discovery.ts';
 import { poll } from './poll.ts';
-import type { Schedule } from './schedule.ts';
+import type { Schedule, Shortfall } from './schedule.ts';
 
 export interface PollerDependencies extends DiscoveryDependencies {
   readonly store: ClinicStore & PollStore & Pick<SubscriberStore, 'subscribers'>;
@@ -120,6 +120,12 @@ export class Poller {
     return this.#dependencies.clock.monotonic() - this.#turnedAt;
   }
 
+  /** `null` while the budget lets every stream be polled every `pollSecondsMax`. */
+  get shortfall(): Shortfall | null {
+    const { schedule, clock } = this.#dependencies;
+    return schedule.shortfall(clock.now());
+  }
+
   async #turn(): Promise<void> {
     const { clock } = this.#dependencies;
     let sleepMs = lookAgainMs;
@@ -152,7 +158,7 @@ export class Poller {
     const { store, schedule, clock } = this.#dependencies;
     const streams = await this.#polled();
     const now = clock.now();
-    this.#tellOfShortfall(now);
+    this.#tellOfShortfall();
     const isIdle = (stream: Stream) => !this.#polling.has(keyOf(stream));
     for (const stream of schedule.due(streams, now).filter(isIdle)) {
       if (this.#polling.size >= pollsAtOnce) break;
@@ -169,9 +175,9 @@ export class Poller {
   }
 
   /** Told when it begins, and not again while it lasts. */
-  #tellOfShortfall(now: number): void {
-    const { schedule, logger } = this.#dependencies;
-    const shortfall = schedule.shortfall(now);
+  #tellOfShortfall(): void {
+    const { logger } = this.#dependencies;
+    const { shortfall } = this;
     if (shortfall !== null && !this.#isShort) {
       const words =
         'The budget cannot poll each stream every pollSecondsMax; either of these would be enough.';

@@ -17,6 +17,7 @@ import type { Tried } from '../../src/operations/messenger.ts';
 import { Auditor } from '../../src/source/auditor.ts';
 import type { ListPage } from '../../src/source/events-api.ts';
 import { createIngest } from '../../src/source/ingest.ts';
+import type { Shortfall } from '../../src/source/schedule.ts';
 import type { Store } from '../../src/store/store.ts';
 import { type SimulatedClock, simulatedClock } from '../world/clock.ts';
 import { keptLog, type LogLine } from '../world/log.ts';
@@ -68,6 +69,7 @@ export interface ApiUnderTest {
     isPolling: boolean;
     /** `null`: no URL for operational events is configured. */
     operator: Tried | null;
+    shortfall: Shortfall | null;
   };
   ask(method: string, path: string, ask?: Ask): Promise<Answered>;
 }
@@ -100,6 +102,7 @@ export async function apiUnderTest(limits?: RequestLimits): Promise<ApiUnderTest
     examination: { passed: true, findings: [] },
     isPolling: true,
     operator: { taken: true, answer: 204 },
+    shortfall: null,
   };
   const vendor: ApiUnderTest['vendor'] = {
     whileRevoking: async () => {},
@@ -204,6 +207,7 @@ export async function apiUnderTest(limits?: RequestLimits): Promise<ApiUnderTest
     categories: ['orders', 'patients', 'lab_orders'],
     arePollsMoving: () => endpoint.isPolling,
     tryOperator: async () => endpoint.operator,
+    shortfall: () => endpoint.shortfall,
     ...(limits && { limits }),
   });
   const server = await startServer(app, { host: '127.0.0.1', port: 0 });

@@ -132,6 +132,14 @@ test('tells the trouble of the store: since when, and what to do', async () => {
   });
 });
 
+test('says what would be enough where the request budget is not, to an admin', async () => {
+  const budget = async (token: string) => (await api.ask('GET', '/v1/status', { token })).body.budget;
+  expect(await budget(admin)).toEqual({ shortfall: null });
+  api.endpoint.shortfall = { requestsPerFiveMinutes: 4_100, pollSecondsMax: 1_476 };
+  expect(await budget(admin)).toEqual({ shortfall: api.endpoint.shortfall });
+  expect(await budget(stranger)).toBeNull();
+});
+
 test('shows what was set aside', async () => {
   const poll = await pollOf(api.store);
   await api.store.setAside(poll, {

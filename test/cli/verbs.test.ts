@@ -677,6 +677,14 @@ describe('the status', () => {
     expect(out).toContain('The disk is full. So since 2026-11-22T07:00:00Z. Make room.\n');
   });
 
+  test('says what would be enough where the request budget is not', async () => {
+    const budget = { shortfall: { requestsPerFiveMinutes: 4_100, pollSecondsMax: 1_476 } };
+    const { out } = await relayRun(['status'], {
+      'GET /v1/status': () => ({ status: 200, json: { ...status, budget } }),
+    });
+    expect(out).toContain('it takes source.requestsPerFiveMinutes 4100, or source.pollSecondsMax 1476.');
+  });
+
   test('of a relay that just started has nothing to complain of', async () => {
     const fresh = {
       ...status,
