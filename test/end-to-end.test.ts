@@ -1,14 +1,16 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Receipt, startSampleSubscriber } from '../src/cli/demo/sample-subscriber.ts';
 import { documentedEventTypes } from '../src/domain/event.ts';
 import { type RunningSandbox, startSandbox } from '../src/sandbox/server.ts';
+import { receivingSubscriber } from './world/subscriber.ts';
 
 const relayCommand = resolve(import.meta.dirname, '../dist/cli/index.js');
 
@@ -86,6 +88,12 @@ function serve(): ChildProcess {
   });
   children.push(child);
   return child;
+}
+
+/** A verb of the command line against a running relay, with the relay's own keys; its answer as JSON. */
+function relayCli(url: string, ...verb: readonly string[]) {
+  const env = { ...process.env, RELAY_URL: url };
+  return promisify(execFile)(process.execPath, [relayCommand, ...verb, '--json'], { cwd: folder, env });
 }
 
 function ended(child: ChildProcess): Promise<number | null> {
@@ -200,32 +208,70 @@ for (const reader of ['stops reading', 'goes away'] as const) {
   }, 120_000);
 }
 
+/** Neither the data folder nor the output holds any of these. */
+function expectNowhere(canaries: readonly string[], output: string): void {
+  const everything = readdirSync(join(folder, 'data'), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => readFileSync(join(entry.parentPath, entry.name)).toString('latin1'));
+  expect(everything.length).toBeGreaterThan(3);
+  for (const canary of canaries)
+    for (const text of [...everything, output]) expect(text).not.toContain(canary);
+}
+
+function addCanaryPatient(): void {
+  const patient = { patient: { id: 'p-1', first_name: 'Canary-Zoë', email: 'canary@example.test' } };
+  sandbox.fullscript.addEvent({ clinic: 'Washington', type: 'patient.created', data: patient });
+}
+
+/** What a child says, on both of its ways out. */
+function outputOf(child: ChildProcess): { text: string } {
+  const output = { text: '' };
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.on('data', (chunk: Buffer) => (output.text += chunk.toString()));
+  }
+  return output;
+}
+
 test('nothing that is secret or of a patient lies readable in the data folder', async () => {
   const steady = await aSubscriber('steady', () => 200);
   configure([steady.declared]);
-  const patient = { patient: { id: 'p-1', first_name: 'Canary-Zoë', email: 'canary@example.test' } };
-  sandbox.fullscript.addEvent({ clinic: 'Washington', type: 'patient.created', data: patient });
+  addCanaryPatient();
   const relay = serve();
-  let output = '';
-  relay.stdout?.on('data', (chunk: Buffer) => (output += chunk.toString()));
-  relay.stderr?.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  const output = outputOf(relay);
   await until(() => steady.receipts.length > 0, 'the event arrives');
   expect(steady.receipts[0]?.eventText).toContain('Canary-Zoë');
   relay.kill('SIGTERM');
   expect(await ended(relay)).toBe(0);
-  const data = join(folder, 'data');
-  const everything = readdirSync(data, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => readFileSync(join(entry.parentPath, entry.name)).toString('latin1'));
-  expect(everything.length).toBeGreaterThan(3);
-  for (const canary of [
-    'Canary',
-    'canary@',
-    'sandbox-access',
-    'sandbox-refresh',
-    'end-to-end-secret',
-    'challenge-of',
-  ]) {
-    for (const text of [...everything, output]) expect(text).not.toContain(canary);
-  }
+  expectNowhere(
+    ['Canary', 'canary@', 'sandbox-access', 'sandbox-refresh', 'end-to-end-secret', 'challenge-of'],
+    output.text,
+  );
+}, 60_000);
+
+test('case 130: a failing answer that echoes the request is kept, and nothing of it lies readable', async () => {
+  const echo = await receivingSubscriber();
+  closers.push(() => echo.close());
+  echo.answer(({ headers, body }) => ({
+    status: 500,
+    body: `${headers['fullscript-signature']} ${headers['x-gateway']} ${body}`,
+  }));
+  const secret = 'an-end-to-end-secret-of-over-32-characters';
+  const headers = { 'X-Gateway': 'gateway-pass' };
+  configure([{ name: 'echo', url: echo.url, secret, headers, retrySeconds: [1] }]);
+  addCanaryPatient();
+  const relay = serve();
+  const output = outputOf(relay);
+  const attempts = () => output.text.split('"msg":"attempt"').length - 1;
+  await until(() => attempts() >= 2, 'the event is refused twice');
+  const url = /http:\/\/127\.0\.0\.1:\d+/.exec(output.text)?.[0] ?? '';
+  const [one] = JSON.parse((await relayCli(url, 'deliveries', 'list')).stdout).data;
+  const shown = (await relayCli(url, 'deliveries', 'show', one.id)).stdout;
+  expect(shown, 'its owner may see what was answered').toContain('Canary-Zo');
+  relay.kill('SIGTERM');
+  expect(await ended(relay)).toBe(0);
+  const signatures = echo.requests.map((request) =>
+    String(request.headers['fullscript-signature']).slice(-64),
+  );
+  expect(signatures[0]).toMatch(/^[0-9a-f]{64}$/);
+  expectNowhere(['Canary', 'canary@', 'gateway-pass', 'end-to-end-secret', ...signatures], output.text);
 }, 60_000);

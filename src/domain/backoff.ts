@@ -43,7 +43,15 @@ export function waitBeforeNextMs(
   const stepMs = waitsMs[failures - 1];
   if (stepMs === undefined) return null;
   const waitMs = Math.max(stepMs, Math.min(retryAfterMs ?? 0, retryAfterMaxMs));
-  if (waitMs <= jitteredFromMs) return waitMs;
+  return waitMs <= jitteredFromMs ? waitMs : withJitter(waitMs, random);
+}
+
+/**
+ * A little longer, so that what began together does not come back together.
+ *
+ * @param random in [0, 1).
+ */
+export function withJitter(waitMs: number, random: number): number {
   return waitMs + Math.round(Math.min(waitMs * jitterShare, jitterMaxMs) * random);
 }
 

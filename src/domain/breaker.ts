@@ -1,4 +1,5 @@
 import { judge, type Outcome } from './attempt.ts';
+import { withJitter } from './backoff.ts';
 import type { Health, PauseReason } from './subscriber.ts';
 
 /**
@@ -52,14 +53,17 @@ export function afterAttemptOfSubscriber(
     readonly durationMs: number;
     /** It was claimed while the breaker was open. */
     readonly isProbe: boolean;
+    /** In [0, 1): keeps the probes of subscribers that went out together apart. */
+    readonly random: number;
   },
   now: number,
 ): AfterAttemptOfSubscriber {
-  const { outcome, isProbe } = attempt;
+  const { outcome, isProbe, random } = attempt;
+  const probeIn = (waitMs: number) => probeAfter(withJitter(waitMs, random), now);
   if (outcome.kind === 'interrupted') return unchanged(health);
   if (outcome.kind === 'blocked') return { ...unchanged(health), pause: 'address' };
   if (outcome.kind === 'unreachable' && outcome.error === 'local') {
-    return unchanged(isProbe ? { ...health, ...probeIn(firstProbeMs, now) } : health);
+    return unchanged(isProbe ? { ...health, ...probeIn(firstProbeMs) } : health);
   }
   if (judge(outcome) === 'delivered') return afterSuccess(health, attempt.durationMs, now);
 
@@ -77,7 +81,7 @@ export function afterAttemptOfSubscriber(
   if (!health.isFailing) {
     const failedMs = now - (failed.firstFailureAt ?? now);
     if (failed.failedInRow.length < failedInRowMax || failedMs < failedForMs) return unchanged(failed);
-    const probe = probeIn(Math.max(firstProbeMs, retryAfterMs), now);
+    const probe = probeIn(Math.max(firstProbeMs, retryAfterMs));
     return {
       health: { ...failed, isFailing: true, failedProbes: 0, ...probe },
       pause: pauseAfterDays(failed, now),
@@ -89,7 +93,7 @@ export function afterAttemptOfSubscriber(
   const failedProbes = health.failedProbes + 1;
   const waitMs = Math.min(firstProbeMs * 2 ** failedProbes, probeMaxMs);
   return {
-    health: { ...failed, failedProbes, ...probeIn(Math.max(waitMs, retryAfterMs), now) },
+    health: { ...failed, failedProbes, ...probeIn(Math.max(waitMs, retryAfterMs)) },
     pause: pauseAfterDays(failed, now),
     turned: null,
   };
@@ -111,7 +115,7 @@ export function closedBreaker(health: Health): Health {
 
 /** Somebody asks for a try, or changed what may have been wrong: it is probed at once, and then as if it had just opened. */
 export function probedSoon(health: Health, now: number): Health {
-  return health.isFailing ? { ...health, failedProbes: 0, ...probeIn(0, now) } : health;
+  return health.isFailing ? { ...health, failedProbes: 0, ...probeAfter(0, now) } : health;
 }
 
 function afterSuccess(health: Health, durationMs: number, now: number): AfterAttemptOfSubscriber {
@@ -129,7 +133,7 @@ function afterSuccess(health: Health, durationMs: number, now: number): AfterAtt
   };
 }
 
-function probeIn(waitMs: number, now: number): Pick<Health, 'nextProbeAt' | 'probeWaitMs'> {
+function probeAfter(waitMs: number, now: number): Pick<Health, 'nextProbeAt' | 'probeWaitMs'> {
   return { nextProbeAt: now + waitMs, probeWaitMs: waitMs };
 }
 

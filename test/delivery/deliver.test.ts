@@ -192,6 +192,42 @@ describe('an answer', () => {
   });
 });
 
+test('case 134: with answers that alternate the state follows the log, and the first success stays', async () => {
+  const claimed = await claimOne();
+  const { id } = claimed.delivery;
+  const statuses = [500, 200, 500, 200];
+  endpoint.answer(() => ({ status: statuses[endpoint.requests.length - 1] ?? 404 }));
+  const states: unknown[] = [];
+  let next: DeliveryClaim | undefined = claimed;
+  for (const _ of statuses) {
+    if (next === undefined) throw new Error('nothing is due');
+    await deliverWith()(next, never);
+    const { state, round, deliveredAt } = (await store.delivery(id)) ?? {};
+    states.push([round, state, deliveredAt]);
+    if (state === 'delivered' && round === 1) {
+      await clock.advance(60_000);
+      expect(await claim(store), 'what is delivered is not due').toEqual([]);
+      await store.startRounds([id]);
+    }
+    await clock.advance(10_000);
+    [next] = await claim(store);
+  }
+  expect(next).toBeUndefined();
+  const firstSuccessAt = startMs + 10_000;
+  expect(states).toEqual([
+    [1, 'pending', null],
+    [1, 'delivered', firstSuccessAt],
+    [2, 'pending', firstSuccessAt],
+    [2, 'delivered', firstSuccessAt],
+  ]);
+  expect((await store.attempts(id)).map(({ number, outcome }) => [number, outcome.kind])).toEqual([
+    [1, 'rejected'],
+    [2, 'accepted'],
+    [3, 'rejected'],
+    [4, 'accepted'],
+  ]);
+});
+
 describe('the excerpt of a failing answer', () => {
   for (const { body, excerpt, because } of [
     { body: '', excerpt: null, because: 'there was none' },

@@ -38,7 +38,7 @@ const failing: Health = {
 };
 
 describe('what an attempt makes of a subscriber', () => {
-  for (const { before, outcome, deliveryId, durationMs, isProbe, after, because } of [
+  for (const { before, outcome, deliveryId, durationMs, isProbe, random, after, because } of [
     {
       before: tried,
       outcome: accepted,
@@ -116,11 +116,19 @@ describe('what an attempt makes of a subscriber', () => {
       because: 'after a failed probe the next one waits twice as long',
     },
     {
+      before: failing,
+      outcome: timedOut,
+      isProbe: true,
+      random: 0.5,
+      after: { health: { nextProbeAt: now + 1.05 * minuteMs, probeWaitMs: 1.05 * minuteMs } },
+      because: 'a tenth longer at most, by chance: those that went out together are probed apart',
+    },
+    {
       before: { ...failing, failedProbes: 40 },
       outcome: timedOut,
       isProbe: true,
       after: { health: { nextProbeAt: now + 15 * minuteMs } },
-      because: 'a probe is never further away than a quarter of an hour',
+      because: 'without that a probe is never further away than a quarter of an hour',
     },
     {
       before: failing,
@@ -226,11 +234,13 @@ describe('what an attempt makes of a subscriber', () => {
     deliveryId?: string;
     durationMs?: number;
     isProbe?: boolean;
+    random?: number;
     after: { health?: Partial<Health> } & Partial<Omit<AfterAttemptOfSubscriber, 'health'>>;
     because: string;
   }[]) {
     test(because, () => {
       const attempt = {
+        random: random ?? 0,
         deliveryId: deliveryId ?? 'd1',
         outcome,
         durationMs: durationMs ?? 5,
