@@ -111,7 +111,7 @@ export async function startRelay({
       eraser: delivering.eraser,
       tryOperator: async (event) => operator.messenger?.try(event) ?? null,
       countStart: polling.countStart,
-      revokeTokens: polling.oauth.revoke,
+      revokeTokens: (tokens) => polling.revocations.revoke(tokens),
       connectionChanged: (connectionId) => polling.poller.forget(connectionId),
       wakeDispatcher: () => delivering.dispatcher.wake(),
       ingest: polling.ingest,
@@ -152,6 +152,7 @@ export async function startRelay({
           delivering.eraser.stop(),
           delivering.dispatcher.stop(stopGraceMs),
         ]);
+        polling.revocations.stop();
         delivering.sender.close();
         await store.close();
       },

@@ -33,6 +33,12 @@ const startCountView = z.object({
   ),
 });
 
+const disconnectedView = z.object({
+  id: z.string(),
+  /** `false`: Fullscript has not taken that yet. It is tried again for some hours, as long as the relay runs. */
+  areTokensRevoked: z.boolean(),
+});
+
 export interface ClinicsDependencies {
   readonly store: Pick<
     ClinicStore,
@@ -45,8 +51,8 @@ export interface ClinicsDependencies {
   readonly vetTokenUrl: (text: string) => UrlVerdict;
   /** What a clinic would bring from its start on; nothing is kept of it. */
   readonly countStart: (input: ClinicInput) => Promise<StartCount>;
-  /** Ends both tokens at the vendor, as well as it can. */
-  readonly revokeTokens: (tokens: Tokens) => Promise<void>;
+  /** Ends both tokens at the vendor; `false`: not yet, and it is tried again. */
+  readonly revokeTokens: (tokens: Tokens) => Promise<boolean>;
   /** A connection is new or has other tokens: its clinic is to be asked for. */
   readonly connectionChanged: (connectionId: string) => void;
   readonly wakePoller: () => void;
@@ -151,7 +157,7 @@ export function clinicRoutes(dependencies: ClinicsDependencies): readonly Route[
       path: '/v1/clinics/{id}',
       scope: 'admin',
       summary: 'Revoke its tokens and stop reading it; its past events stay',
-      answers: { status: 204, schema: null },
+      answers: { status: 200, schema: disconnectedView },
       async answer({ id }) {
         const found = await readingFor(id);
         const reading = found.clinic === null ? found : (named(found.name, await readings()) ?? found);
@@ -159,9 +165,9 @@ export function clinicRoutes(dependencies: ClinicsDependencies): readonly Route[
         if (reading.clinic?.isRemoved && !reading.connections.some(isConnected)) {
           throw new NotFound('clinic', id);
         }
-        await disconnect(dependencies, reading);
+        const areTokensRevoked = await disconnect(dependencies, reading);
         wakePoller();
-        return { body: null };
+        return { body: { id, areTokensRevoked } };
       },
     }),
   ];
@@ -267,11 +273,13 @@ function isConnected({ declaredDigest, tokens, spareTokens }: Connection): boole
  * no token is left on record by the time that the vendor, which may hang, is asked to
  * revoke it. What stands in the file is remembered with its digest: it stays removed
  * until it is changed there.
+ *
+ * @returns whether the vendor has ended all of its tokens.
  */
 async function disconnect(
   { store, revokeTokens }: ClinicsDependencies,
   { clinic, connections }: Reading,
-): Promise<void> {
+): Promise<boolean> {
   if (clinic !== null) await store.changeClinic(clinic.id, { isRemoved: true });
   const ended: (Connection | null)[] = [];
   for (const { id, declaredDigest } of connections) {
@@ -281,10 +289,10 @@ async function disconnect(
         : await store.forgetTokens(id, 'it was disconnected through the API'),
     );
   }
-  for (const connection of ended) {
-    if (connection?.origin.kind !== 'refreshToken') continue;
-    for (const tokens of [connection.tokens, connection.spareTokens]) {
-      if (tokens !== null) await revokeTokens(tokens);
-    }
-  }
+  const pairs = ended.flatMap((connection) =>
+    connection?.origin.kind === 'refreshToken' ? [connection.tokens, connection.spareTokens] : [],
+  );
+  // At once: a vendor that hangs is waited for once.
+  const revoked = await Promise.all(pairs.map((tokens) => tokens === null || revokeTokens(tokens)));
+  return !revoked.includes(false);
 }

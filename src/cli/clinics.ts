@@ -90,9 +90,15 @@ export function addClinics(program: Command, around: Surroundings): void {
       const { call, to, asJson } = openSession(around, options);
       const id = await clinicIdOf(call, idOrName);
       await confirm(around, `Revoke the tokens of ${inert(idOrName)}?`, options.yes === true);
-      await api.disconnectClinic(call, id);
-      if (asJson) return to.json({ id, disconnected: true });
+      const { areTokensRevoked } = await api.disconnectClinic(call, id);
+      if (asJson) return to.json({ id, disconnected: true, areTokensRevoked });
       to.out(`Disconnected ${inert(idOrName)}.`);
+      if (!areTokensRevoked) {
+        to.note(
+          'Fullscript has not revoked its tokens yet. The relay keeps none on disk, and tries again for some hours',
+        );
+        to.note('unless it is stopped; the clinic can end the authorization in Fullscript as well.');
+      }
     });
 }
 

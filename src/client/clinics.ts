@@ -63,7 +63,13 @@ export async function tellClinic(
   return call({ method: 'POST', path: pathOf('v1', 'clinics', id, what) });
 }
 
+export interface Disconnected {
+  readonly id: string;
+  /** `false`: Fullscript has not taken that yet, and the relay tries it again. */
+  readonly areTokensRevoked: boolean;
+}
+
 /** Revokes its tokens and stops polling it; its past events stay. */
-export async function disconnectClinic(call: CallApi, id: string): Promise<void> {
-  await call({ method: 'DELETE', path: pathOf('v1', 'clinics', id) });
+export async function disconnectClinic(call: CallApi, id: string): Promise<Disconnected> {
+  return (await call({ method: 'DELETE', path: pathOf('v1', 'clinics', id) })) as Disconnected;
 }

@@ -11,6 +11,7 @@ import { createFetchEvent } from '../source/fetch-event.ts';
 import { createIngest } from '../source/ingest.ts';
 import { createOAuth, withinBudget } from '../source/oauth.ts';
 import { Poller } from '../source/poller.ts';
+import { Revocations } from '../source/revocations.ts';
 import { freshSchedule } from '../source/schedule.ts';
 import { createStartCount } from '../source/start-count.ts';
 import { ConnectionTokens } from '../source/tokens.ts';
@@ -61,9 +62,11 @@ export function wayIn(config: Config, shared: WayInShared) {
     logger,
     onFatal,
   });
+  const revocations = new Revocations({ oauth, clock, logger });
   const connecting = new Connecting({
     store,
     oauth: budgeted,
+    revocations,
     app: source,
     masterKey: config.keys.masterKey,
     clock,
@@ -77,7 +80,7 @@ export function wayIn(config: Config, shared: WayInShared) {
     poller,
     auditor,
     connecting,
-    oauth,
+    revocations,
     access,
     countStart,
     fetchEvent: createFetchEvent({ store, access }),

@@ -32,10 +32,9 @@ export interface ClinicAccessDependencies {
 type Answer = { readonly kind: string };
 
 /** What was answered, and to which access token; `null` when there was none to ask with. */
-export interface Answered<A extends Answer> {
-  readonly answer: A | Refusal | NoAccess;
-  readonly accessToken: string | null;
-}
+export type Answered<A extends Answer> =
+  | { readonly answer: A | Refusal; readonly accessToken: string }
+  | { readonly answer: NoAccess; readonly accessToken: null };
 
 /** The vendor's API by clinic: with a token of one of its users, within the budget. */
 export class ClinicAccess {
@@ -98,23 +97,29 @@ export class ClinicAccess {
   /**
    * A 401 may mean an expired token, a missing scope or a revoked authorization, and the
    * vendor does not say which: the token is renewed once; if it is refused again,
-   * `GET /clinic` tells the scope (it works) from the rest (it does not).
+   * `GET /clinic` tells the scope (it works) from the rest (it does not). Without access a
+   * spare connection takes over at once.
    */
   async #asClinic<A extends Answer>(
     clinicId: string,
     kind: RequestKind,
     ask: (accessToken: string) => Promise<A | Refusal>,
   ): Promise<A | Refusal | NoAccess> {
-    const connections = await this.#dependencies.store.connections();
-    const connection = connections.find((each) => each.clinicId === clinicId && this.isUsable(each));
-    if (!connection) return { kind: 'noAccess', detail: 'no connection of the clinic works' };
-    const { answer } = await this.#asConnection(connection, kind, ask);
-    if (answer.kind !== 'unauthorized') return answer;
-    const { answer: clinic } = await this.clinicOf(connection);
-    if (clinic.kind === 'clinic') return { kind: 'forbidden' };
-    if (clinic.kind === 'unauthorized')
-      return { kind: 'noAccess', detail: 'the vendor refuses a fresh token' };
-    return clinic;
+    let noAccess: NoAccess = { kind: 'noAccess', detail: 'no connection of the clinic works' };
+    for (const connection of await this.#dependencies.store.connections()) {
+      if (connection.clinicId !== clinicId || !this.isUsable(connection)) continue;
+      const { answer, accessToken } = await this.#asConnection(connection, kind, ask);
+      if (accessToken === null) {
+        noAccess = answer;
+        continue;
+      }
+      if (answer.kind !== 'unauthorized') return answer;
+      const { answer: clinic } = await this.clinicOf(connection);
+      if (clinic.kind === 'clinic') return { kind: 'forbidden' };
+      if (clinic.kind !== 'unauthorized') return clinic;
+      noAccess = { kind: 'noAccess', detail: 'the vendor refuses a fresh token' };
+    }
+    return noAccess;
   }
 
   async #asConnection<A extends Answer>(

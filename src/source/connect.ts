@@ -5,6 +5,7 @@ import { StoreUnavailable } from '../domain/errors.ts';
 import type { Logger } from '../logger.ts';
 import type { ClinicStore, RevokedTokenStore } from '../store/store.ts';
 import type { OAuth, VendorApp } from './oauth.ts';
+import type { Revocations } from './revocations.ts';
 
 export interface ConnectingDependencies {
   readonly store: Pick<
@@ -12,7 +13,8 @@ export interface ConnectingDependencies {
     'clinics' | 'changeClinic' | 'connections' | 'saveConnection' | 'deleteConnection'
   > &
     RevokedTokenStore;
-  readonly oauth: Pick<OAuth, 'exchange' | 'revoke'>;
+  readonly oauth: Pick<OAuth, 'exchange'>;
+  readonly revocations: Pick<Revocations, 'revoke'>;
   readonly app: VendorApp;
   /** 32 bytes; the key of the states derives from it. */
   readonly masterKey: Buffer;
@@ -205,10 +207,10 @@ export class Connecting {
 
   /** The tokens are another clinic's, or the vendor refuses them: nothing is kept of them. */
   async #takeBack({ id, name, stateReason }: Connection): Promise<void> {
-    const { store, oauth, logger } = this.#dependencies;
+    const { store, revocations, logger } = this.#dependencies;
     const ended = await store.deleteConnection(id);
     logger.error('A clinic was not connected.', { connectionId: id, name, reason: stateReason });
-    if (ended?.tokens) await oauth.revoke(ended.tokens);
+    if (ended?.tokens) await revocations.revoke(ended.tokens);
   }
 
   /** It takes the place of those that do not work any more; those that do are its spares. */

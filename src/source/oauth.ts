@@ -33,8 +33,8 @@ export interface OAuth {
   exchange(code: string): Promise<TokenAnswer>;
   /** Asks the operator's own app: `{accessToken, expiresAt}`. */
   askTokenUrl(url: string, secret: string | null): Promise<TokenAnswer>;
-  /** Ends both tokens at the vendor; whether that worked is of no consequence here. */
-  revoke(tokens: Tokens): Promise<void>;
+  /** Ends both tokens at the vendor. @returns false when it has not said of both that they are ended. */
+  revoke(tokens: Tokens): Promise<boolean>;
 }
 
 /** Source: Fullscript, "Request access token". */
@@ -114,8 +114,11 @@ export function createOAuth(http: VendorHttp, app: VendorApp, clock: Clock, askA
     async revoke({ accessToken, refreshToken }) {
       for (const token of [accessToken, refreshToken]) {
         if (token === null) continue;
-        await http({ method: 'POST', url: `${apiUrl}/oauth/revoke`, json: { ...credentials, token } });
+        const json = { ...credentials, token };
+        const answer = await http({ method: 'POST', url: `${apiUrl}/oauth/revoke`, json });
+        if (answer.kind !== 'answered' || answer.status < 200 || answer.status >= 300) return false;
       }
+      return true;
     },
   };
 }

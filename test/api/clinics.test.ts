@@ -162,8 +162,16 @@ describe('a clinic is told', () => {
     expect((await asAdmin('POST', '/v1/clinics/clinic-1/resume')).body.state).toBe('active');
   });
 
+  test('to disconnect: it says when Fullscript has not taken that yet, and keeps no token', async () => {
+    api.vendor.isRevoking = false;
+    const gone = await asAdmin('DELETE', '/v1/clinics/clinic-1');
+    expect([gone.status, gone.body]).toEqual([200, { id: 'clinic-1', areTokensRevoked: false }]);
+    expect(await api.store.connections()).toEqual([]);
+  });
+
   test('to disconnect: its tokens are revoked and forgotten, it stays removed, and can be connected again', async () => {
-    expect((await asAdmin('DELETE', '/v1/clinics/clinic-1')).status).toBe(204);
+    const gone = await asAdmin('DELETE', '/v1/clinics/clinic-1');
+    expect([gone.status, gone.body]).toEqual([200, { id: 'clinic-1', areTokensRevoked: true }]);
     expect(api.told).toEqual(['revoked the-access-token', 'poller']);
     expect(await api.store.connections()).toEqual([]);
     expect((await asAdmin('GET', '/v1/clinics')).body.data).toMatchObject([
@@ -231,7 +239,7 @@ describe('when a clinic is disconnected', () => {
 
   test('and that was cut off, asking again ends it', async () => {
     await api.store.changeClinic('clinic-1', { isRemoved: true });
-    expect((await asAdmin('DELETE', '/v1/clinics/clinic-1')).status).toBe(204);
+    expect((await asAdmin('DELETE', '/v1/clinics/clinic-1')).status).toBe(200);
     expect(api.told).toEqual(['revoked the-access-token', 'poller']);
     expect((await asAdmin('DELETE', '/v1/clinics/clinic-1')).status).toBe(404);
   });
@@ -244,7 +252,7 @@ test('a connection whose clinic is not known yet can be disconnected, and not pa
     code: 'clinic_not_connected',
   });
   expect((await asAdmin('POST', `/v1/clinics/${id}/poll`)).status).toBe(202);
-  expect((await asAdmin('DELETE', `/v1/clinics/${id}`)).status).toBe(204);
+  expect((await asAdmin('DELETE', `/v1/clinics/${id}`)).status).toBe(200);
   expect((await asAdmin('GET', '/v1/clinics')).body.data).toEqual([]);
 });
 

@@ -58,6 +58,7 @@ export interface ApiUnderTest {
   /** What happens while the vendor is asked to revoke tokens, what it lists, and what it has of an event. */
   readonly vendor: {
     whileRevoking: () => Promise<void>;
+    isRevoking: boolean;
     list: () => Promise<ListPage>;
     fetch: FetchEvent;
   };
@@ -106,6 +107,7 @@ export async function apiUnderTest(limits?: RequestLimits): Promise<ApiUnderTest
   };
   const vendor: ApiUnderTest['vendor'] = {
     whileRevoking: async () => {},
+    isRevoking: true,
     list: async () => ({ kind: 'page', items: [], nextPage: null, vendorNow: null }),
     fetch: async () => ({ kind: 'gone', detail: 'status 404' }),
   };
@@ -202,6 +204,7 @@ export async function apiUnderTest(limits?: RequestLimits): Promise<ApiUnderTest
     revokeTokens: async ({ accessToken }: Tokens) => {
       await vendor.whileRevoking();
       told.push(`revoked ${accessToken}`);
+      return vendor.isRevoking;
     },
     isShadow: false,
     categories: ['orders', 'patients', 'lab_orders'],

@@ -512,6 +512,16 @@ test('an explanation is one line, by delivery or by event and subscriber', async
   expect(byEvent.asked.at(-1)?.path).toBe('/v1/events/evt_1/explain?subscriberId=sub_1');
 });
 
+for (const areTokensRevoked of [true, false]) {
+  test(`disconnecting says ${areTokensRevoked ? 'nothing more when its tokens are' : 'when its tokens are not yet'} revoked`, async () => {
+    const { exit, out, err } = await relayRun(['clinics', 'disconnect', 'Washington', '--yes'], {
+      'DELETE /v1/clinics/cl_1': () => ({ status: 200, json: { id: 'cl_1', areTokensRevoked } }),
+    });
+    expect([exit, out]).toEqual([0, 'Disconnected Washington.\n']);
+    expect(err.includes('has not revoked its tokens yet')).toBe(!areTokensRevoked);
+  });
+}
+
 test('the list of clinics says why one is not read, and how many days are left', async () => {
   const waiting = {
     id: 'cl_2',

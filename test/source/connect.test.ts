@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { type Callback, Connecting } from '../../src/source/connect.ts';
 import { createOAuth } from '../../src/source/oauth.ts';
+import { Revocations } from '../../src/source/revocations.ts';
 import { keptLog } from '../world/log.ts';
 import { type Changes, httpOf, pollingRelay } from './clinic.ts';
 
@@ -16,10 +17,12 @@ async function connectingRelay(changes: Changes = {}) {
   const { clock, fullscript, store } = relay;
   const http = httpOf(fullscript);
   const { logger, lines } = keptLog();
+  const oauth = createOAuth(http, app, clock, http);
   const make = () =>
     new Connecting({
       store,
-      oauth: createOAuth(http, app, clock, http),
+      oauth,
+      revocations: new Revocations({ oauth, clock, logger }),
       app,
       masterKey: Buffer.alloc(32, 7),
       clock,

@@ -67,7 +67,7 @@ async function tokensOf(
     },
     exchange: () => Promise.reject(new Error('no code here')),
     askTokenUrl: () => Promise.reject(new Error('nobody asked for it')),
-    revoke: async () => {},
+    revoke: async () => true,
   };
   const { logger, lines } = keptLog();
   const onAsk = (happens: () => Promise<void>): void => {

@@ -5,7 +5,7 @@ import { poll } from '../../src/source/poll.ts';
 import type { VendorHttp } from '../../src/source/vendor-http.ts';
 import type { Store } from '../../src/store/store.ts';
 import { keptLog } from '../world/log.ts';
-import { pollingRelay, recordedIds } from './clinic.ts';
+import { noon, pollingRelay, recordedIds } from './clinic.ts';
 
 const second = 1_000;
 const minute = 60 * second;
@@ -270,16 +270,69 @@ describe('the poller', () => {
     ]);
   });
 
-  test('through a second connection a clinic is still read when the first has to reconnect', async () => {
-    const { clock, fullscript, store } = await pollingRelay();
-    await clock.advance(minute);
-    const [first] = await store.connections();
-    if (!first?.tokens) throw new Error('it was declared');
-    await store.saveConnection({ ...first, id: 'con_second', declaredDigest: null });
-    await store.saveConnection({ ...first, tokens: null, spareTokens: null, state: 'needsReconnect' });
-    const event = fullscript.addEvent({ clinic: 'Washington', type: 'order.placed' });
-    await clock.advance(2 * minute);
-    expect(await recordedIds(store)).toEqual([event.id]);
+  describe('a spare connection takes over', () => {
+    for (const { because, end } of [
+      {
+        because: 'the first ends in invalid_grant',
+        end: { tokens: { accessToken: 'revoked', refreshToken: 'revoked', expiresAt: 0 } },
+      },
+      {
+        because: 'the first is refused with a fresh token, too',
+        end: {
+          origin: { kind: 'tokenUrl', url: 'http://app/token', secret: null },
+          tokens: { accessToken: 'revoked', refreshToken: null, expiresAt: noon + 24 * hour },
+        },
+      },
+      {
+        because: 'the app of the first is away',
+        end: {
+          origin: { kind: 'tokenUrl', url: 'http://away/token', secret: null },
+          tokens: { accessToken: 'spent', refreshToken: null, expiresAt: 0 },
+        },
+      },
+    ] as const) {
+      test(`when ${because}`, async () => {
+        const { clock, fullscript, store } = await pollingRelay({
+          clinics: ['Washington', 'New York'],
+          categories: ['orders'],
+          http: (http) => async (asked) => {
+            if (asked.url === 'http://away/token') return { kind: 'unreachable', detail: 'ECONNREFUSED' };
+            if (asked.url !== 'http://app/token') return http(asked);
+            const body = Buffer.from(
+              JSON.stringify({ accessToken: 'also revoked', expiresAt: noon + 24 * hour }),
+            );
+            return { kind: 'answered', status: 200, body, vendorNow: null, retryAfter: undefined };
+          },
+        });
+        await clock.advance(minute);
+        const first = (await store.connections()).find(({ name }) => name === 'Washington');
+        if (!first?.tokens) throw new Error('it was declared');
+        await store.saveConnection({ ...first, id: 'con_spare', declaredDigest: null, createdAt: noon + 1 });
+        await store.saveConnection({ ...first, ...end });
+        // What was replaced would serve as the first one's own spare pair.
+        await store.dropSpareTokens(first.id, end.tokens.accessToken);
+        const event = fullscript.addEvent({ clinic: 'Washington', type: 'order.placed' });
+        await clock.advance(16 * minute);
+        expect(await recordedIds(store)).toEqual([event.id]);
+        const streams = await store.streams();
+        expect(streams.map(({ failedInRow, problem }) => [failedInRow, problem])).toEqual([
+          [0, null],
+          [0, null],
+        ]);
+        const states = (await store.connections()).map(({ id, name, state }) => [
+          id === first.id,
+          name,
+          state,
+        ]);
+        expect(states).toContainEqual([
+          true,
+          'Washington',
+          because.includes('away') ? 'working' : 'needsReconnect',
+        ]);
+        expect(states).toContainEqual([false, 'Washington', 'working']);
+        expect(states).toContainEqual([false, 'New York', 'working']);
+      });
+    }
   });
 
   test('tokens under suspicion are not used while another connection reads the same clinic', async () => {
