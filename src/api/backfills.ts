@@ -13,11 +13,11 @@ import { subscriberInput } from '../domain/subscriber-input.ts';
 import type { JobStore, SubscriberStore } from '../store/store.ts';
 import { type Caller, mayDo } from './auth.ts';
 import { subscriberFor } from './ownership.ts';
-import { idQuery, shown } from './query.ts';
+import { idQuery, listOf, pageOf, pageQuery, shown } from './query.ts';
 import { type Route, route } from './route.ts';
 
 export interface BackfillsDependencies {
-  readonly store: Pick<JobStore, 'job'> & Pick<SubscriberStore, 'subscribers'>;
+  readonly store: Pick<JobStore, 'job' | 'jobs'> & Pick<SubscriberStore, 'subscribers'>;
   readonly clock: Pick<Clock, 'now'>;
   readonly backfiller: {
     count(wanting: Wanting, from: number): Promise<BackfillCount>;
@@ -73,8 +73,7 @@ export function backfillRoutes({ store, clock, backfiller }: BackfillsDependenci
   /** @throws NotFound for an unknown and for somebody else's one alike */
   const backfillFor = async (caller: Caller, id: string): Promise<BackfillJob> => {
     const job = asBackfillJob(await store.job(id));
-    const isVisible = job !== null && (job.owner === caller.subject || mayDo(caller, 'admin'));
-    if (!isVisible) throw new NotFound('backfill', id);
+    if (job === null || !isVisible(caller, job)) throw new NotFound('backfill', id);
     return job;
   };
 
@@ -105,6 +104,24 @@ export function backfillRoutes({ store, clock, backfiller }: BackfillsDependenci
     }),
     route({
       method: 'get',
+      path: '/v1/backfills',
+      scope: 'write',
+      summary: 'List backfills, oldest first: also those that began with their subscriber',
+      query: z.strictObject({ subscriberId: idQuery.optional(), ...pageQuery }),
+      answers: { status: 200, schema: listOf(backfillView) },
+      async answer({ caller, query }) {
+        const { subscriberId } = query;
+        const jobs = (await store.jobs()).map(asBackfillJob).filter((job) => job !== null);
+        const wanted = jobs.filter(
+          (job) =>
+            isVisible(caller, job) && (subscriberId === undefined || job.ask.subscriberId === subscriberId),
+        );
+        const { items, nextCursor } = pageOf(wanted, query);
+        return { body: { data: items.map(viewOfBackfill), nextCursor } };
+      },
+    }),
+    route({
+      method: 'get',
       path: '/v1/backfills/{id}',
       scope: 'write',
       summary: 'Show how far a backfill is',
@@ -125,6 +142,10 @@ export function backfillRoutes({ store, clock, backfiller }: BackfillsDependenci
       },
     }),
   ];
+}
+
+function isVisible(caller: Caller, job: BackfillJob): boolean {
+  return job.owner === caller.subject || mayDo(caller, 'admin');
 }
 
 /** The moment that a text names; nothing of the past comes from the future. @throws InvalidInput */

@@ -1,10 +1,18 @@
 import type { Command } from 'commander';
-import { cancelBackfill, countBackfill, showBackfill, startBackfill } from '../client/backfills.ts';
+import {
+  cancelBackfill,
+  countBackfill,
+  listBackfills,
+  showBackfill,
+  startBackfill,
+} from '../client/backfills.ts';
 import { listClinics } from '../client/clinics.ts';
+import type { CallApi } from '../client/relay-api.ts';
 import type { BackfillCountView, BackfillView } from '../client/views.ts';
 import { wait } from '../clock.ts';
 import { RelayError } from '../domain/errors.ts';
-import { subscriberIdOf } from './named.ts';
+import { shownInstant } from './instant.ts';
+import { subscriberIdOf, subscriberNames } from './named.ts';
 import { inert } from './print.ts';
 import { openSession, type Session } from './session.ts';
 import type { Surroundings } from './surroundings.ts';
@@ -14,7 +22,7 @@ import { badUsage, type CommonOptions, startOption, verb } from './verb.ts';
 interface BackfillOptions extends CommonOptions {
   readonly from?: string;
   readonly dryRun?: true;
-  readonly show?: string;
+  readonly show?: string | true;
   readonly cancel?: string;
   readonly wait: boolean;
 }
@@ -26,13 +34,14 @@ export function addBackfillSubscriber(group: Command, around: Surroundings): voi
     .addOption(startOption('--from <when>', 'created since then'))
     .option('--dry-run', 'count them and send nothing')
     .option('--no-wait', 'return at once; the relay goes on')
-    .option('--show <backfill>', 'show how far a backfill is')
+    .option('--show [backfill]', 'show how far a backfill is, or all that there are')
     .option('--cancel <backfill>', 'end a backfill where it is')
     .action(async (idOrName: string | undefined, options: BackfillOptions) => {
       checkUsage(idOrName, options);
       const session = openSession(around, options);
       const { call } = session;
       const { from, dryRun, show, cancel } = options;
+      if (show === true) return printAll(session, await backfillsOf(call, idOrName));
       if (show !== undefined) return print(session, await showBackfill(call, show));
       if (cancel !== undefined) return print(session, await cancelBackfill(call, cancel));
       const ask = { subscriberId: await subscriberIdOf(call, idOrName as string), from: from as string };
@@ -52,6 +61,7 @@ export function addBackfillSubscriber(group: Command, around: Surroundings): voi
 
 function checkUsage(subscriber: string | undefined, options: BackfillOptions): void {
   const { from, dryRun, show, cancel } = options;
+  if (show === true && from === undefined && dryRun === undefined && cancel === undefined) return;
   const isAbout = show !== undefined || cancel !== undefined;
   const isNew = subscriber !== undefined || from !== undefined || dryRun !== undefined;
   if (isAbout && (isNew || (show !== undefined && cancel !== undefined))) {
@@ -80,6 +90,27 @@ export async function printBackfillCount(
       { title: 'EVENTS', text: ({ events }) => String(events) },
     ],
     streams,
+  );
+}
+
+async function backfillsOf(call: CallApi, subscriber: string | undefined): Promise<readonly BackfillView[]> {
+  return listBackfills(call, subscriber === undefined ? undefined : await subscriberIdOf(call, subscriber));
+}
+
+async function printAll({ call, to, asJson }: Session, backfills: readonly BackfillView[]): Promise<void> {
+  if (asJson) return to.json({ data: backfills });
+  if (backfills.length === 0) return to.note('There is no backfill.');
+  const names = await subscriberNames(call);
+  printTable(
+    to,
+    [
+      { title: 'ID', text: ({ id }) => id, isWhole: true },
+      { title: 'SUBSCRIBER', text: ({ subscriberId }) => names.get(subscriberId) ?? subscriberId },
+      { title: 'STATE', text: ({ state }) => state },
+      { title: 'DONE', text: ({ done, matched }) => `${done} of ${matched}` },
+      { title: 'SINCE', text: ({ from }) => shownInstant(from), isOptional: true },
+    ],
+    backfills,
   );
 }
 

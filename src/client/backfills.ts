@@ -1,3 +1,4 @@
+import { allPages } from './pages.ts';
 import { type CallApi, pathOf } from './relay-api.ts';
 import type { BackfillCountView, BackfillView } from './views.ts';
 
@@ -17,6 +18,11 @@ export async function startBackfill(call: CallApi, body: BackfillAsk): Promise<B
 export async function countBackfill(call: CallApi, ask: BackfillAsk): Promise<BackfillCountView> {
   const body = { ...ask, dryRun: true };
   return (await call({ method: 'POST', path: '/v1/backfills', body })) as BackfillCountView;
+}
+
+/** Oldest first. */
+export function listBackfills(call: CallApi, subscriberId?: string): Promise<readonly BackfillView[]> {
+  return allPages(call, '/v1/backfills', { subscriberId });
 }
 
 export async function showBackfill(call: CallApi, id: string): Promise<BackfillView> {

@@ -31,6 +31,12 @@ test('a new subscriber with startFrom gets the events since then, and its answer
   expect(items.map(({ eventId }) => eventId)).toEqual(['e-1', 'e-2']);
   expect((await ask('GET', path, { token: stranger })).status).toBe(404);
   expect((await ask('GET', path, { token: admin })).body).toMatchObject({ enqueued: 2, done: 2 });
+  const listed = async (token: string | undefined, query = '') =>
+    (await ask('GET', `/v1/backfills${query}`, token === undefined ? {} : { token })).body.data;
+  expect(await listed(undefined)).toMatchObject([{ id: added.body.backfill.id, state: 'done' }]);
+  expect(await listed(admin, `?subscriberId=${added.body.id}`)).toHaveLength(1);
+  expect(await listed(admin, '?subscriberId=sub_other')).toEqual([]);
+  expect(await listed(stranger)).toEqual([]);
   const again = await ask('POST', '/v1/backfills', { body: { subscriberId: added.body.id, from: '2d' } });
   expect(again).toMatchObject({ status: 202, body: { matched: 1 } });
 });

@@ -35,6 +35,7 @@ async function relayRun(argv: readonly string[]) {
       const count = { dryRun: true, from: backfill.from, matched: 3, streams };
       return { status: 202, json: isCount ? count : backfill };
     }
+    if (route === 'GET /v1/backfills') return page(backfill);
     if (request.path === '/v1/backfills/bkf_1') {
       looks++;
       const state = looks === 1 ? 'running' : request.method === 'DELETE' ? 'cancelled' : 'done';
@@ -75,11 +76,24 @@ test('a backfill that there is can be shown', async () => {
   expect(JSON.parse(out)).toMatchObject({ id: 'bkf_1', state: 'running' });
 });
 
+for (const { named, query } of [
+  { named: [], query: '' },
+  { named: ['ehr'], query: 'subscriberId=sub_1&' },
+]) {
+  test(`the backfills there are can be listed, ${query === '' ? 'all of them' : 'or a subscriber’s'}`, async () => {
+    const { exit, out, asked } = await relayRun(['subscribers', 'backfill', ...named, '--show']);
+    expect(exit).toBe(0);
+    expect(out).toMatch(/bkf_1 +ehr +running +0 of 3 +2026-11-20T12:00:00Z\n/);
+    expect(asked.map(({ path }) => path)).toContain(`/v1/backfills?${query}limit=500`);
+  });
+}
+
 for (const { argv, because } of [
   { argv: ['ehr'], because: 'no moment' },
   { argv: ['--from', '2d'], because: 'no subscriber' },
   { argv: ['ehr', '--from', 'soon'], because: 'a moment that is none' },
   { argv: ['ehr', '--from', '2d', '--show', 'bkf_1'], because: 'an old and a new one at once' },
+  { argv: ['ehr', '--from', '2d', '--show'], because: 'old ones and a new one at once' },
   { argv: ['--show', 'bkf_1', '--cancel', 'bkf_1'], because: 'two things at once' },
 ]) {
   test(`it is bad usage, and nothing is asked: ${because}`, async () => {
