@@ -53,7 +53,7 @@ const allowEntry = z.string().superRefine((text, context) => {
 
 const egressProxy = z.string().superRefine((text, context) => {
   const proxy = parseEgressProxy(text);
-  if ('kind' in proxy) context.addIssue({ code: 'custom', message: proxy.message });
+  if (proxy.kind === 'problem') context.addIssue({ code: 'custom', message: proxy.message });
 });
 
 function signingProblem(secret: string): string | null {
@@ -212,7 +212,7 @@ export function loadConfig({ path, env, readFile }: LoadConfig): Config {
 function proxyOf(text: string | undefined): EgressProxy | null {
   if (text === undefined) return null;
   const proxy = parseEgressProxy(text);
-  return 'kind' in proxy ? null : proxy;
+  return proxy.kind === 'problem' ? null : proxy;
 }
 
 /** The JSON Schema of the file, for editors. */

@@ -229,9 +229,9 @@ describe('refused', () => {
       because: 'it is everything',
     },
     {
-      file: { ...whole, delivery: { proxy: 'socks5://proxy.internal:1080' } },
+      file: { ...whole, delivery: { proxy: 'socks5h://proxy.internal:1080' } },
       path: 'delivery.proxy',
-      because: 'SOCKS is unsupported',
+      because: 'the proxy would resolve names that nobody vetted',
     },
     {
       file: { ...whole, server: { trustProxy: true } },
@@ -292,6 +292,7 @@ describe('refused', () => {
     const proxy = (delivery: object) => load({ ...whole, delivery }).delivery.proxy;
     expect(proxy({})).toBeNull();
     expect(proxy({ proxy: 'http://proxy.internal:3128' })).toEqual({
+      kind: 'http',
       host: 'proxy.internal',
       port: 3128,
       authorization: null,

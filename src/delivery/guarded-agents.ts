@@ -9,7 +9,8 @@ import type { EgressProxy } from '../domain/egress-proxy.ts';
 import { parseIpAddress } from '../domain/ip-address.ts';
 import type { AddressGuard, Refusal } from './address-guard.ts';
 import { followPhases, withinPhase } from './connection-phases.ts';
-import { openTunnel } from './tunnel.ts';
+import { openHttpTunnel } from './http-tunnel.ts';
+import { openSocksTunnel } from './socks-tunnel.ts';
 import type { Target } from './url-text.ts';
 
 /** What a connection's error is when the guard ended it. */
@@ -156,7 +157,10 @@ async function tunnelTo(
     let fault: unknown = noAddress();
     for (const address of addresses) {
       try {
-        return await openTunnel(proxy, { address, port }, stop.signal);
+        const to = { address, port };
+        return await (proxy.kind === 'http'
+          ? openHttpTunnel(proxy, to, stop.signal)
+          : openSocksTunnel(proxy, to, stop.signal));
       } catch (error) {
         fault = error;
         if (stop.signal.aborted) break;

@@ -1,7 +1,7 @@
 import type { NetworkError, Phase } from '../domain/attempt.ts';
 
 /** By these the egress proxy says that it reached nobody; whatever else is wrong with it is a fault of our own. */
-const isProxyBeyond = /^PROXY_50[234]$/;
+const isProxyBeyond = /^PROXY_(50[234]|SOCKS_[3456])$/;
 
 /** Faults of our own, which say nothing about the subscriber: descriptors, memory, ports, a local firewall or proxy, a header that cannot be sent. */
 const localCodes =

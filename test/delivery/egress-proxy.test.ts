@@ -1,15 +1,9 @@
 import { connect, createServer, type Socket } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { systemClock } from '../../src/clock.ts';
-import { createAddressGuard, type GuardOptions } from '../../src/delivery/address-guard.ts';
-import { createWebhookSender } from '../../src/delivery/webhook-sender.ts';
-import { parseEgressProxy } from '../../src/domain/egress-proxy.ts';
 import { simulatedClock } from '../world/clock.ts';
 import { http } from './peer.ts';
-import { hostile, request, told } from './sending.ts';
+import { hostile, publicAddress, request, senderBy, told } from './sending.ts';
 import { tlsFiles } from './tls-files.ts';
-
-const publicAddress = '93.184.216.34';
 
 /** A proxy that makes every connection to the same port of this machine, and remembers what it was asked. */
 async function proxyTo(port: number, says: (authority: string) => string | null = () => null) {
@@ -39,32 +33,6 @@ async function proxyTo(port: number, says: (authority: string) => string | null 
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('the proxy has no port');
   return { asked, port: address.port, open: () => sockets.size };
-}
-
-function senderBy(
-  proxy: string,
-  {
-    clock = systemClock(),
-    ...options
-  }: Partial<GuardOptions> & { clock?: ReturnType<typeof systemClock> } = {},
-) {
-  const parsed = parseEgressProxy(proxy);
-  if ('kind' in parsed) throw new Error(parsed.message);
-  const guard = createAddressGuard({
-    allow: [],
-    allowPrivateAddresses: false,
-    allowHttp: true,
-    resolve: async () => [publicAddress],
-    ...options,
-  });
-  const created = createWebhookSender({
-    guard,
-    clock,
-    proxy: parsed,
-    extraAuthorities: [tlsFiles.localhost],
-  });
-  onTestFinished(() => created.close());
-  return created;
 }
 
 const answers = { onRequest: (socket: Socket) => void socket.write(http(200, 'ok')) };

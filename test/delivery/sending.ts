@@ -1,9 +1,15 @@
 import { onTestFinished } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
-import { type AddressGuard, createAddressGuard } from '../../src/delivery/address-guard.ts';
+import {
+  type AddressGuard,
+  createAddressGuard,
+  type GuardOptions,
+} from '../../src/delivery/address-guard.ts';
 import type { PostRequest, PostResult } from '../../src/delivery/post.ts';
 import { createWebhookSender, type WebhookSender } from '../../src/delivery/webhook-sender.ts';
+import { parseEgressProxy } from '../../src/domain/egress-proxy.ts';
 import { type Peer, type PeerOptions, peer } from './peer.ts';
+import { tlsFiles } from './tls-files.ts';
 
 /** A guard for tests of what lies behind it: loopback and plain http are allowed. */
 export function openGuard(resolve = async (_host: string): Promise<readonly string[]> => ['127.0.0.1']) {
@@ -16,6 +22,36 @@ export function sender(
   extraAuthorities: readonly string[] = [],
 ): WebhookSender {
   const created = createWebhookSender({ guard, clock: systemClock(), extraAuthorities });
+  onTestFinished(() => created.close());
+  return created;
+}
+
+/** What every name leads to for `senderBy`. */
+export const publicAddress = '93.184.216.34';
+
+/** A sender that reaches public addresses through a proxy; closed when the test is over. */
+export function senderBy(
+  proxy: string,
+  {
+    clock = systemClock(),
+    ...options
+  }: Partial<GuardOptions> & { clock?: ReturnType<typeof systemClock> } = {},
+) {
+  const parsed = parseEgressProxy(proxy);
+  if (parsed.kind === 'problem') throw new Error(parsed.message);
+  const guard = createAddressGuard({
+    allow: [],
+    allowPrivateAddresses: false,
+    allowHttp: true,
+    resolve: async () => [publicAddress],
+    ...options,
+  });
+  const created = createWebhookSender({
+    guard,
+    clock,
+    proxy: parsed,
+    extraAuthorities: [tlsFiles.localhost],
+  });
   onTestFinished(() => created.close());
   return created;
 }

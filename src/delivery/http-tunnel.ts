@@ -1,31 +1,20 @@
 import http from 'node:http';
 import type { Socket } from 'node:net';
-import type { EgressProxy } from '../domain/egress-proxy.ts';
+import type { HttpProxy } from '../domain/egress-proxy.ts';
+import { ProxyFault, type TunnelEnd } from './proxy-fault.ts';
 import { hostAndPort } from './url-text.ts';
-
-/** The proxy did not make the connection. `code` is `PROXY_` and the status that it answered, or Node's own word. */
-export class ProxyFault extends Error {
-  readonly code: string;
-
-  constructor(what: string | number) {
-    super('the egress proxy made no connection');
-    this.name = 'ProxyFault';
-    this.code = `PROXY_${what}`;
-  }
-}
 
 const answerHeadBytesMax = 16 * 1024;
 
 /**
- * A connection to an address, made by the proxy: it is given the address and never the
- * name, so that what it dials is what was vetted.
+ * A connection to an address, made by an HTTP proxy, by CONNECT.
  *
  * @param signal ends the attempt, and the connection to the proxy with it.
  * @throws ProxyFault
  */
-export function openTunnel(
-  { host, port, authorization }: EgressProxy,
-  to: { readonly address: string; readonly port: number },
+export function openHttpTunnel(
+  { host, port, authorization }: HttpProxy,
+  to: TunnelEnd,
   signal: AbortSignal,
 ): Promise<Socket> {
   const authority = hostAndPort({ host: to.address, port: to.port });
