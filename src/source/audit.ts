@@ -8,7 +8,7 @@ import { type Bucket, buckets, Tally, type UnlistedReason } from './audit-book.t
 import { type ListEvents, type NoAccess, wordsOf } from './clinic-access.ts';
 import { type ListItem, type ListPage, pageAfter, type Refusal } from './events-api.ts';
 import { halted, unlessHalted } from './halted.ts';
-import { dayBeforeHistory, pagesMax } from './poll.ts';
+import { dayBeforeHistory, pagesMax } from './list-bounds.ts';
 import { unreadableItem } from './set-asides.ts';
 
 /** Polls a stream and tells how that poll ended; see `Poller.pollAgain`. */

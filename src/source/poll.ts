@@ -6,6 +6,7 @@ import type { ClinicStore, PollClaim, PollEnd, PollStore } from '../store/store.
 import { type ListEvents, wordsOf } from './clinic-access.ts';
 import { type ListPage, pageAfter } from './events-api.ts';
 import { Intake, type IntakeDependencies } from './intake.ts';
+import { dayBefore, historyDays, pagesMax } from './list-bounds.ts';
 import type { Seen } from './schedule.ts';
 import { SetAsides } from './set-asides.ts';
 import { isSweepDue } from './sweep-turn.ts';
@@ -31,12 +32,6 @@ export interface PollDependencies extends Omit<IntakeDependencies, 'isFirstPass'
 
 const dayMs = 86_400_000;
 const hourMs = 3_600_000;
-/** The vendor lists them. */
-const historyDays = 30;
-/** So long after its beginning in UTC a day is over in every zone: days begin last at UTC−12. */
-const overEverywhereMs = 36 * hourMs;
-/** Of one list: a million events. Only a list that never ends has more. */
-export const pagesMax = 10_000;
 const leaseMs = 120_000;
 const offRetryMs = hourMs;
 const storeAgainMs = 1_000;
@@ -111,25 +106,6 @@ function keepLease(claim: PollClaim, { store, clock, logger }: PollDependencies)
     isOver = true;
     cancel();
   };
-}
-
-/** The last day that ends before all that the vendor still lists, as a list's lower bound. */
-export function dayBeforeHistory(stream: Pick<Stream, 'cursor' | 'startAt'>, now: number): string {
-  return dayBefore(stream, now, historyDays);
-}
-
-/**
- * The last day that ends, in whatever zone the vendor's days are and though it be left out,
- * before the `days` that are wanted. They are counted back from the cursor, or from the
- * start before there is one: this machine's clock may be far ahead, and would hide events.
- */
-function dayBefore(
-  { cursor, startAt }: Pick<Stream, 'cursor' | 'startAt'>,
-  now: number,
-  days: number,
-): string {
-  const wantedFrom = Math.min(cursor ?? startAt, now) - days * dayMs;
-  return new Date(wantedFrom - overEverywhereMs).toISOString().slice(0, 10);
 }
 
 interface Completion {

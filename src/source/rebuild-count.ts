@@ -4,7 +4,7 @@ import { type Subscriber, subscribersOf } from '../domain/subscriber.ts';
 import type { ClinicStore, SubscriberStore } from '../store/store.ts';
 import { type ListEvents, wordsOf } from './clinic-access.ts';
 import { type ListItem, type ListPage, pageAfter } from './events-api.ts';
-import { dayBeforeHistory, pagesMax } from './poll.ts';
+import { dayBeforeHistory, pagesMax } from './list-bounds.ts';
 import { unreadableItem } from './set-asides.ts';
 
 /** What a rebuild would record, by the vendor's lists. */

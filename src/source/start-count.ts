@@ -5,8 +5,8 @@ import { startOf } from '../domain/start-from.ts';
 import type { RequestBudget } from './budget.ts';
 import { wordsOf } from './clinic-access.ts';
 import type { EventsApi } from './events-api.ts';
+import { dayBeforeHistory } from './list-bounds.ts';
 import type { OAuth } from './oauth.ts';
-import { dayBeforeHistory } from './poll.ts';
 
 /** What a clinic would bring from its start on. */
 export interface StartCount {
