@@ -274,18 +274,23 @@ export class Poller {
     });
   }
 
-  /** Begins what has ended since: the operator's apps, which may hang, keep nobody else waiting. */
   #keepAliveLater(): void {
-    const { clock, tokens } = this.#dependencies;
-    this.#cancelKeepAlive = clock.after(keepAliveMs, () => {
-      this.#keepingAlive ??= this.#passing(tokens.keepAlive()).finally(() => {
+    this.#cancelKeepAlive = this.#dependencies.clock.after(keepAliveMs, () => {
+      this.#keepingAlive = this.#passing(this.#keepAlive()).finally(() => {
         this.#keepingAlive = null;
+        if (this.#isRunning) this.#keepAliveLater();
       });
-      this.#askingApps ??= this.#passing(tokens.askApps()).finally(() => {
-        this.#askingApps = null;
-      });
-      if (this.#isRunning) this.#keepAliveLater();
     });
+  }
+
+  /** The operator's apps are asked beside: they may hang. */
+  async #keepAlive(): Promise<void> {
+    const { store, tokens } = this.#dependencies;
+    const connections = await store.connections();
+    this.#askingApps ??= this.#passing(tokens.askApps(connections)).finally(() => {
+      this.#askingApps = null;
+    });
+    await tokens.keepAlive(connections);
   }
 
   #passing(work: Promise<void>): Promise<void> {

@@ -6,10 +6,7 @@ import type { ClinicStore, RefreshClaim } from '../store/store.ts';
 import type { OAuth, TokenAnswer } from './oauth.ts';
 
 export interface TokensDependencies {
-  readonly store: Pick<
-    ClinicStore,
-    'connections' | 'claimRefresh' | 'saveTokens' | 'endRefresh' | 'dropSpareTokens'
-  >;
+  readonly store: Pick<ClinicStore, 'claimRefresh' | 'saveTokens' | 'endRefresh' | 'dropSpareTokens'>;
   readonly oauth: OAuth;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -106,8 +103,8 @@ export class ConnectionTokens {
   }
 
   /** Renews what is about to expire, idle connections too: nobody says how long a refresh token lives. */
-  async keepAlive(): Promise<void> {
-    for (const connection of await this.#dependencies.store.connections()) {
+  async keepAlive(connections: readonly Connection[]): Promise<void> {
+    for (const connection of connections) {
       if (isRenewed(connection, 'refreshToken') && this.#isRenewalDue(connection)) {
         await this.#renewOnce(connection.id, connection.tokens?.accessToken ?? null, 'expiring');
       }
@@ -115,8 +112,7 @@ export class ConnectionTokens {
   }
 
   /** Asks the operator's apps for the access tokens that are about to end, those of idle connections too. */
-  async askApps(): Promise<void> {
-    const connections = await this.#dependencies.store.connections();
+  async askApps(connections: readonly Connection[]): Promise<void> {
     const due = connections.filter(
       (connection) => isRenewed(connection, 'tokenUrl') && this.#isRenewalDue(connection),
     );

@@ -49,7 +49,6 @@ async function tokensOf(
   let saves = 0;
   let whileAsked = async (): Promise<void> => {};
   const store: TokensDependencies['store'] = {
-    connections: () => real.connections(),
     claimRefresh: (id, leaseMs) => real.claimRefresh(id, leaseMs),
     endRefresh: (claim, reason) => real.endRefresh(claim, reason),
     dropSpareTokens: (id, accessToken) => real.dropSpareTokens(id, accessToken),
@@ -79,7 +78,11 @@ async function tokensOf(
 
 test('all who want a new token at once get the one that is asked for', async () => {
   const { tokens, asked } = await tokensOf([renewedTo('2')]);
-  const got = await Promise.all([tokens.current(ending), tokens.renew('con_1', 'at-1'), tokens.keepAlive()]);
+  const got = await Promise.all([
+    tokens.current(ending),
+    tokens.renew('con_1', 'at-1'),
+    tokens.keepAlive([ending]),
+  ]);
   expect(got.slice(0, 2)).toEqual(Array(2).fill({ kind: 'token', accessToken: 'at-2' }));
   expect(asked).toEqual(['rt-1']);
 });
@@ -179,7 +182,7 @@ test('case 185: when both pairs are refused a person has to act, and the vendor 
   const [connection] = await store.connections();
   expect(connection).toMatchObject({ state: 'needsReconnect' });
   expect(await tokens.current(connection as Connection)).toMatchObject({ kind: 'needsReconnect' });
-  await tokens.keepAlive();
+  await tokens.keepAlive(await store.connections());
   expect(asked).toHaveLength(3);
 });
 
