@@ -103,7 +103,7 @@ export function createApp(dependencies: ApiDependencies): Express {
   const admission = createAdmission({ checkToken, logger, limits });
   addOpenRoutes(app, dependencies, admission, openApiOf(routes, dependencies.version));
   app.post(ingestPath, ingestHandler(dependencies.ingest, admission.slowDown));
-  app.get('/oauth/callback', oauthCallback(dependencies));
+  app.get('/oauth/callback', oauthCallback(dependencies, admission.limitAddress));
   addRoutes(app, routes, { logger, clock, closing: dependencies.closing, ...admission });
   app.use((request) => {
     throw new RelayError('route_not_found', `There is no ${request.method} on that path.`, {

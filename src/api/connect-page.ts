@@ -76,6 +76,12 @@ function wordsOf(connected: Connected): Words {
       );
     case 'storeAway':
       return bad('Not connected', 'The permission cannot be saved at the moment, so nothing has changed.');
+    case 'underWay':
+      return {
+        tone: 'waiting',
+        heading: 'One moment, please',
+        text: 'Fullscript asks for some patience. Your permission is fetched as soon as it lets us.',
+      };
     case 'busy':
       return {
         tone: 'waiting',

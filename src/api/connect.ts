@@ -75,7 +75,7 @@ function viewOf(connected: Connected | null): z.infer<typeof connectingView> {
 
 /** The same link may still connect it. */
 function isPassing({ kind }: Connected): boolean {
-  return kind === 'waiting' || kind === 'storeAway' || kind === 'busy';
+  return kind === 'waiting' || kind === 'underWay' || kind === 'storeAway' || kind === 'busy';
 }
 
 function reasonOf(connected: Exclude<Connected, { kind: 'connected' }> | null): string {
@@ -84,6 +84,8 @@ function reasonOf(connected: Exclude<Connected, { kind: 'connected' }> | null): 
       return 'nobody has used the link yet';
     case 'waiting':
       return 'the permission is saved, and Fullscript has not named the clinic yet';
+    case 'underWay':
+      return 'somebody has used it, and the permission is being fetched';
     case 'denied':
       return 'access was denied at Fullscript';
     case 'codeRefused':
@@ -106,6 +108,7 @@ function reasonOf(connected: Exclude<Connected, { kind: 'connected' }> | null): 
 const statusOf: Readonly<Record<Connected['kind'], number>> = {
   connected: 200,
   waiting: 202,
+  underWay: 202,
   linkUnknown: 400,
   linkExpired: 400,
   linkUsed: 400,
@@ -117,9 +120,25 @@ const statusOf: Readonly<Record<Connected['kind'], number>> = {
   storeAway: 503,
 };
 
-/** Where the vendor sends the browser back to. The state is the credential; nothing of the query is shown or logged. */
-export function oauthCallback({ connecting }: Pick<ConnectDependencies, 'connecting'>): RequestHandler {
+/**
+ * Where the vendor sends the browser back to. The state is the credential; nothing of the
+ * query is shown or logged.
+ *
+ * @param limitAddress gives an error to `next` when the address has asked too often.
+ */
+export function oauthCallback(
+  { connecting }: Pick<ConnectDependencies, 'connecting'>,
+  limitAddress: RequestHandler,
+): RequestHandler {
   return async (request, response) => {
+    const show = (connected: Connected, status = statusOf[connected.kind]): void => {
+      const { html, contentSecurityPolicy } = connectPage(connected);
+      response.setHeader('content-security-policy', contentSecurityPolicy);
+      response.setHeader('referrer-policy', 'no-referrer');
+      response.status(status).type('html').send(html);
+    };
+    const limited = await new Promise((resolve) => limitAddress(request, response, resolve));
+    if (limited !== undefined) return show({ kind: 'busy' }, 429);
     const only = (name: string): string | null => {
       const value = request.query[name];
       return typeof value === 'string' && value !== '' ? value : null;
@@ -129,9 +148,6 @@ export function oauthCallback({ connecting }: Pick<ConnectDependencies, 'connect
       code: only('code'),
       error: only('error'),
     });
-    const { html, contentSecurityPolicy } = connectPage(connected);
-    response.setHeader('content-security-policy', contentSecurityPolicy);
-    response.setHeader('referrer-policy', 'no-referrer');
-    response.status(statusOf[connected.kind]).type('html').send(html);
+    show(connected);
   };
 }

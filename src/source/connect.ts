@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto';
 import { type Clock, wait } from '../clock.ts';
-import type { Connection } from '../domain/clinic.ts';
+import type { Connection, Tokens } from '../domain/clinic.ts';
 import { StoreUnavailable } from '../domain/errors.ts';
 import type { Logger } from '../logger.ts';
 import type { ClinicStore, RevokedTokenStore } from '../store/store.ts';
@@ -44,6 +44,8 @@ export type Connected =
   | { readonly kind: 'waiting'; readonly name: string | null }
   | { readonly kind: 'linkUnknown' | 'linkExpired' | 'linkUsed' }
   | { readonly kind: 'denied' | 'codeRefused' | 'busy' }
+  /** The vendor has the app wait: it goes on by itself. */
+  | { readonly kind: 'underWay' }
   /** Why in one line, for whoever runs the relay; `null` when that is not known any more. */
   | { readonly kind: 'otherClinic'; readonly reason: string | null }
   /** It may go well with another link. */
@@ -69,6 +71,8 @@ interface Answer {
 /** As long as the vendor's code is good. */
 const linkMs = 10 * 60_000;
 const namingMsMax = 10_000;
+const pageMsMax = 20_000;
+const underWay: Connected = { kind: 'underWay' };
 const lookEveryMs = 200;
 const ivBytes = 12;
 const tagBytes = 16;
@@ -119,23 +123,32 @@ export class Connecting {
       .digest('hex');
     for (const [key, { until }] of this.#answers) if (until <= clock.now()) this.#answers.delete(key);
     const given = this.#answers.get(digest);
-    if (given) return given.connected;
+    if (given) return this.#soon(given.connected);
     if (asked.until <= clock.now()) return { kind: 'linkExpired' };
     if (callback.error === null && callback.code === null) return { kind: 'codeRefused' };
-    const underWay = [...this.#answers.values()].filter(({ outcome }) => outcome === null);
-    if (underWay.length >= underWayMax) return { kind: 'busy' };
-    const connected = this.#completeOnce(asked, `connect:${digest}`, callback);
+    const open = [...this.#answers.values()].filter(({ outcome }) => outcome === null);
+    if (open.length >= underWayMax) return { kind: 'busy' };
     const { until, connectionId } = asked;
+    const connected = this.#completeOnce(asked, `connect:${digest}`, callback).then((outcome) => {
+      answer.outcome = outcome;
+      // What may come out otherwise next time is looked at again.
+      if (outcome.kind === 'waiting' || outcome.kind === 'storeAway') this.#answers.delete(digest);
+      return outcome;
+    });
     const answer: Answer = { until, connectionId, connected, outcome: null };
     this.#answers.set(digest, answer);
+    return this.#soon(connected);
+  }
+
+  /** A page is not waited for as long as the vendor may have the app wait. */
+  async #soon(connected: Promise<Connected>): Promise<Connected> {
+    const over = new AbortController();
+    const tooLong = wait(this.#dependencies.clock, pageMsMax, over.signal).then(() => underWay);
     try {
-      answer.outcome = await connected;
+      return await Promise.race([connected, tooLong]);
     } finally {
-      // What may come out otherwise next time is looked at again.
-      const kind = answer.outcome?.kind ?? 'storeAway';
-      if (kind === 'waiting' || kind === 'storeAway') this.#answers.delete(digest);
+      over.abort();
     }
-    return answer.outcome;
   }
 
   /**
@@ -146,7 +159,7 @@ export class Connecting {
     const connection = (await this.#dependencies.store.connections()).find(({ id }) => id === connectionId);
     if (connection !== undefined) return connectedBy(connection);
     const given = [...this.#answers.values()].find((each) => each.connectionId === connectionId);
-    return given?.outcome ?? null;
+    return given === undefined ? null : (given.outcome ?? underWay);
   }
 
   async #completeOnce(asked: Asked, used: string, { code, error }: Callback): Promise<Connected> {
@@ -157,28 +170,43 @@ export class Connecting {
       if (error !== null || code === null) {
         return { kind: error === 'access_denied' ? 'denied' : 'codeRefused' };
       }
-      const answer = await oauth.exchange(code);
+      const answer = await oauth.exchange(code, clock.monotonic() + asked.until - clock.now());
       if (answer.kind === 'invalidGrant') return { kind: 'codeRefused' };
       if (answer.kind !== 'tokens') return { kind: 'vendorAway' };
-      await store.saveConnection({
-        id: asked.connectionId,
-        clinicId: null,
-        name: asked.name ?? asked.connectionId,
-        ...(asked.name === null && { isUnnamed: true }),
-        origin: { kind: 'refreshToken' },
-        tokens: answer.tokens,
-        spareTokens: null,
-        declaredDigest: null,
-        state: 'working',
-        stateReason: null,
-        refreshedAt: clock.now(),
-        createdAt: clock.now(),
-      });
+      await this.#save(asked, answer.tokens);
       this.#dependencies.connectionChanged(asked.connectionId);
       this.#dependencies.wakePoller();
       return await this.#named(asked);
     } catch (thrown) {
-      if (thrown instanceof StoreUnavailable) return { kind: 'storeAway' };
+      if (!(thrown instanceof StoreUnavailable)) {
+        const fault = thrown instanceof Error ? thrown.name : 'unknown error';
+        this.#dependencies.logger.error('A clinic could not be connected.', { name: asked.name, fault });
+      }
+      return { kind: 'storeAway' };
+    }
+  }
+
+  async #save({ connectionId, name }: Asked, tokens: Tokens): Promise<void> {
+    const { store, revocations, clock } = this.#dependencies;
+    const connection: Connection = {
+      id: connectionId,
+      clinicId: null,
+      name: name ?? connectionId,
+      ...(name === null && { isUnnamed: true }),
+      origin: { kind: 'refreshToken' },
+      tokens,
+      spareTokens: null,
+      declaredDigest: null,
+      state: 'working',
+      stateReason: null,
+      refreshedAt: clock.now(),
+      createdAt: clock.now(),
+    };
+    try {
+      await store.saveConnection(connection);
+    } catch (thrown) {
+      // Nobody will ever use them.
+      void revocations.revoke(tokens);
       throw thrown;
     }
   }

@@ -29,8 +29,12 @@ export interface OAuth {
    *   whoever asks may have lost the right to.
    */
   refresh(refreshToken: string, startBy: number): Promise<TokenAnswer>;
-  /** The first pair for the code that a browser brought back. A code is good once. */
-  exchange(code: string): Promise<TokenAnswer>;
+  /**
+   * The first pair for the code that a browser brought back. A code is good once.
+   *
+   * @param startBy on the clock that never steps: later the code is not good any more.
+   */
+  exchange(code: string, startBy: number): Promise<TokenAnswer>;
   /** Asks the operator's own app: `{accessToken, expiresAt}`. */
   askTokenUrl(url: string, secret: string | null): Promise<TokenAnswer>;
   /** Ends both tokens at the vendor. @returns false when it has not said of both that they are ended. */
@@ -51,8 +55,8 @@ export function withinBudget(oauth: OAuth, budget: RequestBudget): OAuth {
       if (answer.kind === 'limited') budget.pause(answer.retryAfterMs);
       return answer;
     },
-    async exchange(code) {
-      const answer = await budget.run('token', () => oauth.exchange(code));
+    async exchange(code, startBy) {
+      const answer = await budget.run('token', () => oauth.exchange(code, startBy));
       if (answer.kind === 'limited') budget.pause(answer.retryAfterMs);
       return answer;
     },
@@ -89,7 +93,10 @@ export function createOAuth(http: VendorHttp, app: VendorApp, clock: Clock, askA
   };
 
   return {
-    exchange: (code) => askToken({ grant_type: 'authorization_code', code }, null),
+    async exchange(code, startBy) {
+      if (clock.monotonic() > startBy) return unavailable('its turn came too late');
+      return askToken({ grant_type: 'authorization_code', code }, null);
+    },
 
     async refresh(refreshToken, startBy) {
       // It may have waited for the vendor's Retry-After, which may be hours.

@@ -387,6 +387,18 @@ describe('too many requests (217)', () => {
     expect((await api.ask('GET', '/v1/subscribers', { token: tokenFor('ehr', 'read') })).status).toBe(200);
   });
 
+  test('that come back from Fullscript get a page that says so', async () => {
+    const pages = [];
+    for (const state of ['a', 'b', 'c', 'd', 'e'])
+      pages.push(await fetch(`${api.url}/oauth/callback?state=${state}`));
+    expect(pages.map(({ status }) => status)).toEqual([200, 200, 200, 200, 429]);
+    expect(pages[4]?.headers.get('retry-after')).toMatch(/^\d+$/);
+    expect(pages[4]?.headers.get('content-security-policy')).toMatch(
+      /^default-src 'none';style-src 'sha256-/,
+    );
+    expect(await pages[4]?.text()).toContain('<h1>One moment, please</h1>');
+  });
+
   test('that make the relay dial are limited more tightly', async () => {
     const statuses = [];
     for (const name of ['a', 'b', 'c']) {

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { StoreUnavailable } from '../../src/domain/errors.ts';
 import { type Callback, Connecting } from '../../src/source/connect.ts';
 import { createOAuth } from '../../src/source/oauth.ts';
 import { Revocations } from '../../src/source/revocations.ts';
@@ -15,7 +16,8 @@ const app = {
 async function connectingRelay(changes: Changes = {}) {
   const relay = await pollingRelay(changes);
   const { clock, fullscript, store } = relay;
-  const http = httpOf(fullscript);
+  const wire = httpOf(fullscript);
+  const http = changes.http?.(wire) ?? wire;
   const { logger, lines } = keptLog();
   const oauth = createOAuth(http, app, clock, http);
   const make = () =>
@@ -160,3 +162,89 @@ test('what came of a link is told by its connection', async () => {
     reason: 'its token belongs to the clinic Washington, not to Oregon',
   });
 });
+
+test('a page is not waited for as long as the vendor hangs: it goes on, and loaded again shows what came of it', async () => {
+  let letGo = (): void => {};
+  const isLetGo = new Promise<void>((resolve) => {
+    letGo = resolve;
+  });
+  const relay = await connectingRelay({
+    http: (http) => async (asked) => {
+      if (asked.json?.grant_type === 'authorization_code') await isLetGo;
+      return http(asked);
+    },
+  });
+  const callback = relay.decide(relay.connecting.link('Washington', 'con_new').url, 'allow');
+  const shown = relay.connecting.complete(callback);
+  await relay.clock.advance(20_000);
+  expect(await shown).toEqual({ kind: 'underWay' });
+  expect(await relay.connecting.outcomeOf('con_new')).toEqual({ kind: 'underWay' });
+  letGo();
+  expect(await relay.complete(relay.connecting, callback)).toBe('connected');
+});
+
+test('a code is not spent when its turn comes after the link has expired', async () => {
+  const { clock, fullscript } = await connectingRelay();
+  const http = httpOf(fullscript);
+  const asked = fullscript.requests().byOperation.token;
+  const answer = await createOAuth(http, app, clock, http).exchange('c', clock.monotonic() - 1);
+  expect(answer.kind).toBe('unavailable');
+  expect(fullscript.requests().byOperation.token).toBe(asked);
+});
+
+test('two browsers that come back at once get one connection, and both see it', async () => {
+  const relay = await connectingRelay();
+  const callback = relay.decide(relay.connecting.link('Washington', 'con_new').url, 'allow');
+  const both = [relay.connecting.complete(callback), relay.connecting.complete(callback)];
+  await relay.clock.advance(15_000);
+  expect((await Promise.all(both)).map(({ kind }) => kind)).toEqual(['connected', 'connected']);
+  expect(relay.fullscript.requests().byOperation.token).toBe(1);
+  expect(await relay.store.connections()).toHaveLength(2);
+});
+
+test('a callback without a code uses up nothing', async () => {
+  const relay = await connectingRelay();
+  const callback = relay.decide(relay.connecting.link('Washington', 'con_new').url, 'allow');
+  expect(await relay.complete(relay.connecting, { ...callback, code: null })).toBe('codeRefused');
+  expect(await relay.complete(relay.connecting, callback)).toBe('connected');
+});
+
+test('tokens that cannot be saved are revoked, and the page says so', async () => {
+  let isFull = false;
+  const relay = await connectingRelay({
+    store: (store) => ({
+      ...store,
+      saveConnection: (connection) =>
+        isFull
+          ? Promise.reject(new StoreUnavailable('disk_full', 'The disk is full.', { hint: 'Make room.' }))
+          : store.saveConnection(connection),
+    }),
+  });
+  isFull = true;
+  const callback = relay.decide(relay.connecting.link('Washington', 'con_new').url, 'allow');
+  expect(await relay.complete(relay.connecting, callback)).toBe('storeAway');
+  expect(relay.fullscript.requests().byOperation.revoke).toBe(2);
+  expect(await relay.store.connections()).toHaveLength(1);
+});
+
+for (const { answered, because } of [
+  { answered: { status: 200, text: '<html>Maintenance</html>' }, because: 'HTML with 200' },
+  { answered: { status: 502, text: '<html>Bad gateway</html>' }, because: 'HTML with 502' },
+  { answered: { status: 200, text: '{"oauth":{"access_token":7}}' }, because: 'a token that is no text' },
+  { answered: { status: 400, text: '{"error":"invalid_request"}' }, because: 'another error' },
+  { answered: { status: 302, text: '' }, because: 'a redirect' },
+]) {
+  test(`a token endpoint that answers ${because} connects nobody, and nothing of it is in the log`, async () => {
+    const relay = await connectingRelay({
+      http: (http) => async (asked) => {
+        if (asked.json?.grant_type !== 'authorization_code') return http(asked);
+        const { status, text } = answered;
+        return { kind: 'answered', status, body: Buffer.from(text), vendorNow: null, retryAfter: undefined };
+      },
+    });
+    const callback = relay.decide(relay.connecting.link('Washington', 'con_new').url, 'allow');
+    expect(await relay.complete(relay.connecting, callback)).toBe('vendorAway');
+    expect(await relay.store.connections()).toHaveLength(1);
+    expect(JSON.stringify(relay.lines)).not.toContain(callback.code);
+  });
+}

@@ -36,7 +36,10 @@ for (const doesEndFirst of [true, false]) {
     await clock.advance(minute);
     if (doesEndFirst) fullscript.faults.switchOn({ name: 'second-authorization-ends-first' });
     const http = httpOf(fullscript);
-    const granted = await createOAuth(http, app, clock, http).exchange(codeOf(fullscript));
+    const granted = await createOAuth(http, app, clock, http).exchange(
+      codeOf(fullscript),
+      Number.POSITIVE_INFINITY,
+    );
     const [first] = await store.connections();
     if (granted.kind !== 'tokens' || !first) throw new Error('it was allowed');
     const second = { ...first, id: 'con_second', declaredDigest: null, tokens: granted.tokens };
