@@ -1,11 +1,13 @@
 import { spawn } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { builtProgram } from '../world/process.ts';
 import type { Bench, BenchResult } from './bench.ts';
 
-const sizes = [1_000, 10_000, 100_000, 1_000_000];
+const sizes = [1_000, 10_000, 100_000, 200_000, 1_000_000];
+/** Whose deliveries retention deletes at once. */
+const retainedSize = 200_000;
 const rounds = 5;
 const deliveriesPerRound = 3_000;
 
@@ -14,6 +16,11 @@ interface Looked {
   readonly startSeconds: number;
   readonly rssMb: number;
   readonly firstPageMs: Readonly<Record<string, number>>;
+}
+
+interface Retained {
+  readonly deliveries: number;
+  readonly longestMs: number;
 }
 
 interface Delivered {
@@ -46,6 +53,7 @@ export const bench: Bench = {
           'which is': slowest[0],
         };
         rows.push(row);
+        if (size === retainedSize) await cp(full, join(folder, 'retained'), { recursive: true });
       }
       const last = rows.at(-1) as Record<string, number>;
       claims.push(
@@ -68,6 +76,11 @@ export const bench: Bench = {
         'RSS, MB': Number(ratio.toFixed(2)),
       });
       claims.push({ what: 'deliveries/s against an empty log', measured: ratio, atLeast: 0.95 });
+      const retained = (await answerOf(program.path, ['retain', join(folder, 'retained')])) as Retained;
+      rows.push({
+        deliveries: `longest pause while retention deletes ${retained.deliveries}, ms`,
+        'RSS, MB': Math.round(retained.longestMs),
+      });
       return { rows, claims };
     } finally {
       await rm(folder, { recursive: true });

@@ -1,4 +1,6 @@
+import { createHmac } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
+import { KeyRing } from '../../src/store/file/keys.ts';
 import type { Store } from '../../src/store/store.ts';
 import { simulatedClock } from '../world/clock.ts';
 import { folder, SimulatedDisk, storeOn } from '../world/disk.ts';
@@ -24,6 +26,53 @@ async function shown(store: Store) {
     ),
     counts: await store.deliveryCounts(null),
   };
+}
+
+interface IndexedColumn {
+  readonly name: string;
+  readonly kind: string;
+  readonly bytes: Buffer;
+}
+
+const bytesOfKind: Readonly<Record<string, number>> = { u8: 1, u32: 4, word: 4, f64: 8 };
+/** Row number, whether it is busy, where it lies. */
+const ownBytes = 8 + 1 + 4 + 4;
+
+/** Writes an index as a version with other columns of deliveries would have, under the right key. */
+async function withColumns(
+  disk: SimulatedDisk,
+  path: string,
+  change: (columns: IndexedColumn[]) => IndexedColumn[],
+): Promise<void> {
+  const bytes = disk.contents(path);
+  const trailer = bytes.subarray(-32);
+  const headAt = bytes.length - 32 - trailer.readUInt32LE(12);
+  const columnsAt = headAt - trailer.readUInt32LE(8);
+  const head = JSON.parse(bytes.subarray(headAt, -32).toString());
+  const written: Buffer[] = [];
+  let at = columnsAt;
+  for (const table of head.tables) {
+    const own = table.rows * ownBytes;
+    written.push(bytes.subarray(at, at + own));
+    at += own;
+    const columns = Object.entries<string>(table.columns).map(([name, kind]) => {
+      const length = table.rows * (bytesOfKind[kind] ?? 0);
+      at += length;
+      return { name, kind, bytes: bytes.subarray(at - length, at) };
+    });
+    const changed = table.name === 'deliveries' ? change(columns) : columns;
+    written.push(...changed.map((column) => column.bytes));
+    table.columns = Object.fromEntries(changed.map(({ name, kind }) => [name, kind]));
+  }
+  const keys = await KeyRing.read(disk, folder, { current: Buffer.alloc(32, 7), previous: null });
+  const key = keys.key(head.key);
+  if (!key) throw new Error('the index has no key');
+  const [columnBytes, headBytes] = [Buffer.concat(written), Buffer.from(JSON.stringify(head))];
+  const end = Buffer.from(trailer);
+  end.writeUInt32LE(columnBytes.length, 8);
+  end.writeUInt32LE(headBytes.length, 12);
+  createHmac('sha256', key.bytes).update(columnBytes).update(headBytes).digest().copy(end, 16, 0, 16);
+  disk.put(path, Buffer.concat([bytes.subarray(0, columnsAt), columnBytes, headBytes, end]));
 }
 
 /** Twenty events, delivered but for two: one failed, one waits for its second attempt. */
@@ -104,6 +153,19 @@ describe('rows in indexes', () => {
       },
     },
     {
+      what: 'an older version wrote, without a column',
+      damage: (disk: SimulatedDisk, path: string) =>
+        withColumns(disk, path, (columns) => columns.filter(({ name }) => name !== 'backfillOf')),
+    },
+    {
+      what: 'a newer version wrote, with one more column',
+      damage: (disk: SimulatedDisk, path: string) =>
+        withColumns(disk, path, (columns) => [
+          ...columns,
+          { name: 'unheardOf', kind: 'u8', bytes: Buffer.alloc((columns[0]?.bytes.length ?? 0) / 4) },
+        ]),
+    },
+    {
       what: 'is empty',
       damage: (disk: SimulatedDisk, path: string) => disk.put(path, ''),
     },
@@ -120,9 +182,12 @@ describe('rows in indexes', () => {
       const { disk, clock, store } = await aLog();
       const before = await shown(store);
       const damaged = disk.kill();
-      damage(damaged, indexesOf(damaged)[2] as string);
+      const path = indexesOf(damaged)[2] as string;
+      await damage(damaged, path);
+      const left = indexesOf(damaged).includes(path) ? damaged.contents(path) : null;
       const again = await storeOn(damaged, clock, every);
       expect(await shown(again)).toEqual(before);
+      if (left && indexesOf(damaged).includes(path)) expect(damaged.contents(path)).not.toEqual(left);
       await clock.advance(1);
       await again.close();
       expect(await shown(await storeOn(damaged.kill(), clock, every))).toEqual(before);

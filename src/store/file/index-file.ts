@@ -1,6 +1,7 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { endianness } from 'node:os';
 import { basename, dirname } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { crc32 } from 'node:zlib';
 import { type ColumnArray, type ColumnKind, columnArray, type Words } from './columns.ts';
 import type { Disk } from './disk.ts';
@@ -128,7 +129,8 @@ export async function writeIndex(
             at += length + 1;
           }
         }
-        if (lines.length > 0) await file.append(Buffer.from(`${lines.join('\n')}\n`));
+        if (lines.length === 0) continue;
+        await file.append(Buffer.from(`${lines.join('\n')}\n`));
         // Little at a time: what waits for its own sync meanwhile must not wait for much of this.
         await file.datasync();
       }
@@ -163,12 +165,13 @@ export async function writeIndex(
   return places;
 }
 
-/** What an index says, or why it cannot be trusted. */
+/** What an index says, or why it cannot be trusted. @param known the tables whose columns it has to have. */
 export async function readIndex(
   disk: Disk,
   path: string,
   keys: KeyRing,
   words: Words,
+  known: readonly Pick<TakenTable, 'name' | 'rows'>[],
 ): Promise<
   { readonly head: IndexHead; readonly tables: readonly LoadedTable[] } | { readonly unusable: string }
 > {
@@ -191,7 +194,7 @@ export async function readIndex(
     if (!timingSafeEqual(macOf(key, columnBytes, headBytes), mac)) {
       return { unusable: 'it is not what was written' };
     }
-    if (head.format !== format || head.endianness !== endianness())
+    if (head.format !== format || head.endianness !== endianness() || !hasColumnsOf(head, known))
       return { unusable: 'it is of another version' };
     return { head, tables: tablesOf(head, columnBytes, words) };
   } catch (error) {
@@ -200,6 +203,13 @@ export async function readIndex(
   } finally {
     await file.close();
   }
+}
+
+/** A column that is not there would read as 0 of every row, which means something else. */
+function hasColumnsOf({ tables }: IndexHead, known: readonly Pick<TakenTable, 'name' | 'rows'>[]): boolean {
+  return known.every(({ name, rows }) =>
+    isDeepStrictEqual(tables.find((table) => table.name === name)?.columns, rows.indexed),
+  );
 }
 
 /** What `store` gave for a row. @throws Error when the line is not what was written. */

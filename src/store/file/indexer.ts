@@ -48,8 +48,9 @@ export class Indexer {
     return this.#parts.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
-  get hasChanges(): boolean {
-    return this.#tables.some(({ rows }) => rows.changedSize > 0);
+  /** Rows that are in no range yet. */
+  get changedRows(): number {
+    return this.#tables.reduce((sum, { rows }) => sum + rows.changedSize, 0);
   }
 
   /** A part was closed; `take` will take it. */
@@ -74,7 +75,7 @@ export class Indexer {
     for (const { name, range } of ranges) {
       const path = join(folder, name);
       const follows = !isBroken && range?.from === this.#place.sequence + 1 && range.to <= upTo;
-      const index = follows ? await readIndex(disk, path, keys, state.words) : null;
+      const index = follows ? await readIndex(disk, path, keys, state.words, this.#tables) : null;
       if (!index || 'unusable' in index || index.head.store !== storeId) {
         isBroken ||= range !== null;
         await disk.remove(path);

@@ -23,6 +23,8 @@ export interface JournalPartsDependencies {
   readonly partBytes: number;
 }
 
+/** Retention changes many rows with few bytes; more than these are not taken down without a pause to be noticed. */
+const changedRowsMax = 30_000;
 /** More closed parts than these, and their indexes are made without pauses. */
 const waitingPartsMax = 3;
 
@@ -38,6 +40,8 @@ export class JournalParts {
   #commits: Commits | null = null;
   /** What the start read and no index holds, when it is much. */
   readonly #read: Range | null;
+  /** Rows that could not be indexed: they alone are no reason to try again at once. */
+  #givenBack = 0;
   /** What is done in the background, while it is. */
   #work: Promise<void> | null = null;
 
@@ -79,13 +83,14 @@ export class JournalParts {
     const ended = this.#journal;
     const isNewDay = ended.day !== dayOf(clock.now());
     if (!isNewDay && bodies.mustLeave) await bodies.openDay(ended.day);
-    if (!isNewDay && ended.bytes < partBytes) return;
+    const isMuch = !this.#work && indexer.changedRows - this.#givenBack >= changedRowsMax;
+    if (!isNewDay && !isMuch && ended.bytes < partBytes) return;
     this.#journal = await startPart(this.#on, ended.place, null);
     await ended.close();
     indexer.closed({ name: ended.name, bytes: ended.bytes });
     // What is under way takes its time; what is closed now goes with the next part.
     if (this.#work || !this.#commits) return;
-    const isDue = indexer.waitingBytes >= partBytes || (isNewDay && indexer.hasChanges);
+    const isDue = isMuch || indexer.waitingBytes >= partBytes || (isNewDay && indexer.changedRows > 0);
     const range = isDue ? indexer.take(ended.place) : null;
     const checkpoint = { storeId, sequence: this.#journal.place.sequence, tables: foldedTables(state) };
     this.#inBackground(async () => {
@@ -117,9 +122,14 @@ export class JournalParts {
   }
 
   #inBackground(work: () => Promise<void>, range: Range | null = null): void {
+    const { indexer } = this.#on;
     this.#work = work()
+      .then(() => {
+        this.#givenBack = 0;
+      })
       .catch((error: unknown) => {
-        if (range) this.#on.indexer.giveBack(range);
+        if (range) indexer.giveBack(range);
+        this.#givenBack = indexer.changedRows;
         if (!isFull(codeOf(error))) this.#commits?.fail(error);
       })
       .finally(() => {

@@ -1,13 +1,14 @@
-import type { Clock } from '../../clock.ts';
+import { type Clock, wait } from '../../clock.ts';
 import { StoreBroken, StoreUnavailable } from '../../domain/errors.ts';
 import type { Bodies } from './bodies.ts';
 import type { BodyFiles } from './body-files.ts';
 import type { ColdRows } from './cold-rows.ts';
 import type { Commits } from './commits.ts';
-import type { EventRow, Run, SealedRef } from './facts.ts';
-import { eventKey, stateIn } from './kinds.ts';
+import type { Run } from './facts.ts';
+import { NeededBodies } from './needed-bodies.ts';
 import type { OneAtATime } from './one-at-a-time.ts';
-import { dayNumber, type State, streamKey } from './state.ts';
+import { backfilledIn, eventGoes, isAwaited, isOpen, newestRecord } from './retention-rules.ts';
+import { dayNumber, type State } from './state.ts';
 import { TrustedTime } from './trusted-time.ts';
 
 /** How long what is done is kept, in days. Nothing open is ever deleted. */
@@ -48,10 +49,11 @@ const dayMs = 86_400_000;
 /** After the start, and after one that could not be done. */
 const soonMs = 60_000;
 const betweenLooksMs = 6 * 3_600_000;
-/** Rows that are looked at in one go: less than a millisecond of work. */
-const rowsPerLook = 4_096;
+/** Rows that are removed in one go: a few milliseconds of work. */
+const rowsPerCommit = 1_024;
+/** Slow enough for the indexes to keep up with what is removed. */
+const betweenCommitsMs = 5;
 const runsPerFact = 1_000;
-const movedPerCommit = 20;
 const triesMax = 3;
 
 /**
@@ -72,9 +74,11 @@ export class Retention {
   /** The last look could not be done. */
   #isPutOff = false;
   readonly #stop = new AbortController();
+  readonly #needed: NeededBodies;
 
   constructor(dependencies: RetentionDependencies) {
     this.#on = dependencies;
+    this.#needed = new NeededBodies(dependencies, this.#stop.signal);
     this.#time = new TrustedTime(dependencies.clock);
   }
 
@@ -119,7 +123,9 @@ export class Retention {
       const { endedAt } = rows.columns;
       return (number) => rows.isThere(number) && !isOpen(state, number) && endedAt.get(number) < endedBefore;
     });
-    const events = await this.#remove('eventsGone', (state) => eventGoes(state, now - days.ids * dayMs));
+    const backfilled = await commits.read((state) => backfilledIn(state, 0));
+    const recordedBefore = now - days.ids * dayMs;
+    const events = await this.#remove('eventsGone', (state) => eventGoes(state, recordedBefore, backfilled));
     const gone = await this.#bodies(now);
     await commits.read((state) => {
       state.events.dropEmptyChunks();
@@ -165,9 +171,11 @@ export class Retention {
       fact === 'deliveriesGone' ? deliveries.end : events.end,
     );
     let removed = 0;
-    for (let from = 0; from < end && !this.#isStopped; from += rowsPerLook) {
+    for (let from = 0; from < end && !this.#isStopped; from += rowsPerCommit) {
+      // Others take their turns, also where nothing is to go and no disk is waited for.
+      if (from > 0) await wait(clock, betweenCommitsMs, this.#stop.signal);
       removed += await commits.commit(({ state, record }) => {
-        const runs = runsIn(from, Math.min(from + rowsPerLook, end), rule(state));
+        const runs = runsIn(from, Math.min(from + rowsPerCommit, end), rule(state));
         for (let first = 0; first < runs.length; first += runsPerFact) {
           record({ t: fact, at: clock.now(), of: runs.slice(first, first + runsPerFact) });
         }
@@ -186,7 +194,7 @@ export class Retention {
       if (this.#isStopped || day >= today || (day + 1 + days.bodies) * dayMs > now) break;
       let isGone = false;
       for (let tries = 1; tries <= triesMax && !isGone && !this.#isStopped; tries++) {
-        for (const file of files) moved += await this.#moveNeeded(file, now - days.bodies * dayMs);
+        for (const file of files) moved += await this.#needed.move(file, now - days.bodies * dayMs);
         isGone = await commits.commit(({ state, record }) => {
           // A replay may have begun since; what cannot be read cannot be moved, and is lost already.
           if (tries < triesMax && files.some((file) => isAwaited(state, file))) return false;
@@ -202,98 +210,6 @@ export class Retention {
   get #isStopped(): boolean {
     return this.#stop.signal.aborted;
   }
-
-  /** @param endedBefore what ended before this instant is needed no more. */
-  async #moveNeeded(file: string, endedBefore: number): Promise<number> {
-    const { commits, coldRows } = this.#on;
-    const isNeeded = (state: State) => (each: number) =>
-      isOpen(state, each) || state.deliveries.columns.endedAt.get(each) >= endedBefore;
-    const { end, backfilled } = await commits.read((state) => ({
-      end: state.events.end,
-      backfilled: backfilledEvents(state, isNeeded(state)),
-    }));
-    const needed: number[] = [];
-    for (let from = 0; from < end; from += rowsPerLook) {
-      const to = Math.min(from + rowsPerLook, end);
-      needed.push(
-        ...(await commits.read((state) => {
-          const isNeededHere = isNeeded(state);
-          return eventsIn(state, { from, to }, file).filter(
-            (number) => backfilled.has(number) || deliveriesOf(state, number).some(isNeededHere),
-          );
-        })),
-      );
-    }
-    let moved = 0;
-    for (let from = 0; from < needed.length && !this.#isStopped; from += movedPerCommit) {
-      const found = await commits.read(({ events }) =>
-        needed.slice(from, from + movedPerCommit).flatMap((number) => {
-          return events.isThere(number) ? [events.at(number)] : [];
-        }),
-      );
-      moved += await this.#moveBodies((await coldRows.rows(found)).filter((row) => row.body?.file === file));
-    }
-    return moved + (await this.#moveExcerpts(file));
-  }
-
-  async #moveBodies(rows: readonly EventRow[]): Promise<number> {
-    const { commits, bodies, clock } = this.#on;
-    const read: { row: EventRow; record: string; plain: Buffer }[] = [];
-    for (const row of rows) {
-      const record = eventKey(row.bodyOf ?? row.clinicId, row.id);
-      const plain = await this.#readable(() => bodies.open(row.body as SealedRef, { kind: 'body', record }));
-      if (plain) read.push({ row, record, plain });
-    }
-    await commits.commit(({ record: put, keep }) => {
-      for (const { row, record, plain } of read) {
-        const body = keep(plain, { kind: 'body', record });
-        const { clinicId: clinic, id: event, bodyOf } = row;
-        put({
-          t: 'bodyMoved',
-          at: clock.now(),
-          clinic,
-          event,
-          body,
-          ...(bodyOf !== undefined && { bodyOf }),
-        });
-      }
-    });
-    return read.length;
-  }
-
-  /** Of deliveries that are open: those that ended lose theirs with the file. */
-  async #moveExcerpts(file: string): Promise<number> {
-    const { commits, bodies, clock } = this.#on;
-    const open = await commits.read((state) =>
-      [...state.deliveries.values()]
-        .filter(({ state }) => state === 'pending')
-        .flatMap(({ id }) => (state.attempts.get(id) ?? []).map((row) => ({ id, ...row })))
-        .filter(({ excerpt }) => excerpt?.file === file),
-    );
-    let moved = 0;
-    for (const { id: delivery, number: n, excerpt } of open) {
-      if (this.#isStopped || !excerpt) break;
-      const sealedFor = { kind: 'excerpt', record: `${delivery}#${n}` } as const;
-      const plain = await this.#readable(() => bodies.open(excerpt, sealedFor));
-      if (!plain) continue;
-      await commits.commit(({ record, keep }) => {
-        const to = keep(plain, sealedFor);
-        record({ t: 'excerptMoved', at: clock.now(), delivery, n, from: excerpt, excerpt: to });
-      });
-      moved++;
-    }
-    return moved;
-  }
-
-  /** `null` when it is damaged: there is nothing to move then. */
-  async #readable(read: () => Promise<Buffer>): Promise<Buffer | null> {
-    try {
-      return await read();
-    } catch (error) {
-      if (error instanceof StoreUnavailable) throw error;
-      return null;
-    }
-  }
 }
 
 /** By the days since 1970, the oldest first. */
@@ -301,84 +217,6 @@ function byDay(files: readonly string[]): ReadonlyMap<number, readonly string[]>
   const days = new Map<number, string[]>();
   for (const file of files) days.set(dayNumber(file), [...(days.get(dayNumber(file)) ?? []), file]);
   return new Map([...days].sort(([a], [b]) => a - b));
-}
-
-/** When something was recorded last; `null` in an empty log. */
-function newestRecord({ events }: State): number | null {
-  const last = events.before(events.end);
-  return last === null ? null : events.columns.recordedAt.get(last);
-}
-
-/** An id goes when nothing hangs on it, and the vendor was seen not to list it any more. */
-function eventGoes(state: State, recordedBefore: number): (number: number) => boolean {
-  const { events, words } = state;
-  const { clinic, category, recordedAt, bodyFile } = events.columns;
-  const openBackfilled = openBackfilledEvents(state);
-  return (number) => {
-    if (!events.isThere(number) || recordedAt.get(number) >= recordedBefore) return false;
-    const key = { clinicId: words.text(clinic.get(number)), category: words.text(category.get(number)) };
-    const sweptFrom = sweptFromOf(state, key);
-    if (state.listed.get(number) >= sweptFrom) return false;
-    const file = words.text(bodyFile.get(number));
-    if (file !== '' && !state.isExpired(file)) return false;
-    return !openBackfilled.has(number) && !deliveriesOf(state, number).some((each) => isOpen(state, each));
-  };
-}
-
-/** Events of these numbers whose body lies in the file. */
-function eventsIn(
-  { events, words }: State,
-  { from, to }: { readonly from: number; readonly to: number },
-  file: string,
-): number[] {
-  const word = words.known(file);
-  const found: number[] = [];
-  if (word === null) return found;
-  for (let number = from; number < to; number++) {
-    if (events.columns.bodyFile.get(number) === word && events.isThere(number)) found.push(number);
-  }
-  return found;
-}
-
-/** The events of deliveries that a backfill added and that a rule says yes to. */
-function backfilledEvents({ deliveries }: State, rule: (number: number) => boolean): ReadonlySet<number> {
-  const { backfillOf } = deliveries.columns;
-  const found = new Set<number>();
-  for (let number = 0; number < deliveries.end; number++) {
-    const event = backfillOf.get(number);
-    if (event > 0 && deliveries.isThere(number) && rule(number)) found.add(event - 1);
-  }
-  return found;
-}
-
-/** One that was imported is of any of its clinic's streams: all of them have to have been swept. */
-function sweptFromOf(state: State, key: { readonly clinicId: string; readonly category: string }): number {
-  if (key.category !== '') return state.sweeps.get(streamKey(key)) ?? 0;
-  const streams = [...state.streams.values()].filter(({ clinicId }) => clinicId === key.clinicId);
-  const swept = streams.map((stream) => state.sweeps.get(streamKey(stream)) ?? 0);
-  return swept.length === 0 ? 0 : Math.min(...swept);
-}
-
-/** What is open is in memory, and little. */
-function openBackfilledEvents(state: State): ReadonlySet<number> {
-  const found = new Set<number>();
-  for (const delivery of state.deliveries.values()) {
-    const number =
-      delivery.isBackfilled && delivery.state === 'pending' ? state.eventNumberOf(delivery) : null;
-    if (number !== null && number !== undefined) found.add(number);
-  }
-  return found;
-}
-
-/** Whether an open delivery is still to be sent out of this file. */
-function isAwaited({ deliveries, events, words }: State, file: string): boolean {
-  const word = words.known(file);
-  for (const { state, clinicId, eventId } of deliveries.values()) {
-    if (state !== 'pending') continue;
-    const number = events.numberOf(eventKey(clinicId, eventId));
-    if (number !== null && events.columns.bodyFile.get(number) === word) return true;
-  }
-  return false;
 }
 
 /** Numbers from `from` to `to` (not included) that a rule says yes to, as runs. */
@@ -391,19 +229,4 @@ function runsIn(from: number, to: number, goes: (number: number) => boolean): Ru
     else runs.push([number, number + 1]);
   }
   return runs;
-}
-
-/** Whether a delivery is not at its end, or an attempt of it is under way. */
-export function isOpen({ deliveries }: State, number: number): boolean {
-  return stateIn(deliveries.columns.flags.get(number)) === 'pending' || deliveries.isBusy(number);
-}
-
-/** By number: those made with the event that are still there. */
-function deliveriesOf({ events, deliveries }: State, number: number): number[] {
-  const first = events.columns.first.get(number);
-  const numbers: number[] = [];
-  for (let at = first; at < first + events.columns.count.get(number); at++) {
-    if (deliveries.isThere(at)) numbers.push(at);
-  }
-  return numbers;
 }

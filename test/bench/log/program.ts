@@ -4,8 +4,10 @@ import { createDeliver } from '../../../src/delivery/deliver.ts';
 import { Dispatcher } from '../../../src/delivery/dispatcher.ts';
 import { silentLogger } from '../../../src/logger.ts';
 import { type Disk, realDisk } from '../../../src/store/file/disk.ts';
-import { openFileStore } from '../../../src/store/file/file-store.ts';
+import { type FileStoreOptions, openFileStore } from '../../../src/store/file/file-store.ts';
+import type { Retained } from '../../../src/store/file/retention.ts';
 import type { DeliveryFilter, Store } from '../../../src/store/store.ts';
+import { movableClock } from '../../crash/movable-clock.ts';
 import { accepted, anEvent, aSubscriber, claim, furnished, pollOf, refused } from '../../store/fixtures.ts';
 
 /**
@@ -14,6 +16,7 @@ import { accepted, anEvent, aSubscriber, claim, furnished, pollOf, refused } fro
  *
  *   fill PATH COUNT     adds that many ended deliveries, through the store, without waiting for the disk
  *   open PATH           how long a start takes, what it needs, and how long first pages take
+ *   retain PATH         the longest that a look of retention holds up everything else, when all that ended is to go
  *   deliver PATH COUNT  how many deliveries a second go from recorded to answered, every record synced
  */
 const [what, path = '', count = '0'] = process.argv.slice(2);
@@ -37,7 +40,7 @@ const unsynced: Disk = {
   },
 };
 
-function open(disk: Disk) {
+function open(disk: Disk, options: Partial<FileStoreOptions> = {}) {
   return openFileStore({
     path,
     masterKeys: { current: Buffer.alloc(32, 7), previous: null },
@@ -48,6 +51,7 @@ function open(disk: Disk) {
     onTrouble: (trouble) => {
       throw trouble;
     },
+    ...options,
   });
 }
 
@@ -129,6 +133,43 @@ async function look(): Promise<unknown> {
   return { deliveries, startSeconds, startCpuSeconds, rssMb, afterMb, firstPageMs };
 }
 
+const dayMs = 86_400_000;
+/** As many as a subscriber may have that was paused for some days. */
+const openDeliveries = 2_000;
+
+/** Two looks: what is over goes at the first, the ids once the files of their texts are gone. */
+async function retain(): Promise<unknown> {
+  const ahead = movableClock();
+  const looks: Retained[] = [];
+  const onRetained = (retained: Retained | Error) => {
+    if (retained instanceof Error) throw retained;
+    looks.push(retained);
+  };
+  const retention = { ids: 35, bodies: 30, deliveries: 35, onRetained };
+  const store = await open(realDisk, { clock: ahead, retention });
+  const poll = await pollOf(store);
+  const { version } = await store.subscribers();
+  const events = Array.from({ length: openDeliveries }, (_, n) => anEvent(`open-${n}`));
+  await store.recordEvents(poll, { events, subscribersVersion: version });
+  const end = { cursor: 5_000, isSweep: true, newestEventAt: 1_000, nextPollAt: 0 };
+  await store.endPoll(poll, { kind: 'completed', ...end });
+  let longestMs = 0;
+  for (const lookNumber of [1, 2]) {
+    ahead.advance(lookNumber === 1 ? 40 * dayMs : dayMs / 4);
+    for (let last = performance.now(); looks.length < lookNumber; ) {
+      await new Promise(setImmediate);
+      const now = performance.now();
+      longestMs = Math.max(longestMs, now - last);
+      last = now;
+    }
+    // The next one is waited for from then on.
+    await new Promise(setImmediate);
+  }
+  await store.close();
+  const [{ deliveries = 0, moved = 0 } = {}, { events: ids = 0 } = {}] = looks;
+  return { longestMs, deliveries, moved, ids };
+}
+
 async function deliver(deliveries: number): Promise<unknown> {
   await mkdir(path, { recursive: true });
   const store = await open(realDisk);
@@ -205,6 +246,8 @@ const result =
     ? await fill(Number(count))
     : what === 'deliver'
       ? await deliver(Number(count))
-      : await look();
+      : what === 'retain'
+        ? await retain()
+        : await look();
 process.stdout.write(`${JSON.stringify(result ?? {})}\n`);
 process.exit(0);
