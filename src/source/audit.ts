@@ -6,9 +6,9 @@ import type { LogStore, PollStore, SubscriberSet, SubscriberStore } from '../sto
 import type { AskedPollEnd } from './asked-polls.ts';
 import { type Bucket, buckets, Tally, type UnlistedReason } from './audit-book.ts';
 import { type ListEvents, type NoAccess, wordsOf } from './clinic-access.ts';
-import { type ListItem, type ListPage, pageAfter, type Refusal } from './events-api.ts';
+import type { ListItem, ListPage, Refusal } from './events-api.ts';
 import { halted, unlessHalted } from './halted.ts';
-import { dayBeforeHistory, pagesMax } from './list-bounds.ts';
+import { dayBeforeHistory, pageAfter, pageOrEnd, pagesMax } from './list-bounds.ts';
 import { unreadableItem } from './set-asides.ts';
 
 /** Polls a stream and tells how that poll ended; see `Poller.pollAgain`. */
@@ -129,7 +129,7 @@ class StreamAudit {
     const afterDay = dayBeforeHistory(this.#stream, this.#with.clock.now());
     let before: ListPage | null = null;
     for (let page = 1; ; ) {
-      const answer = await this.#page(afterDay, page);
+      const answer = await this.#page(afterDay, page, before);
       if (answer.kind !== 'page') return answer;
       await this.#takePage(answer.items);
       const next = pageAfter(answer, before);
@@ -143,13 +143,14 @@ class StreamAudit {
   async #page(
     afterDay: string,
     page: number,
+    before: ListPage | null,
   ): Promise<ListPage | Exclude<StreamFinding, { kind: 'listed' }>> {
     const { list, clock, halt } = this.#with;
     const { clinicId, category } = this.#stream;
     let answer: ListPage | Refusal | NoAccess | typeof halted = halted;
     for (let tries = 1; tries <= listTriesMax; tries++) {
       if (tries > 1) await wait(clock, listAgainMs, halt);
-      answer = await unlessHalted(list({ clinicId, category, afterDay, page }), halt);
+      answer = pageOrEnd(await unlessHalted(list({ clinicId, category, afterDay, page }), halt), before);
       if (answer.kind === 'page' || answer.kind === 'halted') return answer;
       if (answer.kind === 'forbidden' || answer.kind === 'notFound') {
         return { kind: 'unlisted', reason: 'off', detail: wordsOf(answer) };

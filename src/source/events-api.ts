@@ -183,20 +183,6 @@ function nextPageOf(
   return items === 0 ? { nextPage: null } : { nextPage: page + 1, isNextGuessed: true };
 }
 
-/**
- * The number of the page to ask for next, `null` at the end of the list: also when a page
- * that was only guessed turns out to be the one before again, because this list has no pages.
- *
- * @param before the page that `page` followed; `null` for the first.
- */
-export function pageAfter(page: ListPage, before: ListPage | null): number | null {
-  return before?.isNextGuessed && namesOf(page) === namesOf(before) ? null : page.nextPage;
-}
-
-function namesOf({ items }: ListPage): string {
-  return JSON.stringify(items.map(({ id, digest }) => id ?? digest));
-}
-
 /** The documentation shows `events`; any other list beside `meta` is taken for it. */
 function listOf(
   value: unknown,

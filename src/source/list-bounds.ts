@@ -1,4 +1,5 @@
 import type { Stream } from '../domain/clinic.ts';
+import type { ListPage } from './events-api.ts';
 
 const dayMs = 86_400_000;
 /** So long after its beginning in UTC a day is over in every zone: days begin last at UTC−12. */
@@ -27,4 +28,33 @@ export function dayBefore(
 ): string {
   const wantedFrom = Math.min(cursor ?? startAt, now) - days * dayMs;
   return new Date(wantedFrom - overEverywhereMs).toISOString().slice(0, 10);
+}
+
+/**
+ * What a list answered for a page: one that was only guessed and is not there is empty,
+ * the end of a list that says nothing of its pages.
+ *
+ * @param before the page that it follows; `null` for the first.
+ */
+export function pageOrEnd<Other extends { readonly kind: string }>(
+  answer: ListPage | Other,
+  before: ListPage | null,
+): ListPage | Other {
+  const isThere = answer.kind !== 'notFound' && answer.kind !== 'rejected';
+  if (isThere || !before?.isNextGuessed) return answer;
+  return { kind: 'page', items: [], nextPage: null, vendorNow: null };
+}
+
+/**
+ * The number of the page to ask for next, `null` at the end of the list: also when a page
+ * that was only guessed turns out to be the one before again, because this list has no pages.
+ *
+ * @param before the page that `page` followed; `null` for the first.
+ */
+export function pageAfter(page: ListPage, before: ListPage | null): number | null {
+  return before?.isNextGuessed && namesOf(page) === namesOf(before) ? null : page.nextPage;
+}
+
+function namesOf({ items }: ListPage): string {
+  return JSON.stringify(items.map(({ id, digest }) => id ?? digest));
 }

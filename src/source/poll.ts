@@ -4,9 +4,9 @@ import { StoreUnavailable } from '../domain/errors.ts';
 import type { Logger } from '../logger.ts';
 import type { ClinicStore, PollClaim, PollEnd, PollStore } from '../store/store.ts';
 import { type ListEvents, wordsOf } from './clinic-access.ts';
-import { type ListPage, pageAfter } from './events-api.ts';
+import type { ListPage } from './events-api.ts';
 import { Intake, type IntakeDependencies } from './intake.ts';
-import { dayBefore, historyDays, pagesMax } from './list-bounds.ts';
+import { dayBefore, historyDays, pageAfter, pageOrEnd, pagesMax } from './list-bounds.ts';
 import type { Seen } from './schedule.ts';
 import { SetAsides } from './set-asides.ts';
 import { isSweepDue } from './sweep-turn.ts';
@@ -140,7 +140,10 @@ class Reading {
     let beganAt: number | null = null;
     let before: ListPage | null = null;
     for (let page = 1; page <= pagesMax; ) {
-      const answer = await list({ clinicId, category, afterDay, page });
+      const answer: Awaited<ReturnType<ListEvents>> = pageOrEnd(
+        await list({ clinicId, category, afterDay, page }),
+        before,
+      );
       if (answer.kind === 'forbidden' || answer.kind === 'notFound') return this.#off(answer.kind);
       if (answer.kind !== 'page') return this.#failed(`the list could not be read: ${wordsOf(answer)}`);
       // Of two clocks the earlier one is safe: it only reads more again.

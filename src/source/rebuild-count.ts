@@ -3,8 +3,8 @@ import { deliveryIdOf } from '../domain/delivery.ts';
 import { type Subscriber, subscribersOf } from '../domain/subscriber.ts';
 import type { ClinicStore, SubscriberStore } from '../store/store.ts';
 import { type ListEvents, wordsOf } from './clinic-access.ts';
-import { type ListItem, type ListPage, pageAfter } from './events-api.ts';
-import { dayBeforeHistory, pagesMax } from './list-bounds.ts';
+import type { ListItem, ListPage } from './events-api.ts';
+import { dayBeforeHistory, pageAfter, pageOrEnd, pagesMax } from './list-bounds.ts';
 import { unreadableItem } from './set-asides.ts';
 
 /** What a rebuild would record, by the vendor's lists. */
@@ -82,7 +82,7 @@ async function eachPage(
   const afterDay = dayBeforeHistory({ cursor: null, startAt }, clock.now());
   let before: ListPage | null = null;
   for (let page = 1; page <= pagesMax; ) {
-    const answer = await list({ ...of, afterDay, page });
+    const answer: Awaited<ReturnType<ListEvents>> = pageOrEnd(await list({ ...of, afterDay, page }), before);
     if (answer.kind !== 'page') return wordsOf(answer);
     take(answer.items);
     const next = pageAfter(answer, before);

@@ -4,8 +4,8 @@ import { Conflict } from '../domain/errors.ts';
 import { startOf } from '../domain/start-from.ts';
 import type { RequestBudget } from './budget.ts';
 import { wordsOf } from './clinic-access.ts';
-import type { EventsApi } from './events-api.ts';
-import { dayBeforeHistory } from './list-bounds.ts';
+import type { EventsApi, ListPage } from './events-api.ts';
+import { dayBeforeHistory, pageAfter, pageOrEnd } from './list-bounds.ts';
 import type { OAuth } from './oauth.ts';
 
 /** What a clinic would bring from its start on. */
@@ -83,8 +83,13 @@ async function countCategory(
   const ids = new Set<string>();
   let taken = 0;
   let past = 0;
+  let before: ListPage | null = null;
   for (let page = 1; page <= pagesMax; ) {
-    const answer = await budget.run('list', () => api.list(accessToken, { category, afterDay, page }));
+    const ask = { category, afterDay, page };
+    const answer: Awaited<ReturnType<EventsApi['list']>> = pageOrEnd(
+      await budget.run('list', () => api.list(accessToken, ask)),
+      before,
+    );
     if (answer.kind === 'limited') budget.pause(answer.retryAfterMs);
     if (answer.kind !== 'page') {
       return { category, taken, past, isAtLeast: page > 1, problem: wordsOf(answer) };
@@ -95,10 +100,10 @@ async function countCategory(
       if (createdAt !== null && createdAt >= startAt) taken++;
       else past++;
     }
-    if (answer.nextPage === null || answer.nextPage <= page) {
-      return { category, taken, past, isAtLeast: false, problem: null };
-    }
-    page = answer.nextPage;
+    const next = pageAfter(answer, before);
+    if (next === null || next <= page) return { category, taken, past, isAtLeast: false, problem: null };
+    before = answer;
+    page = next;
   }
   return { category, taken, past, isAtLeast: true, problem: null };
 }

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { audited } from './auditing.ts';
 import { pollingRelay, recordedIds } from './clinic.ts';
 
 const minute = 60_000;
@@ -120,6 +121,27 @@ test('a start that lies further back than the vendor lists is no gap', async () 
   expect((await store.streams()).map(({ gap }) => gap)).toEqual([undefined, undefined]);
   expect(lines.filter(({ level }) => level === 'error')).toEqual([]);
 });
+
+for (const status of [404, 422]) {
+  test(`a list that says nothing of its pages, and answers ${status} behind the last, ends there`, async () => {
+    const relay = await pollingRelay({
+      categories: ['orders'],
+      http: (http) => async (request) => {
+        const answer = await http(request);
+        const isBehind = answer.kind === 'answered' && /page%5Bnumber%5D=[2-9]/.test(request.url);
+        return isBehind && answer.body.toString() === '{"events":[]}' ? { ...answer, status } : answer;
+      },
+    });
+    const { clock, fullscript, store } = relay;
+    fullscript.faults.switchOn({ name: 'list-without-meta' });
+    await clock.advance(minute);
+    const made = Array.from({ length: 150 }, () => fullscript.addEvent(orders).id);
+    await clock.advance(10 * minute);
+    expect([...(await recordedIds(store))].sort()).toEqual(made.sort());
+    expect((await store.streams())[0]).toMatchObject({ isOff: false, problem: null });
+    expect(await audited(relay)).toMatchObject({ progress: { counts: { listed: 150, missing: 0 } } });
+  });
+}
 
 test('a list of 1,200 pages is read to its end', async () => {
   const { clock, fullscript, store } = await pollingRelay({ categories: ['orders'] });
