@@ -161,9 +161,13 @@ function checkRotation(
       ? [{ path: 'overlapSeconds', message: 'must be 0: a fullscript request has exactly one signature' }]
       : []),
   ];
-  if (problems.length === 0) return;
+  const [first] = problems;
+  if (first === undefined) return;
   throw new InvalidInput('invalid_body', 'The secret cannot be rotated like this.', {
-    hint: 'Leave `secret` out to have one made.',
+    hint:
+      first.path === 'overlapSeconds'
+        ? 'Let the receiver accept a new secret of your own beside the old one, then rotate to it.'
+        : 'Leave `secret` out to have one made.',
     problems,
   });
 }

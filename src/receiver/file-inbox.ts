@@ -183,7 +183,7 @@ export class FileInbox implements InboxStore {
   #break(code: 'inbox_broken' | 'inbox_shared', what: string, cause: unknown): RelayError {
     const hint =
       code === 'inbox_shared'
-        ? 'Give each process an inbox of its own, or all of them one in a database; then start it again.'
+        ? 'One process at a time may have it: stop the other one, or keep one inbox for all in a database. Then start again.'
         : 'Look at the disk and start the process again: what was not acknowledged is sent again.';
     this.#broken = new RelayError(code, `The inbox ${this.#path} ${what}.`, { hint, cause });
     return this.#broken;

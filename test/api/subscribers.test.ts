@@ -335,6 +335,7 @@ describe('a secret is rotated', () => {
       body: { overlapSeconds: 60 },
     });
     expect(refused.status).toBe(400);
+    expect(refused.text, 'it says how else').toContain('beside the old one, then rotate to it');
     await api.ask('POST', `/v1/subscribers/${id}/rotate-secret`, { body: { secret } });
     expect((await stored(id))?.secrets).toEqual([{ value: secret, expiresAt: null }]);
     const same = await api.ask('POST', `/v1/subscribers/${id}/rotate-secret`, { body: { secret } });
