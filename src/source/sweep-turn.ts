@@ -15,7 +15,9 @@ export function isSweepDue(
 ): boolean {
   if (stream.sweptAt === null) return true;
   // A sweep in the future was made while the clock was ahead, and says nothing.
-  return Math.abs(now - stream.sweptAt) >= sweepHours * hourMs * (1 - spreadShare * shareOf(stream));
+  const passed = Math.abs(now - stream.sweptAt) / (sweepHours * hourMs);
+  // Asked at every poll, and nearly always too early for any stream.
+  return passed >= 1 - spreadShare && passed >= 1 - spreadShare * shareOf(stream);
 }
 
 /** In [0, 1): the same for a stream at any time. */

@@ -2,18 +2,23 @@ import type { Stream } from '../../../src/domain/clinic.ts';
 import { freshSchedule, pressingShare } from '../../../src/source/schedule.ts';
 import { isSweepDue } from '../../../src/source/sweep-turn.ts';
 import { Delays } from './delays.ts';
-import { measuredUntil, type Played, pagesOf, renewEveryMs, sweepPagesOf, type Terms } from './rules.ts';
-import { dayMs, monthFrom, monthUntil, slotMs, type WorldStream, worldFrom } from './world.ts';
+import {
+  measuredFrom,
+  measuredUntil,
+  type Played,
+  pagesOf,
+  renewEveryMs,
+  sweepPagesOf,
+  type Terms,
+} from './rules.ts';
+import { dayMs, playedFrom, playedUntil, slotMs, type WorldStream, worldFrom } from './world.ts';
 
 /** A stream as the relay knows it, and what is hidden from it. */
 interface Followed {
-  readonly stream: Stream;
+  readonly stream: { -readonly [Field in keyof Stream]: Stream[Field] };
   readonly truth: WorldStream;
-  nextPollAt: number;
-  polledAt: number | null;
   /** The first event that was not yet listed. */
   event: number;
-  sweptAt: number;
 }
 
 export interface PlayedByRelay extends Played {
@@ -22,8 +27,6 @@ export interface PlayedByRelay extends Played {
 }
 
 const secondMs = 1_000;
-/** When the first round, all due at once, is over. */
-const settledAt = monthFrom + 2 * 3_600_000;
 const planEveryMs = 300_000;
 
 /**
@@ -37,92 +40,136 @@ export function playRelay(world: readonly WorldStream[], terms: Terms, random: (
   const followed = world.map(followedOf);
   const streams = followed.map(({ stream }) => stream);
   const clinics = new Set(world.map(({ clinicId }) => clinicId)).size;
-  /** What is due in each second. */
-  const bySecond = new Map<number, Followed[]>();
+  const turns = new Turns(terms.pollSecondsMax * secondMs * pressingShare);
   let renewals = 0;
   let lists = 0;
   let longestMs = 0;
 
   const poll = (each: Followed, now: number): void => {
-    const { truth, polledAt, stream } = each;
+    const { truth, stream } = each;
+    const { polledAt } = stream;
     const slot = Math.floor((now - worldFrom) / slotMs);
-    const isSweep = polledAt === null || isSweepDue({ ...stream, sweptAt: each.sweptAt }, 24, now);
+    const isSweep = isSweepDue(stream, 24, now);
     const eventsAt = polledAt === null ? [...truth.eventsAt.subarray(0, each.event)] : [];
     for (let at = truth.eventsAt[each.event]; at !== undefined && at < now; at = truth.eventsAt[each.event]) {
       eventsAt.push(at);
-      if (at < measuredUntil) delays.add(now - at);
+      if (at >= measuredFrom && at < measuredUntil) delays.add(now - at);
       window.add(1);
       each.event++;
     }
     const pages = isSweep ? sweepPagesOf(truth, slot) : pagesOf(truth, slot);
-    if (isSweep) each.sweptAt = now;
+    if (isSweep) stream.sweptAt = now;
     window.add(pages);
     lists += pagesOf(truth, slot);
-    if (polledAt !== null && now > settledAt) longestMs = Math.max(longestMs, now - polledAt);
-    schedule.learn(stream, {
-      from: polledAt === null ? worldFrom : polledAt - 2 * dayMs,
-      until: now,
-      eventsAt,
-      pages,
-      isSweep,
-    });
-    each.polledAt = now;
-    each.nextPollAt = schedule.nextPollAt(stream, now);
-    later(each, Math.floor(each.nextPollAt / secondMs));
-  };
-  const later = (each: Followed, second: number): void => {
-    const others = bySecond.get(second);
-    if (others === undefined) bySecond.set(second, [each]);
-    else others.push(each);
+    if (polledAt !== null && polledAt >= measuredFrom) longestMs = Math.max(longestMs, now - polledAt);
+    const from = polledAt === null ? worldFrom : polledAt - 2 * dayMs;
+    schedule.learn(stream, { from, until: now, eventsAt, pages, isSweep });
+    stream.polledAt = now;
+    stream.nextPollAt = schedule.nextPollAt(stream, now);
   };
 
-  schedule.due(streams, monthFrom);
-  bySecond.set(monthFrom / secondMs, followed);
-  for (let second = monthFrom / secondMs; second < monthUntil / secondMs; second++) {
+  schedule.due(streams, playedFrom);
+  for (const each of followed) turns.add(each);
+  for (let second = playedFrom / secondMs; second < playedUntil / secondMs; second++) {
     const now = second * secondMs;
     window.moveTo(second);
-    if (now % planEveryMs === 0) schedule.due([...streams], now);
-    for (; renewals < ((now - monthFrom) / renewEveryMs) * clinics; renewals++) window.add(1);
-    const due = inTurn(bySecond.get(second) ?? [], terms, now);
-    bySecond.delete(second);
-    // Whoever waited for room goes first: `later` put it there before.
-    let index = 0;
-    for (; index < due.length && window.hasRoom; index++) {
-      const each = due[index] as Followed;
-      poll(each, Math.max(each.nextPollAt, now));
+    if (now % planEveryMs === 0) schedule.due(streams, now);
+    for (; renewals < ((now - playedFrom) / renewEveryMs) * clinics; renewals++) window.add(1);
+    turns.moveTo(second);
+    while (window.hasRoom) {
+      const each = turns.take();
+      if (each === undefined) break;
+      poll(each, Math.max(each.stream.nextPollAt, now));
+      turns.add(each);
     }
-    const waiting = due.slice(index);
-    if (waiting.length > 0) bySecond.set(second + 1, [...waiting, ...(bySecond.get(second + 1) ?? [])]);
   }
   return { delays, lists, longestSeconds: longestMs / 1000 };
 }
 
-/** As the schedule orders what is due: who reached the ceiling first, then as they came. */
-function inTurn(due: readonly Followed[], { pollSecondsMax }: Terms, now: number): readonly Followed[] {
-  const isPressing = ({ polledAt }: Followed) =>
-    now - (polledAt ?? now) >= pollSecondsMax * secondMs * pressingShare;
-  return [...due.filter(isPressing), ...due.filter((each) => !isPressing(each))];
+/** Who is due, as the schedule orders them: who reaches the ceiling first, then the longest due. */
+class Turns {
+  readonly #pressingMs: number;
+  readonly #due = new Line();
+  readonly #pressing = new Line();
+
+  constructor(pressingMs: number) {
+    this.#pressingMs = pressingMs;
+  }
+
+  add(each: Followed): void {
+    const { nextPollAt, polledAt } = each.stream;
+    this.#due.add(each, nextPollAt);
+    this.#pressing.add(each, Math.max(nextPollAt, (polledAt ?? nextPollAt) + this.#pressingMs));
+  }
+
+  /** One second after the other. */
+  moveTo(second: number): void {
+    this.#due.moveTo(second);
+    this.#pressing.moveTo(second);
+  }
+
+  take(): Followed | undefined {
+    return this.#pressing.take() ?? this.#due.take();
+  }
+}
+
+interface Place {
+  readonly each: Followed;
+  /** Whose next poll is another one now was polled meanwhile, and has left the line. */
+  readonly nextPollAt: number;
+}
+
+/** First come, first served, from a moment on. */
+class Line {
+  readonly #bySecond = new Map<number, Place[]>();
+  #waiting: Place[] = [];
+  #first = 0;
+
+  add(each: Followed, from: number): void {
+    const second = Math.floor(from / secondMs);
+    const place = { each, nextPollAt: each.stream.nextPollAt };
+    const others = this.#bySecond.get(second);
+    if (others === undefined) this.#bySecond.set(second, [place]);
+    else others.push(place);
+  }
+
+  moveTo(second: number): void {
+    const coming = this.#bySecond.get(second);
+    if (coming === undefined) return;
+    this.#bySecond.delete(second);
+    if (this.#first === this.#waiting.length) {
+      this.#waiting = coming;
+      this.#first = 0;
+    } else this.#waiting.push(...coming);
+  }
+
+  take(): Followed | undefined {
+    for (let place = this.#waiting[this.#first]; place !== undefined; place = this.#waiting[this.#first]) {
+      this.#first++;
+      if (place.nextPollAt === place.each.stream.nextPollAt) return place.each;
+    }
+    return undefined;
+  }
 }
 
 function followedOf(truth: WorldStream): Followed {
   const { clinicId, category, eventsAt } = truth;
+  const first = eventsAt.findIndex((at) => at >= playedFrom);
   const stream: Stream = {
     clinicId,
     category,
-    startAt: monthFrom,
+    startAt: playedFrom,
     cursor: null,
     polledAt: null,
     sweptAt: null,
-    nextPollAt: monthFrom,
+    nextPollAt: playedFrom,
     failedInRow: 0,
     problem: null,
     isOff: false,
     recorded: 0,
     newestEventAt: null,
   };
-  const first = eventsAt.findIndex((at) => at >= monthFrom);
-  const event = first === -1 ? eventsAt.length : first;
-  return { stream, truth, nextPollAt: monthFrom, polledAt: null, event, sweptAt: monthFrom };
+  return { stream, truth, event: first === -1 ? eventsAt.length : first };
 }
 
 const secondsOfWindow = 300;

@@ -2,8 +2,8 @@ import { Delays } from './delays.ts';
 import {
   dayMs,
   historyDays,
-  monthFrom,
-  monthUntil,
+  playedFrom,
+  playedUntil,
   slotMs,
   slots,
   type WorldStream,
@@ -25,8 +25,9 @@ export interface Played {
 /** Kept free by every rule, as the relay does for its audits. */
 const spareShare = 0.03;
 const fiveMinutesMs = 300_000;
-/** Events of the last hours are left out: not every rule would have seen them before the month ends. */
-export const measuredUntil = monthUntil - 10_800_000;
+/** Events of the first and the last hours are left out: at first all is due at once, and at last not every rule would have seen them. */
+export const measuredFrom = playedFrom + 7_200_000;
+export const measuredUntil = playedUntil - 10_800_000;
 const firstSlot = (historyDays * dayMs) / slotMs;
 const overlapSlots = (3 * dayMs) / slotMs;
 export const renewEveryMs = 110 * 60_000;
@@ -81,7 +82,7 @@ function clamped(intervalMs: number, { pollSecondsMin, pollSecondsMax }: Terms):
   return Math.min(pollSecondsMax * 1000, Math.max(pollSecondsMin * 1000, intervalMs));
 }
 
-/** Each stream at an interval of its own all month, from its true mean rate: `weigh` makes an interval of it. */
+/** Each stream at an interval of its own all week, from its true mean rate: `weigh` makes an interval of it. */
 export function playSteady(
   world: readonly WorldStream[],
   left: Float64Array,
@@ -130,7 +131,7 @@ export function playOptimum(
   const maxMs = terms.pollSecondsMax * 1000;
   return play(world, random, (stream, _index, from, phase) => {
     const earliest = from + minMs * phase;
-    const latest = Math.min(from + maxMs * phase, monthUntil);
+    const latest = Math.min(from + maxMs * phase, playedUntil);
     let waiting = 0;
     for (let at = from; at < latest; ) {
       const slot = Math.floor((at - worldFrom) / slotMs);
@@ -158,14 +159,14 @@ function play(
   let lists = 0;
   world.forEach((stream, index) => {
     const { eventsAt } = stream;
-    let event = eventsAt.findIndex((at) => at >= monthFrom);
+    let event = eventsAt.findIndex((at) => at >= playedFrom);
     if (event === -1) event = eventsAt.length;
-    let at = next(stream, index, monthFrom, random());
-    for (; at < monthUntil; at = next(stream, index, at, 1)) {
+    let at = next(stream, index, playedFrom, random());
+    for (; at < playedUntil; at = next(stream, index, at, 1)) {
       lists += pagesOf(stream, Math.floor((at - worldFrom) / slotMs));
       for (; (eventsAt[event] ?? Number.POSITIVE_INFINITY) < at; event++) {
         const createdAt = eventsAt[event] ?? 0;
-        if (createdAt < measuredUntil) delays.add(at - createdAt);
+        if (createdAt >= measuredFrom && createdAt < measuredUntil) delays.add(at - createdAt);
       }
     }
   });

@@ -1,14 +1,14 @@
-/** The simulated month: what clinics do, known to the optimum and hidden from the relay. */
+/** The simulated week: what clinics do, known to the optimum and hidden from the relay. */
 export const dayMs = 86_400_000;
 export const slotMs = 1_800_000;
-export const monthDays = 30;
+export const playedDays = 7;
 /** What a first sweep lists. */
 export const historyDays = 30;
-export const slots = ((historyDays + monthDays) * dayMs) / slotMs;
-/** A Sunday; the measured month begins 30 days later. */
+export const slots = ((historyDays + playedDays) * dayMs) / slotMs;
+/** A Sunday; the week that is played begins 30 days later. */
 export const worldFrom = Date.parse('2026-03-01T00:00:00Z');
-export const monthFrom = worldFrom + historyDays * dayMs;
-export const monthUntil = monthFrom + monthDays * dayMs;
+export const playedFrom = worldFrom + historyDays * dayMs;
+export const playedUntil = playedFrom + playedDays * dayMs;
 
 export interface WorldStream {
   readonly clinicId: string;
