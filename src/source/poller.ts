@@ -26,7 +26,10 @@ const pollsAtOnce = 8;
 /** A clinic that answers slowly leaves room for the others. */
 const pollsAtOnceOfClinic = 2;
 const leaseMs = 120_000;
+/** While there is more to do than can be done at once, what is due is looked up again so often … */
 const lookAgainMs = 1_000;
+/** … and at most so often when a poll has ended and nothing else is left: a look reads every stream. */
+const lookPauseMs = 250;
 const longestSleepMs = 30_000;
 const keepAliveMs = 60_000;
 
@@ -44,6 +47,13 @@ export class Poller {
   #isRunning = false;
   #turning: Promise<void> | null = null;
   #mustTurnAgain = false;
+  #mustLook = false;
+  #lookedAt = Number.NEGATIVE_INFINITY;
+  /** What was due at the last look and has not begun, in the order of its turn. */
+  #due: readonly Stream[] = [];
+  /** When the next of what was not due then will be. */
+  #nextDueAt = 0;
+  #hasEndedSinceLook = false;
   #isShort = false;
   #turnedAt = 0;
   #cancelTimer = (): void => {};
@@ -66,13 +76,8 @@ export class Poller {
 
   /** Something is due, or may be: a new connection, a clinic to poll now. */
   wake(): void {
-    this.#mustTurnAgain = true;
-    if (!this.#isRunning || this.#turning) return;
-    this.#cancelTimer();
-    this.#turning = this.#turn().finally(() => {
-      this.#turning = null;
-      if (this.#mustTurnAgain && this.#isRunning) this.wake();
-    });
+    this.#mustLook = true;
+    this.#turnSoon();
   }
 
   /** A connection got other tokens: its clinic is asked for before it is used. */
@@ -126,6 +131,16 @@ export class Poller {
     return schedule.shortfall(clock.now());
   }
 
+  #turnSoon(): void {
+    this.#mustTurnAgain = true;
+    if (!this.#isRunning || this.#turning) return;
+    this.#cancelTimer();
+    this.#turning = this.#turn().finally(() => {
+      this.#turning = null;
+      if (this.#mustTurnAgain && this.#isRunning) this.#turnSoon();
+    });
+  }
+
   async #turn(): Promise<void> {
     const { clock } = this.#dependencies;
     let sleepMs = lookAgainMs;
@@ -133,13 +148,25 @@ export class Poller {
       while (this.#mustTurnAgain && this.#isRunning) {
         this.#mustTurnAgain = false;
         this.#turnedAt = clock.monotonic();
-        await this.#discovery.begin((error) => this.#discovered(error));
-        sleepMs = await this.#claimAndPoll();
+        if (this.#lookInMs <= 0) await this.#look();
+        await this.#beginDue();
+        sleepMs = this.#lookInMs;
       }
     } catch (error) {
       if (!(error instanceof StoreUnavailable)) return this.#fail(error);
+      this.#mustLook = true;
     }
-    if (this.#isRunning) this.#cancelTimer = clock.after(sleepMs, () => this.wake());
+    if (this.#isRunning) this.#cancelTimer = clock.after(sleepMs, () => this.#turnSoon());
+  }
+
+  /** Until what is due is to be looked up again. */
+  get #lookInMs(): number {
+    if (this.#mustLook) return 0;
+    const { clock } = this.#dependencies;
+    const sinceMs = clock.monotonic() - this.#lookedAt;
+    if (this.#due.length > 0) return lookAgainMs - sinceMs;
+    if (this.#hasEndedSinceLook) return lookPauseMs - sinceMs;
+    return Math.min(this.#nextDueAt - clock.now(), longestSleepMs - sinceMs);
   }
 
   #discovered(error: unknown): void {
@@ -153,25 +180,40 @@ export class Poller {
     this.#dependencies.onFatal(error);
   }
 
-  /** @returns how long nothing else becomes due. */
-  async #claimAndPoll(): Promise<number> {
-    const { store, schedule, clock } = this.#dependencies;
+  async #look(): Promise<void> {
+    const { schedule, clock } = this.#dependencies;
+    this.#mustLook = false;
+    this.#hasEndedSinceLook = false;
+    await this.#discovery.begin((error) => this.#discovered(error));
     const streams = await this.#polled();
     const now = clock.now();
+    this.#lookedAt = clock.monotonic();
     this.#tellOfShortfall();
     const isIdle = (stream: Stream) => !this.#polling.has(keyOf(stream));
-    for (const stream of schedule.due(streams, now).filter(isIdle)) {
-      if (this.#polling.size >= pollsAtOnce) break;
-      if (this.#pollsOf(stream.clinicId) >= pollsAtOnceOfClinic) continue;
-      const [claim] = await store.claimPolls({ streams: [stream], leaseMs });
+    this.#due = schedule.due(streams, now).filter(isIdle);
+    this.#nextDueAt = now + longestSleepMs;
+    for (const stream of streams) {
+      const isLater = stream.nextPollAt > now && stream.nextPollAt < this.#nextDueAt;
+      if (isLater && isIdle(stream)) this.#nextDueAt = stream.nextPollAt;
+    }
+    for (const at of this.#discovery.retriesAt) {
+      this.#nextDueAt = Math.min(this.#nextDueAt, Math.max(at, now + lookAgainMs));
+    }
+  }
+
+  async #beginDue(): Promise<void> {
+    const waiting: Stream[] = [];
+    for (const stream of this.#due) {
+      const isFull = this.#polling.size >= pollsAtOnce;
+      if (isFull || this.#pollsOf(stream.clinicId) >= pollsAtOnceOfClinic) {
+        waiting.push(stream);
+        continue;
+      }
+      const [claim] = await this.#dependencies.store.claimPolls({ streams: [stream], leaseMs });
       // None is left when somebody else has it: the next one gets the place.
       if (claim) this.#begin(claim);
     }
-    let waitMs = longestSleepMs;
-    for (const stream of streams) {
-      if (stream.nextPollAt > now && isIdle(stream)) waitMs = Math.min(waitMs, stream.nextPollAt - now);
-    }
-    return Math.min(waitMs, ...this.#discovery.retriesAt.map((at) => Math.max(at - now, lookAgainMs)));
+    this.#due = waiting;
   }
 
   /** Told when it begins, and not again while it lasts. */
@@ -194,7 +236,8 @@ export class Poller {
     const key = keyOf(claim.stream);
     const ended = this.#pollOne(claim).finally(() => {
       this.#polling.delete(key);
-      this.wake();
+      this.#hasEndedSinceLook = true;
+      this.#turnSoon();
     });
     this.#polling.set(key, { clinicId: claim.stream.clinicId, ended });
   }

@@ -33,6 +33,7 @@ export class Codec {
   readonly #opened = new WeakMap<object, unknown>();
   /** As last put together: most reads come between two changes, and most changes are in the health alone. */
   readonly #subscribers = new WeakMap<SubscriberRow, Subscriber>();
+  readonly #connections = new WeakMap<ConnectionRow, Connection>();
   readonly #tokenKeys = new WeakMap<TokenKeyRow, TokenKey>();
 
   constructor(keys: KeyRing, key: DataKey) {
@@ -80,12 +81,14 @@ export class Codec {
   }
 
   connection(row: ConnectionRow): Connection {
+    const known = this.#connections.get(row);
+    if (known) return known;
     const { sealed, origin, tokenUrl, ...rest } = row;
     const { tokens, spareTokens, tokenUrlSecret } = this.#open<ConnectionSecrets>(row, sealed, {
       kind: 'connection',
       record: row.id,
     });
-    return {
+    const connection: Connection = {
       ...rest,
       tokens,
       spareTokens,
@@ -94,6 +97,8 @@ export class Codec {
           ? { kind: 'tokenUrl', url: tokenUrl ?? '', secret: tokenUrlSecret }
           : { kind: 'refreshToken' },
     };
+    this.#connections.set(row, connection);
+    return connection;
   }
 
   tokenKeyRow({ privateKey, ...rest }: TokenKey): TokenKeyRow {
