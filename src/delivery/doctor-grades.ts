@@ -12,6 +12,7 @@ export const checkNames = [
   'reordered',
   'unknownType',
   'largeBody',
+  'spelling',
   'unsigned',
   'badSignature',
   'oldTimestamp',
@@ -31,7 +32,7 @@ export interface Finding {
   readonly hint: string | null;
 }
 
-export type HonestCheck = 'event' | 'duplicate' | 'reordered' | 'unknownType' | 'largeBody';
+export type HonestCheck = 'event' | 'duplicate' | 'reordered' | 'unknownType' | 'largeBody' | 'spelling';
 export type ForgedCheck = 'unsigned' | 'badSignature' | 'oldTimestamp';
 
 const whatWasSent: Readonly<Record<HonestCheck | ForgedCheck, string>> = {
@@ -40,6 +41,7 @@ const whatWasSent: Readonly<Record<HonestCheck | ForgedCheck, string>> = {
   reordered: 'An older event after a newer one',
   unknownType: 'An event of a type that nobody knows',
   largeBody: 'An event of 256 KiB',
+  spelling: 'An event whose JSON is spelt in an unusual way',
   unsigned: 'An event without a signature',
   badSignature: 'An event signed with another secret',
   oldTimestamp: 'An event signed an hour ago',
@@ -47,12 +49,14 @@ const whatWasSent: Readonly<Record<HonestCheck | ForgedCheck, string>> = {
 
 const whatToDo: Readonly<Record<HonestCheck | ForgedCheck, string>> = {
   event:
-    'Give the receiver the secret of this subscriber, have it verify the bytes as received, and look at its log.',
+    'Give the receiver the secret of this subscriber, have it verify the bytes as received, compare its clock (five minutes are tolerated), and look at its log.',
   duplicate: 'Acknowledge an event that you have handled before: else it is sent again and again.',
   reordered: 'Take events in any order, and compare created_at where it matters.',
   unknownType: 'Acknowledge types that you do not know, or register for those that you want (eventTypes).',
   largeBody:
     'Raise the limit of the body parser, and of the proxy in front of it (nginx: client_max_body_size).',
+  spelling:
+    'Verify the bytes as they came, before any parser: JSON that was parsed and written anew is spelt differently, and its signature no longer fits.',
   unsigned: 'Refuse what has no signature: anybody can send such a request.',
   badSignature: 'Verify the signature over the bytes as received, before anything is done with them.',
   oldTimestamp:

@@ -63,6 +63,12 @@ export class Samples {
     return { id, eventText: `${eventText.slice(0, -1)},"padding":"${'x'.repeat(largeBodyBytes)}"}` };
   }
 
+  /** Whoever parses it and writes it anew gets other bytes. */
+  unusual(): Sample {
+    const { id, eventText } = this.event();
+    return { id, eventText: `{ "unusual": [1.0, 2e0, "\\u0041\\/"],${eventText.slice(1)}` };
+  }
+
   request(sample: Sample): SignedRequest {
     return this.#composed(sample, this.#recipient, 0);
   }

@@ -126,6 +126,10 @@ async function examine(
       if (patient.thin) return skipped('largeBody', 'It gets thin events, which are never large.');
       return honest('largeBody', samples.large());
     },
+    spelling: async () => {
+      if (patient.thin) return skipped('spelling', 'It gets thin events, which hold nothing unusual.');
+      return honest('spelling', samples.unusual());
+    },
     unsigned: () => forged('unsigned', samples.unsigned()),
     badSignature: () => forged('badSignature', samples.forged()),
     oldTimestamp: () => forged('oldTimestamp', samples.old()),

@@ -946,7 +946,7 @@ describe('the doctor', () => {
     const { exit, out, asked } = await relayRun(argv, {}, { env: { ITS_SECRET: secret } });
     receiver.close();
     expect([exit, asked]).toEqual([0, []]);
-    expect(out.match(/^good /gm)).toHaveLength(8);
+    expect(out.match(/^good /gm)).toHaveLength(9);
   });
 });
 

@@ -67,6 +67,7 @@ const allGood = {
   reordered: 'good',
   unknownType: 'good',
   largeBody: 'good',
+  spelling: 'good',
   unsigned: 'good',
   badSignature: 'good',
   oldTimestamp: 'good',
@@ -119,6 +120,7 @@ test('what is sent is no delivery, signed as it says, and of types and times as 
     ['relay-test', 'order.placed'],
     ['relay-test', 'order.placed'],
     ['relay-test', 'relay_doctor.invented'],
+    ['relay-test', 'order.placed'],
     ['relay-test', 'order.placed'],
     ['relay-test', 'unsigned'],
     ['relay-test', 'mismatch'],
@@ -174,6 +176,17 @@ describe('what has to be fixed is named', () => {
       name: 'has a parser with a limit',
       fix: ['largeBody'],
       answer: ({ body }, verdict) => (body.length > 100_000 ? { status: 413 } : properly(verdict)),
+    },
+    {
+      name: 'verifies what a parser made of the bytes',
+      fix: ['spelling'],
+      answer: ({ headers, body }, verdict) => {
+        if (verdict?.kind !== 'verified') return properly(verdict);
+        const anew = JSON.stringify(JSON.parse(String(body)));
+        return properly(
+          verify({ headers, body: anew }, { secrets: recipient().secrets.map(({ value }) => value) }),
+        );
+      },
     },
     {
       name: 'acknowledges without the token',
@@ -268,7 +281,12 @@ test('a receiver of thin events gets no large one', async () => {
   const { examination, requests } = await examined(recipient({ thin: true }), (_request, verdict) =>
     properly(verdict),
   );
-  expect(grades(examination)).toEqual({ ...allGood, handshake: 'skipped', largeBody: 'skipped' });
+  expect(grades(examination)).toEqual({
+    ...allGood,
+    handshake: 'skipped',
+    largeBody: 'skipped',
+    spelling: 'skipped',
+  });
   for (const { body } of requests) expect(body.length).toBeLessThan(1_000);
 });
 
