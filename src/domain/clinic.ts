@@ -124,12 +124,16 @@ export interface Gap {
   readonly until: number;
 }
 
-/** What a complete poll that began at `beganAt` found gone; `null` when it came in time. */
+/**
+ * What a complete poll that began at `beganAt` found gone; `null` when it came in time.
+ *
+ * @param connectedAt when the clinic was connected: a start may lie further back than the vendor lists.
+ */
 export function gapBefore(
   { cursor, startAt }: Pick<Stream, 'cursor' | 'startAt'>,
-  beganAt: number,
+  { beganAt, connectedAt }: { readonly beganAt: number; readonly connectedAt: number },
 ): Gap | null {
-  const from = cursor ?? startAt;
+  const from = cursor ?? Math.max(startAt, connectedAt);
   const until = beganAt - listedMs;
   return from < until ? { from, until } : null;
 }

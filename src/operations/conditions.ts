@@ -86,7 +86,10 @@ function ofStreams({ clinics, streams, now, behindAfterMs }: Standing): readonly
   for (const stream of streams) {
     const { clinicId, isOff, polledAt, startAt } = stream;
     const clinic = known.get(clinicId);
-    if (isOff || clinic === undefined || now - (polledAt ?? startAt) < behindAfterMs) continue;
+    if (isOff || clinic === undefined) continue;
+    // A start may lie long before its clinic was connected.
+    const readAt = polledAt ?? Math.max(startAt, clinic.createdAt);
+    if (now - readAt < behindAfterMs) continue;
     behind.set(clinic, [...(behind.get(clinic) ?? []), stream]);
   }
   return [...behind].flatMap(([{ id: clinicId, name, isPaused }, late]): readonly Condition[] => {

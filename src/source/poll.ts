@@ -1,5 +1,5 @@
 import { type Clock, wait } from '../clock.ts';
-import { type Gap, gapBefore, type Stream } from '../domain/clinic.ts';
+import { type Clinic, type Gap, gapBefore, type Stream } from '../domain/clinic.ts';
 import { StoreUnavailable } from '../domain/errors.ts';
 import type { Logger } from '../logger.ts';
 import type { ClinicStore, PollClaim, PollEnd, PollStore } from '../store/store.ts';
@@ -111,6 +111,7 @@ function keepLease(claim: PollClaim, { store, clock, logger }: PollDependencies)
 interface Completion {
   /** By the earlier of the vendor's clock and the relay's. */
   readonly beganAt: number;
+  readonly connectedAt: number;
   readonly pages: number;
   readonly lateMs: number;
 }
@@ -135,7 +136,8 @@ class Reading {
   async run(): Promise<PollEnd> {
     const { list } = this.#with;
     const { clinicId, category } = this.#claim.stream;
-    const intake = await this.#intake();
+    const clinic = await this.#clinic();
+    const intake = await this.#intake(clinic);
     const afterDay = this.#afterDay();
     let beganAt: number | null = null;
     let before: ListPage | null = null;
@@ -155,7 +157,8 @@ class Reading {
       if (next === null) {
         if (intake.owing > 0) return this.#failed(`${intake.owing} events could not be retrieved yet`);
         this.#learn({ afterDay, until: beganAt, pages: page });
-        return this.#completed({ beganAt, pages: page, lateMs: intake.lateMs });
+        const connectedAt = clinic?.createdAt ?? 0;
+        return this.#completed({ beganAt, connectedAt, pages: page, lateMs: intake.lateMs });
       }
       if (next <= page) return this.#failed(`page ${page} is followed by page ${next}`);
       before = answer;
@@ -164,10 +167,13 @@ class Reading {
     return this.#failed(`the list has more than ${pagesMax} pages`);
   }
 
-  async #intake(): Promise<Intake> {
-    const { store, logger } = this.#with;
+  async #clinic(): Promise<Clinic | null> {
     const { clinicId } = this.#claim.stream;
-    const clinic = (await store.clinics()).find(({ id }) => id === clinicId) ?? null;
+    return (await this.#with.store.clinics()).find(({ id }) => id === clinicId) ?? null;
+  }
+
+  async #intake(clinic: Clinic | null): Promise<Intake> {
+    const { store, logger } = this.#with;
     const setAsides = await SetAsides.of(this.#claim, { store, logger, now: this.#now });
     return new Intake(this.#claim, clinic, setAsides, { ...this.#with, isFirstPass: this.#isFirstPass() });
   }
@@ -191,10 +197,9 @@ class Reading {
   }
 
   /** Longer away than the vendor remembers: what happened in between can be read nowhere. */
-  #gapBefore(beganAt: number): Gap | null {
+  #gapBefore(completion: Completion): Gap | null {
     const { stream } = this.#claim;
-    // A start may be chosen further back than the vendor lists.
-    const gap = this.#isFirstPass() ? null : gapBefore(stream, beganAt);
+    const gap = this.#isFirstPass() ? null : gapBefore(stream, completion);
     if (gap === null) return null;
     const { clinicId, category } = stream;
     this.#with.logger.error(
@@ -209,10 +214,11 @@ class Reading {
     return gap;
   }
 
-  #completed({ beganAt, pages, lateMs }: Completion): PollEnd {
+  #completed(completion: Completion): PollEnd {
+    const { beganAt, pages, lateMs } = completion;
     this.#tellOfLateness(lateMs);
     this.#tellOfReturn();
-    const gap = this.#gapBefore(beganAt);
+    const gap = this.#gapBefore(completion);
     return {
       kind: 'completed',
       cursor: beganAt,

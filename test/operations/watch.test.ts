@@ -207,6 +207,15 @@ test('what was not read in time is told once, with its ends', async () => {
   ]);
 });
 
+test('a clinic that was just connected, with a start long ago, is not behind yet', async () => {
+  const { clock, told, world } = watched();
+  world.streams = [stream('orders', { startAt: start - 30 * 86_400_000, cursor: null, polledAt: null })];
+  await clock.advance(40 * minuteMs);
+  expect(told).toEqual([]);
+  await clock.advance(10 * minuteMs);
+  expect(told).toMatchObject([{ data: { readAt: null, daysLeft: 0 } }]);
+});
+
 test('a category that was taken out of the configuration is behind nothing', async () => {
   const { clock, told, world } = watched();
   world.streams = [stream('fulfillments', { polledAt: start - 86_400_000 })];

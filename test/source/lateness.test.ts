@@ -109,12 +109,12 @@ test('case 197: whatever zone the vendor’s days are of, a list begins before a
       return http(request);
     },
   });
-  await clock.advance(4 * day);
-  expect(asked.length).toBeGreaterThan(300);
+  await clock.advance(2 * day);
+  expect(asked.length).toBeGreaterThan(150);
   const tooLate: string[] = [];
   for (const [index, { at, query }] of asked.entries()) {
     const polledAt = asked[index - 1]?.at ?? at;
-    for (let utcOffsetMinutes = -12 * 60; utcOffsetMinutes <= 14 * 60; utcOffsetMinutes += 15) {
+    for (let utcOffsetMinutes = -12 * 60; utcOffsetMinutes <= 14 * 60; utcOffsetMinutes += 30) {
       for (const includesNamedDay of [true, false]) {
         const dialect = { isDescending: false, ignoresDays: false, pageSizeMax: 100 } as const;
         const read = readListQuery(query, { ...dialect, includesNamedDay, utcOffsetMinutes });

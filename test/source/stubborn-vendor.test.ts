@@ -102,10 +102,18 @@ for (const { fault, because } of [
   { fault: { name: 'error-status', operation: 'list' }, because: 'failing' },
 ] as const) {
   test(`a stream that was ${because} from its start on for longer than the vendor remembers has a gap`, async () => {
-    const { clock, fullscript, store } = await pollingRelay({ categories: ['orders'], pollSecondsMin: 900 });
+    const { clock, fullscript, store, poller, restart } = await pollingRelay({
+      categories: ['orders'],
+      pollSecondsMin: 900,
+    });
     fullscript.faults.switchOn(fault);
+    await clock.advance(hour);
+    // So that a month of failing polls need not be gone through.
+    const stopped = poller.stop(1_000);
     await clock.advance(31 * day);
+    await stopped;
     fullscript.faults.switchAllOff();
+    await restart();
     await clock.advance(2 * hour);
     const [stream] = await store.streams();
     expect(stream?.gap?.from).toBe(stream?.startAt);
@@ -115,8 +123,9 @@ for (const { fault, because } of [
   });
 }
 
-test('a start that lies further back than the vendor lists is no gap', async () => {
-  const { clock, store, lines } = await pollingRelay({ startFromMs: 60 * day });
+test('a start that lies further back than the vendor lists is no gap, also when the first poll fails', async () => {
+  const { clock, fullscript, store, lines } = await pollingRelay({ startFromMs: 60 * day });
+  fullscript.faults.switchOn({ name: 'error-status', operation: 'list', times: 2 });
   await clock.advance(hour);
   expect((await store.streams()).map(({ gap }) => gap)).toEqual([undefined, undefined]);
   expect(lines.filter(({ level }) => level === 'error')).toEqual([]);
@@ -143,17 +152,28 @@ for (const status of [404, 422]) {
   });
 }
 
-test('a list of 1,200 pages is read to its end', async () => {
-  const { clock, fullscript, store } = await pollingRelay({ categories: ['orders'] });
-  fullscript.faults.switchOn({ name: 'small-pages', size: 1 });
-  for (let index = 0; index < 1_200; index++) {
-    fullscript.addEvent({ ...orders, createdAt: clock.now() - day + index });
-  }
+test('a list of over a thousand pages is read to its end', async () => {
+  const pages = 1_010;
+  const { clock, store } = await pollingRelay({
+    categories: ['orders'],
+    http: (http) => (request) => {
+      const { pathname, searchParams } = new URL(request.url);
+      if (!pathname.endsWith('/events/orders')) return http(request);
+      const page = Number(searchParams.get('page[number]'));
+      const events = [{ id: `e-${page}`, created_at: '2026-11-20T12:00:00.000Z' }];
+      const list = { events, meta: { next_page: page < pages ? page + 1 : null } };
+      return Promise.resolve({
+        kind: 'answered',
+        status: 200,
+        retryAfter: undefined,
+        vendorNow: clock.now(),
+        body: Buffer.from(JSON.stringify(list)),
+      });
+    },
+  });
   await clock.advance(5 * minute);
-  const event = fullscript.addEvent(orders);
-  await clock.advance(10 * minute);
-  expect(await recordedIds(store)).toEqual([event.id]);
-  expect((await store.streams())[0]?.problem).toBeNull();
+  expect((await store.streams())[0]).toMatchObject({ problem: null, cursor: expect.any(Number) });
+  expect(await store.unseen((await store.clinics())[0]?.id ?? '', [`e-${pages}`])).toEqual([]);
 });
 
 test('events of the past, however many, are known, and none of them is retrieved', async () => {
