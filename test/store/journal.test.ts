@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { StoreCorrupt } from '../../src/domain/errors.ts';
 import type { Store } from '../../src/store/store.ts';
@@ -263,6 +264,37 @@ describe('a journal that somebody changed', () => {
 describe('the checkpoint', () => {
   const checkpoint = `${folder}/checkpoint.json`;
   const previous = `${checkpoint}.previous`;
+
+  /** As somebody without the master key would write it again; its digest is right. */
+  function forged(disk: SimulatedDisk, path: string, { mac }: { readonly mac: 'kept' | 'left out' }): string {
+    const text = disk.contents(path).toString();
+    const body = text
+      .slice(text.indexOf('"checkpoint":') + '"checkpoint":'.length, text.lastIndexOf('}'))
+      .replaceAll('One', 'Two');
+    const sha256 = createHash('sha256').update(body).digest('hex');
+    const code = mac === 'kept' ? `"mac":"${JSON.parse(text).mac}",` : '';
+    return `{"sha256":"${sha256}",${code}"checkpoint":${body}}\n`;
+  }
+
+  test('that somebody without the master key wrote again is not believed', async () => {
+    const { disk } = await aJournal();
+    const refused = disk.kill();
+    refused.put(checkpoint, forged(disk, checkpoint, { mac: 'kept' }));
+    await expect(openedOn(refused)).rejects.toMatchObject({ code: 'checkpoint_corrupt' });
+  });
+
+  test('that nobody vouches for, as an older version wrote it, says only how far the journal has to reach', async () => {
+    const { disk, whole } = await aJournal();
+    const old = disk.kill();
+    for (const path of [checkpoint, previous]) old.put(path, forged(disk, path, { mac: 'left out' }));
+    const cut = old.kill();
+    const { store, names } = await openedOn(old);
+    expect(names).toEqual(whole);
+    expect((await store.clinics()).map(({ name }) => name)).toContain('One');
+    expect(old.contents(checkpoint).toString()).toContain('"mac"');
+    for (const path of cut.paths.filter((each) => each.endsWith('.jsonl'))) cut.take(path);
+    await expect(openedOn(cut)).rejects.toThrow(StoreCorrupt);
+  });
 
   test('case 57: when it is damaged the one before it is used, and the state is the same', async () => {
     const { disk, whole } = await aJournal();

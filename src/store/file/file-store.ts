@@ -6,7 +6,7 @@ import type { Store } from '../store.ts';
 import { backfillPart } from './backfills.ts';
 import { Bodies } from './bodies.ts';
 import { BodyFiles } from './body-files.ts';
-import { type Checkpoint, loadCheckpoint, readCheckpoint } from './checkpoint.ts';
+import { type FoundCheckpoint, loadCheckpoint, readCheckpoint } from './checkpoint.ts';
 import { clinicPart } from './clinics.ts';
 import { ColdRows } from './cold-rows.ts';
 import { Commits } from './commits.ts';
@@ -113,8 +113,8 @@ async function openLocked(options: FileStoreOptions, opened: (() => unknown)[]):
   const state = new State();
   const coldRows = new ColdRows(disk);
   const indexer = new Indexer({ disk, folder: folders.index, keys, state, coldRows, clock });
-  const checkpoint = await readCheckpoint(disk, path);
-  if (checkpoint) loadCheckpoint(state, checkpoint);
+  const checkpoint = await readCheckpoint(disk, path, keys);
+  if (checkpoint?.isVouched) loadCheckpoint(state, checkpoint);
   const from = { disk, folder: folders.journal, keys };
   const recovered = await readJournal(from, checkpoint, state, indexer, partBytes);
   clampToNow(state, clock.now());
@@ -224,12 +224,13 @@ const indexedWhileReadParts = 4;
 
 async function readJournal(
   from: { readonly disk: Disk; readonly folder: string; readonly keys: KeyRing },
-  checkpoint: Checkpoint | null,
+  checkpoint: FoundCheckpoint | null,
   state: State,
   indexer: Indexer,
   partBytes: number,
 ): Promise<Recovered> {
-  const covered = checkpoint?.sequence ?? 0;
+  const reached = checkpoint?.sequence ?? 0;
+  const covered = checkpoint?.isVouched ? reached : 0;
   const before = checkpoint && (await indexer.load(checkpoint.storeId, covered));
   const apply = (facts: readonly Fact[], sequence: number): Promise<void> | undefined => {
     try {
@@ -247,11 +248,11 @@ async function readJournal(
   };
   const recovered = await recover(
     from,
-    { before, atLeast: covered },
+    { before, atLeast: reached },
     apply,
     async (part, place, isClosed) => {
       indexer.closed(part);
-      if (!isClosed || !checkpoint || place.sequence > covered) return;
+      if (!isClosed || !checkpoint || place.sequence > reached) return;
       if (indexer.waitingBytes < indexedWhileReadParts * partBytes) return;
       await indexer.write(indexer.take(place), checkpoint.storeId, async (work) => work());
     },

@@ -94,15 +94,15 @@ export class JournalParts {
     const range = isDue ? indexer.take(ended.place) : null;
     const checkpoint = { storeId, sequence: this.#journal.place.sequence, tables: foldedTables(state) };
     this.#inBackground(async () => {
-      await writeCheckpoint(this.#on.disk, this.#on.path, checkpoint, this.#pause);
+      await writeCheckpoint(this.#on.disk, this.#on.path, checkpoint, this.#on.keys, this.#pause);
       if (range) await this.#index(range);
     }, range);
   }
 
-  saveCheckpoint(): Promise<void> {
-    const { disk, path, state, storeId } = this.#on;
+  async saveCheckpoint(): Promise<void> {
+    const { disk, path, state, storeId, keys } = this.#on;
     const { sequence } = this.#journal.place;
-    return writeCheckpoint(disk, path, { storeId, sequence, tables: foldedTables(state) });
+    await writeCheckpoint(disk, path, { storeId, sequence, tables: foldedTables(state) }, keys);
   }
 
   /** Waits for what is done in the background, which hurries from now on. */

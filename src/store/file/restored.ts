@@ -55,7 +55,7 @@ export interface RestoredHold extends RestoredFrom {
 export async function restoredHold(disk: Disk, folder: string): Promise<RestoredHold | null> {
   const left = await readRestored(disk, folder);
   if (left) return { ...left, held: null };
-  const checkpoint = await readCheckpoint(disk, folder);
+  const checkpoint = await readCheckpoint(disk, folder, null);
   if (!checkpoint) return null;
   const state = new State();
   loadCheckpoint(state, checkpoint);

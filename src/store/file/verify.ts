@@ -66,8 +66,9 @@ export async function verifyLog(disk: Disk, path: string, masterKeys: MasterKeys
 
 async function verifyOnce(disk: Disk, path: string, masterKeys: MasterKeys): Promise<VerifiedLog> {
   // In this order what is read later covers what was read before it, however much is written meanwhile.
-  const checkpoint = await readCheckpoint(disk, path);
-  const isCheckpointDamaged = !(await isNewestWhole(disk, path));
+  const before = await KeyRing.read(disk, path, masterKeys);
+  const checkpoint = await readCheckpoint(disk, path, before);
+  const isCheckpointDamaged = !(await isNewestWhole(disk, path, before));
   const parts = await partsInOrder(disk, join(path, 'journal'));
   const keys = await KeyRing.read(disk, path, masterKeys);
   if (parts.length === 0 && checkpoint === null) {
