@@ -36,6 +36,8 @@ export class Discovery {
   readonly #retries = new Map<string, { at: number; waitMs: number }>();
   /** Connections that got other tokens while their clinic was asked for: the answer is to the old ones. */
   readonly #outdated = new Set<string>();
+  /** Clinics of which every category is followed: no stream ever goes. */
+  readonly #complete = new Set<string>();
 
   constructor(dependencies: DiscoveryDependencies) {
     this.#dependencies = dependencies;
@@ -163,13 +165,17 @@ export class Discovery {
   /** Clinics that lack the stream of a category: it was added to the configuration, and begins at the vendor's moment. */
   async #incompleteClinics(): Promise<ReadonlySet<string>> {
     const { store, categories } = this.#dependencies;
+    const clinics = (await store.clinics()).filter(
+      ({ id, isRemoved }) => !isRemoved && !this.#complete.has(id),
+    );
+    if (clinics.length === 0) return new Set();
     const followed = new Set(
       (await store.streams()).map(({ clinicId, category }) => `${category} ${clinicId}`),
     );
-    const clinics = (await store.clinics()).filter(
-      ({ id, isRemoved }) => !isRemoved && categories.some((category) => !followed.has(`${category} ${id}`)),
-    );
-    return new Set(clinics.map(({ id }) => id));
+    for (const { id } of clinics) {
+      if (categories.every((category) => followed.has(`${category} ${id}`))) this.#complete.add(id);
+    }
+    return new Set(clinics.map(({ id }) => id).filter((id) => !this.#complete.has(id)));
   }
 
   async #follow(clinicId: string, vendorNow: number, startFrom: string | undefined): Promise<void> {

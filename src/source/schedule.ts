@@ -168,13 +168,19 @@ export function freshSchedule(options: ScheduleOptions): Schedule {
       const { longestMs } = planAt(now);
       // A moment that no interval can have given was written under a clock that was ahead.
       const furthestAt = now + Math.max(longestMs, longestWaitMs);
-      const due = streams
-        .filter(({ nextPollAt }) => nextPollAt <= now || nextPollAt > furthestAt)
-        .sort((a, b) => a.nextPollAt - b.nextPollAt);
-      // What fails or is off has waits of its own, and must not hold up what can be read.
-      const isPressing = ({ polledAt, failedInRow, isOff }: Stream) =>
-        failedInRow === 0 && !isOff && now - (polledAt ?? now) >= longestMs * pressingShare;
-      return [...due.filter(isPressing), ...due.filter((stream) => !isPressing(stream))];
+      const pressing: Stream[] = [];
+      const others: Stream[] = [];
+      // Asked at every poll, about every stream: one pass, in which most are not due.
+      for (const stream of streams) {
+        const { nextPollAt, polledAt, failedInRow, isOff } = stream;
+        if (nextPollAt > now && nextPollAt <= furthestAt) continue;
+        // What fails or is off has waits of its own, and must not hold up what can be read.
+        const isPressing =
+          failedInRow === 0 && !isOff && now - (polledAt ?? now) >= longestMs * pressingShare;
+        (isPressing ? pressing : others).push(stream);
+      }
+      const byTurn = (a: Stream, b: Stream) => a.nextPollAt - b.nextPollAt;
+      return [...pressing.sort(byTurn), ...others.sort(byTurn)];
     },
     learn(key, { pages, isSweep, ...listed }) {
       const stream = plannedOf(key);
