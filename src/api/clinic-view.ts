@@ -1,5 +1,12 @@
 import { z } from 'zod';
-import { type Clinic, type Connection, listedForMs, type Stream, waitsForApp } from '../domain/clinic.ts';
+import {
+  byClinic,
+  type Clinic,
+  type Connection,
+  listedForMs,
+  type Stream,
+  waitsForApp,
+} from '../domain/clinic.ts';
 import { shown } from './query.ts';
 
 /** What everybody may know of a clinic. */
@@ -41,15 +48,17 @@ export function readingsOf(
   clinics: readonly Clinic[],
   connections: readonly Connection[],
 ): readonly Reading[] {
+  const ofClinics = byClinic(connections);
   const known = clinics.map((clinic) => ({
     id: clinic.id,
     name: clinic.name,
     createdAt: clinic.createdAt,
     clinic,
-    connections: connections.filter(({ clinicId }) => clinicId === clinic.id),
+    connections: ofClinics.get(clinic.id) ?? [],
   }));
+  const ids = new Set(clinics.map(({ id }) => id));
   const connecting = connections
-    .filter(({ clinicId }) => !clinics.some(({ id }) => id === clinicId))
+    .filter(({ clinicId }) => clinicId === null || !ids.has(clinicId))
     .map((connection) => ({
       id: connection.id,
       name: connection.name,
@@ -62,7 +71,8 @@ export function readingsOf(
 
 /** How far the clinics are read. */
 export interface Progress {
-  readonly streams: readonly Stream[];
+  /** By clinic. */
+  readonly streams: ReadonlyMap<string, readonly Stream[]>;
   /** Those that are read. */
   readonly categories: readonly string[];
   readonly now: number;
@@ -97,9 +107,8 @@ export function daysLeft(stream: Stream, now: number): number {
 
 /** Of the category that is furthest behind. */
 function daysLeftOf(clinicId: string, { streams, categories, now }: Progress): number | null {
-  const read = streams.filter(
-    (stream) => stream.clinicId === clinicId && !stream.isOff && categories.includes(stream.category),
-  );
+  const known = streams.get(clinicId) ?? [];
+  const read = known.filter((stream) => !stream.isOff && categories.includes(stream.category));
   return read.length === 0 ? null : Math.min(...read.map((stream) => daysLeft(stream, now)));
 }
 

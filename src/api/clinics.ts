@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
-import type { Clinic, Connection, Tokens } from '../domain/clinic.ts';
+import { byClinic, type Clinic, type Connection, type Tokens } from '../domain/clinic.ts';
 import { assumedTokenLifeMs, type ClinicInput, clinicInput } from '../domain/clinic-input.ts';
 import { Conflict, NotFound } from '../domain/errors.ts';
 import type { StartCount } from '../source/start-count.ts';
@@ -61,7 +61,7 @@ export interface ClinicsDependencies {
 export function clinicRoutes(dependencies: ClinicsDependencies): readonly Route[] {
   const { store, clock, categories, wakePoller } = dependencies;
 
-  const progress = async () => ({ streams: await store.streams(), categories, now: clock.now() });
+  const progress = async () => ({ streams: byClinic(await store.streams()), categories, now: clock.now() });
 
   const readings = async (): Promise<readonly Reading[]> =>
     readingsOf(await store.clinics(), await store.connections());

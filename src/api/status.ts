@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
-import type { SetAside, Stream } from '../domain/clinic.ts';
+import { byClinic, type SetAside, type Stream } from '../domain/clinic.ts';
 import { StoreUnavailable } from '../domain/errors.ts';
 import { stateOfSubscriber } from '../domain/subscriber.ts';
 import type { Restoration, Store } from '../store/store.ts';
@@ -147,6 +147,7 @@ export function statusRoutes({
           store.nextDueAt(),
         ]);
         const readings = readingsOf(clinics, connections);
+        const progress = { streams: byClinic(streams), categories, now };
         const overdueAt = isAdmin && nextDueAt !== null && nextDueAt < now ? nextDueAt : null;
         const subscribers = visible.filter(({ deletedAt }) => deletedAt === null);
         const removed = new Set(clinics.filter(({ isRemoved }) => isRemoved).map(({ id }) => id));
@@ -158,7 +159,7 @@ export function statusRoutes({
             restored: isAdmin ? viewOfRestoration(await store.restoration()) : null,
           },
           clinics: isAdmin
-            ? readings.map((reading) => viewOfReading(reading, { streams, categories, now }))
+            ? readings.map((reading) => viewOfReading(reading, progress))
             : readings
                 .filter(({ clinic }) => clinic !== null && !clinic.isRemoved)
                 .map(({ id, name }) => ({ id, name })),

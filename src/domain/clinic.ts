@@ -87,6 +87,20 @@ export interface StreamKey {
   readonly category: string;
 }
 
+/** What belongs to clinics, sorted out in one pass; what belongs to none yet is left out. */
+export function byClinic<Row extends { readonly clinicId: string | null }>(
+  rows: readonly Row[],
+): ReadonlyMap<string, readonly Row[]> {
+  const ofClinics = new Map<string, Row[]>();
+  for (const row of rows) {
+    if (row.clinicId === null) continue;
+    const others = ofClinics.get(row.clinicId);
+    if (others === undefined) ofClinics.set(row.clinicId, [row]);
+    else others.push(row);
+  }
+  return ofClinics;
+}
+
 /** One category of one clinic. */
 export interface Stream extends StreamKey {
   /** Events created before this moment are known and not delivered. Set once, survives everything. */

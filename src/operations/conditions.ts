@@ -1,4 +1,4 @@
-import { type Clinic, type Connection, listedForMs, type Stream } from '../domain/clinic.ts';
+import { byClinic, type Clinic, type Connection, listedForMs, type Stream } from '../domain/clinic.ts';
 import type { OperationalEvent } from '../domain/operational-event.ts';
 import { type Subscriber, stateOfSubscriber } from '../domain/subscriber.ts';
 
@@ -59,15 +59,15 @@ function ofSubscribers({ subscribers }: Standing): readonly Condition[] {
 
 function ofConnections({ clinics, connections, streams, now }: Standing): readonly Condition[] {
   const removed = removedIn(clinics);
+  const connectionsOf = byClinic(connections);
+  const streamsOf = byClinic(streams);
   return connections
     .filter(({ state, clinicId }) => state === 'needsReconnect' && !removed.has(clinicId ?? ''))
     .map(({ id: connectionId, name, clinicId, stateReason }): Condition => {
-      const hasSpare = connections.some(
-        (other) => clinicId !== null && other.clinicId === clinicId && other.state === 'working',
-      );
+      const hasSpare = (connectionsOf.get(clinicId ?? '') ?? []).some(({ state }) => state === 'working');
       const reason = stateReason ?? 'its access ended';
-      const lefts = streams
-        .filter((stream) => stream.clinicId === clinicId && !stream.isOff)
+      const lefts = (streamsOf.get(clinicId ?? '') ?? [])
+        .filter(({ isOff }) => !isOff)
         .map((stream) => Math.floor(listedForMs(stream, now) / dayMs));
       const daysLeft = lefts.length === 0 ? null : Math.min(...lefts);
       const data = { connectionId, name, clinicId, reason, hasSpare, daysLeft };
