@@ -6,7 +6,7 @@ import {
 } from '../../src/delivery/declared-subscribers.ts';
 import type { ShakeHands } from '../../src/delivery/handshake.ts';
 import { OwedHandshakes } from '../../src/delivery/owed-handshakes.ts';
-import { StoreUnavailable } from '../../src/domain/errors.ts';
+import { RelayError, StoreUnavailable } from '../../src/domain/errors.ts';
 import type { Store } from '../../src/store/store.ts';
 import { simulatedClock } from '../world/clock.ts';
 import { SimulatedDisk, storeOn } from '../world/disk.ts';
@@ -160,6 +160,40 @@ test('a handshake that fails is tried again until it passes', async () => {
   await stage.clock.advance(60_000);
   expect(asked).toBe(3);
   expect((await stage.only()).pauseReasons).toEqual([]);
+});
+
+test('those that answer nothing keep nobody else waiting', async () => {
+  const stage = await aStage();
+  const names = Array.from({ length: 12 }, (_, n) => `dead-${n}`);
+  await stage.declare([...names.map((name) => ({ ...withToken, name })), { ...withToken, name: 'good' }]);
+  const answers: ShakeHands = ({ id }) => {
+    const isGood = id === goodId;
+    return new Promise((resolve) =>
+      stage.clock.after(isGood ? 5 : 2_000, () => resolve(isGood ? { kind: 'passed', status: 200 } : failed)),
+    );
+  };
+  const goodId = (await stage.store.subscribers()).subscribers.find(({ name }) => name === 'good')?.id;
+  await handshakes(stage, answers, stage.store);
+  await stage.clock.advance(1_000);
+  const owing = (await stage.store.subscribers()).subscribers.filter(({ pauseReasons }) =>
+    pauseReasons.includes('handshake'),
+  );
+  expect(owing.map(({ name }) => name).toSorted()).toEqual(names.toSorted());
+});
+
+test('a secret that cannot sign is its own subscriber’s trouble, and stops nothing', async () => {
+  const stage = await aStage();
+  await stage.declare([withToken]);
+  let asked = 0;
+  const unusable: ShakeHands = async () => {
+    asked += 1;
+    throw new RelayError('signing_secret_unusable', 'There is no key.', { hint: 'Make one.' });
+  };
+  const fatal = await handshakes(stage, unusable, stage.store);
+  await stage.clock.advance(10_000);
+  expect(fatal).toEqual([]);
+  expect(asked).toBeGreaterThan(1);
+  expect(stage.lines.at(-1)?.facts).toMatchObject({ name: 'ehr', hint: 'Make one.' });
 });
 
 test('one that came out of a backup is not asked until somebody resumes it', async () => {
