@@ -33,6 +33,7 @@ const statusOfCode: Readonly<Record<string, number>> = {
   forbidden: 403,
   route_not_found: 404,
   method_not_allowed: 405,
+  signing_secret_unusable: 409,
   body_unreadable: 410,
   position_gone: 410,
   body_too_large: 413,

@@ -14,6 +14,11 @@ for (const { thrown, status, because } of [
     status: 410,
     because: 'it is lost, and the rest of the log is not',
   },
+  {
+    thrown: new RelayError('signing_secret_unusable', 'There is no key for the tokens of sub_1.', { hint }),
+    status: 409,
+    because: 'a test or an examination cannot be signed until somebody makes a key',
+  },
 ]) {
   test(`${thrown.code} is told as ${status}, with its hint: ${because}`, () => {
     expect(problemOf(thrown, 'req_1')).toMatchObject({ status, code: thrown.code, hint });
