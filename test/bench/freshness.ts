@@ -65,7 +65,7 @@ export const bench: Bench = {
         measured: cost.shareOfCore,
         atMost: 0.05,
       },
-      { what: 'memory that scheduling 10,000 clinics takes, MB', measured: cost.megabytes, atMost: 200 },
+      { what: 'memory that the schedule of 10,000 clinics holds, MB', measured: cost.megabytes, atMost: 200 },
     );
     return { rows, claims };
   },
