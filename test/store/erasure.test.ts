@@ -1,6 +1,8 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { deliveryIdOf } from '../../src/domain/delivery.ts';
 import { StoreBroken, StoreUnavailable } from '../../src/domain/errors.ts';
+import { backUp } from '../../src/store/file/backup.ts';
+import { restore } from '../../src/store/file/restore.ts';
 import { verifyLog } from '../../src/store/file/verify.ts';
 import type { ErasureAsk, Store } from '../../src/store/store.ts';
 import { type SimulatedClock, simulatedClock } from '../world/clock.ts';
@@ -80,7 +82,9 @@ async function expectErased(on: Store): Promise<void> {
 }
 
 const sealedFiles = (on: SimulatedDisk) =>
-  on.paths.filter((path) => path.endsWith('.sealed')).map((path) => path.slice(`${folder}/bodies/`.length));
+  on.paths
+    .filter((path) => path.startsWith(folder) && path.endsWith('.sealed'))
+    .map((path) => path.slice(`${folder}/bodies/`.length));
 
 const keysOf = (on: SimulatedDisk) =>
   Object.keys(JSON.parse(on.contents(`${folder}/keys.json`).toString()).keys);
@@ -310,6 +314,34 @@ describe('an erasure of a patient', () => {
     disk.put(path, Buffer.alloc(disk.contents(path).length, 7));
     store = await opened(disk);
     expect(await erase()).toMatchObject({ isErased: true, events: 1, unreadable: 2 });
+  });
+
+  test('of which a backup was taken halfway is finished where it is restored', async () => {
+    await twoPatients();
+    await recordErasure();
+    await disk.makeFolder('/backups');
+    await backUp(disk, { from: folder, to: '/backups/log', keysTo: null, now: clock.now() });
+    await restore(disk, { from: '/backups/log', to: '/elsewhere', keysFrom: null, now: clock.now() });
+    const before = sealedFiles(disk);
+    const restored = await storeOn(disk, clock, {
+      path: '/elsewhere',
+      retention: { ids: 35, bodies: 30, deliveries: 90, onRetained: () => {} },
+    });
+    await clock.advance(61_000);
+    await expectErased(restored);
+    const left = disk.paths.filter((path) => path.startsWith('/elsewhere/bodies/'));
+    for (const file of before) expect(left).not.toContain(`/elsewhere/bodies/${file}`);
+    expect(await verifyLog(disk, '/elsewhere', masterKeys)).toMatchObject({ damagedBodies: { count: 0 } });
+  });
+
+  test('by a clock that was put back by a year takes the same, and nothing else', async () => {
+    await twoPatients();
+    clock = simulatedClock(noon - 365 * dayMs);
+    store = await opened(disk.kill());
+    expect(await erase()).toMatchObject({ isErased: true, events: 2, files: 2 });
+    await expectErased(store);
+    await record(store, [about('b3', 'ben')]);
+    expect(await store.eventBody('clinic-1', 'b3')).toBe(about('b3', 'ben').body);
   });
 
   test('leaves it to retention to take what is old away, in every file of a day', async () => {
