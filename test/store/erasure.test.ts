@@ -344,6 +344,17 @@ describe('an erasure of a patient', () => {
     expect(await store.eventBody('clinic-1', 'b3')).toBe(about('b3', 'ben').body);
   });
 
+  test('keeps an answer that came by a clock which was put back behind the delivery', async () => {
+    await record(store, [about('a1', 'ana'), about('b1', 'ben')]);
+    clock = simulatedClock(noon - 365 * dayMs);
+    store = await opened(disk.kill());
+    await deliver(refused);
+    expect(await shownOf(store, 'b1')).toEqual([about('b1', 'ben').body, 'not now']);
+    await erase();
+    expect(await shownOf(store, 'a1')).toEqual([null, null]);
+    expect(await shownOf(store, 'b1')).toEqual([about('b1', 'ben').body, 'not now']);
+  });
+
   test('leaves it to retention to take what is old away, in every file of a day', async () => {
     await twoPatients();
     await erase();

@@ -261,7 +261,9 @@ function deliveriesAround(state: State, file: string, from: number) {
   for (let number = from; number < Math.min(from + rowsPerLook, deliveries.end); number++) {
     // A late answer comes after the end, and a clock may have been stepped: a day is left on both sides.
     const isOver = endedAt.get(number) > 0 && endedAt.get(number) < day - dayMs;
-    if (!deliveries.isThere(number) || isOver || createdAt.get(number) > day + 2 * dayMs) continue;
+    // What ended before it was created did so by a clock that was put back.
+    const isLater = createdAt.get(number) > day + 2 * dayMs && endedAt.get(number) >= createdAt.get(number);
+    if (!deliveries.isThere(number) || isOver || isLater) continue;
     const found = deliveries.at(number);
     if ('place' in found) cold.push(found.place);
     else hot.push({ id: found.row.id, attempts: attempts.get(found.row.id) ?? [] });
