@@ -166,6 +166,11 @@ export interface Lateness {
 
 const latenessKeptMs = 30 * 86_400_000;
 
+/** From half of the overlap on, lateness nears what only the next sweep would find. */
+export function alarmingLatenessMs(overlapDays: number): number {
+  return (overlapDays * 86_400_000) / 2;
+}
+
 /** @param ms of the poll that ends now; 0 when nothing was late. */
 export function latenessAfter(before: Lateness | undefined, ms: number, now: number): Lateness | undefined {
   const isKept = before !== undefined && now - before.at < latenessKeptMs;

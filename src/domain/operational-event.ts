@@ -45,6 +45,15 @@ interface About {
     readonly from: string;
     readonly until: string;
   };
+  /** Fullscript listed events later than half of the overlap; what is later than all of it waits for a sweep. */
+  readonly 'relay.stream.late': {
+    readonly clinicId: string;
+    readonly name: string;
+    readonly category: string;
+    /** Of the last 30 days: from `created_at` to when it was listed. */
+    readonly lateHours: number;
+    readonly overlapDays: number;
+  };
   readonly 'relay.audit.missing': {
     readonly auditId: string;
     readonly missing: number;
@@ -87,6 +96,8 @@ export function sentenceOf({ type, data }: OperationalEvent): string {
       return `${data.name} is behind: ${data.categories.join(', ')} not read ${data.readAt === null ? 'yet' : `since ${data.readAt}`}. Fullscript lists what is missing for ${data.daysLeft} more days. (${data.clinicId})`;
     case 'relay.stream.gap':
       return `${data.category} of ${data.name} from ${data.from} to ${data.until} were not read in time, and Fullscript lists them no more. (${data.clinicId})`;
+    case 'relay.stream.late':
+      return `Fullscript listed ${data.category} of ${data.name} up to ${data.lateHours} h late, and each poll looks back ${data.overlapDays} days: raise source.overlapDays if this goes on. (${data.clinicId})`;
     case 'relay.audit.missing':
       return `An audit found ${data.missing} ${data.missing === 1 ? 'event' : 'events'} missing in the log, and ${data.repaired} were taken in. (${data.auditId})`;
     case 'relay.test':

@@ -20,7 +20,7 @@ const behindAfterMinMs = 15 * 60_000;
  */
 export function toOperator(config: Config, guard: AddressGuard, shared: Shared) {
   const { store, clock, logger } = shared;
-  const { categories, pollSecondsMax } = config.source;
+  const { categories, pollSecondsMax, overlapDays } = config.source;
   const courier = courierOf(config, guard, shared);
   const watch = new Watch({
     store,
@@ -36,6 +36,7 @@ export function toOperator(config: Config, guard: AddressGuard, shared: Shared) 
     clock,
     logger,
     categories,
+    overlapDays,
     behindAfterMs: Math.max(behindAfterMinMs, behindAfterPolls * pollSecondsMax * 1000),
   });
   return {

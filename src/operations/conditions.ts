@@ -1,4 +1,11 @@
-import { byClinic, type Clinic, type Connection, listedForMs, type Stream } from '../domain/clinic.ts';
+import {
+  alarmingLatenessMs,
+  byClinic,
+  type Clinic,
+  type Connection,
+  listedForMs,
+  type Stream,
+} from '../domain/clinic.ts';
 import type { OperationalEvent } from '../domain/operational-event.ts';
 import { type Subscriber, stateOfSubscriber } from '../domain/subscriber.ts';
 
@@ -11,6 +18,7 @@ export interface Standing {
   readonly now: number;
   /** A stream that was not read to its end for so long is behind. */
   readonly behindAfterMs: number;
+  readonly overlapDays: number;
 }
 
 const dayMs = 86_400_000;
@@ -26,6 +34,7 @@ export function conditionsOf(standing: Standing): ReadonlyMap<string, Operationa
     ...ofConnections(standing),
     ...ofStreams(standing),
     ...ofGaps(standing),
+    ...ofLateness(standing),
   ]);
 }
 
@@ -115,6 +124,19 @@ function ofGaps({ clinics, streams, now }: Standing): readonly Condition[] {
     const [from, until] = [gap.from, gap.until].map((at) => new Date(at).toISOString()) as [string, string];
     const data = { clinicId, name: names.get(clinicId) ?? clinicId, category, from, until };
     return [[`gap ${clinicId} ${category} ${until}`, { type: 'relay.stream.gap', data }]];
+  });
+}
+
+/** Told once for as long as it is on record: 30 days. */
+function ofLateness({ clinics, streams, overlapDays }: Standing): readonly Condition[] {
+  const removed = removedIn(clinics);
+  const names = new Map(clinics.map(({ id, name }) => [id, name]));
+  return streams.flatMap(({ clinicId, category, lateness }): readonly Condition[] => {
+    if (lateness === undefined || lateness.ms < alarmingLatenessMs(overlapDays)) return [];
+    if (removed.has(clinicId)) return [];
+    const lateHours = Math.round(lateness.ms / 3_600_000);
+    const data = { clinicId, name: names.get(clinicId) ?? clinicId, category, lateHours, overlapDays };
+    return [[`late ${clinicId} ${category}`, { type: 'relay.stream.late', data }]];
   });
 }
 

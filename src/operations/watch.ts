@@ -21,6 +21,7 @@ export interface WatchDependencies {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly behindAfterMs: number;
+  readonly overlapDays: number;
   /** Those that are read; what was taken out of the configuration is behind nothing. */
   readonly categories: readonly string[];
 }
@@ -71,7 +72,7 @@ export class Watch {
   }
 
   async #lookOnce(): Promise<void> {
-    const { store, clock, behindAfterMs, categories, tell } = this.#on;
+    const { store, clock, behindAfterMs, overlapDays, categories, tell } = this.#on;
     const [{ subscribers }, clinics, connections, known] = await Promise.all([
       store.subscribers(),
       store.clinics(),
@@ -80,7 +81,15 @@ export class Watch {
     ]);
     const streams = known.filter(({ category }) => categories.includes(category));
     const now = clock.now();
-    const conditions = conditionsOf({ subscribers, clinics, connections, streams, now, behindAfterMs });
+    const conditions = conditionsOf({
+      subscribers,
+      clinics,
+      connections,
+      streams,
+      now,
+      behindAfterMs,
+      overlapDays,
+    });
     for (const [key, event] of conditions) if (!this.#told.has(key)) tell(event);
     for (const subscriber of subscribers) this.#tellRecovered(subscriber);
     this.#told = conditions;

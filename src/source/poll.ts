@@ -1,5 +1,5 @@
 import { type Clock, wait } from '../clock.ts';
-import { type Clinic, type Gap, gapBefore, type Stream } from '../domain/clinic.ts';
+import { alarmingLatenessMs, type Clinic, type Gap, gapBefore, type Stream } from '../domain/clinic.ts';
 import { StoreUnavailable } from '../domain/errors.ts';
 import type { Logger } from '../logger.ts';
 import type { ClinicStore, PollClaim, PollEnd, PollStore } from '../store/store.ts';
@@ -247,7 +247,7 @@ class Reading {
   /** What is listed later than the overlap is found by the next sweep only. */
   #tellOfLateness(lateMs: number): void {
     const { overlapDays, logger } = this.#with;
-    if (lateMs < (overlapDays * dayMs) / 2) return;
+    if (lateMs < alarmingLatenessMs(overlapDays)) return;
     const { clinicId, category } = this.#claim.stream;
     logger.warn('Fullscript lists events late: raise source.overlapDays if this goes on.', {
       clinicId,

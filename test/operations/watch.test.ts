@@ -78,6 +78,7 @@ function watched() {
     clock,
     logger,
     behindAfterMs: 45 * minuteMs,
+    overlapDays: 2,
     categories: ['orders', 'patients', 'products', 'lab_orders'],
   });
   watch.start();
@@ -206,6 +207,20 @@ test('what was not read in time is told once, with its ends', async () => {
     },
   ]);
 });
+
+for (const { hours, isTold, because } of [
+  { hours: 23, isTold: false, because: 'two days of overlap are far away' },
+  { hours: 30, isTold: true, because: 'that is more than half of two days' },
+]) {
+  test(`events that were listed ${hours} h late are ${isTold ? 'told of once' : 'not told of'}: ${because}`, async () => {
+    const { clock, told, world } = watched();
+    const lateness = { ms: hours * 3_600_000, at: start };
+    world.streams = [stream('orders', { lateness, polledAt: start + 86_400_000 })];
+    await clock.advance(60 * minuteMs);
+    const data = { clinicId: 'w', name: 'Washington', category: 'orders', lateHours: hours, overlapDays: 2 };
+    expect(told).toEqual(isTold ? [{ type: 'relay.stream.late', data }] : []);
+  });
+}
 
 test('a clinic that was just connected, with a start long ago, is not behind yet', async () => {
   const { clock, told, world } = watched();
