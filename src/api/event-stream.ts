@@ -53,6 +53,8 @@ export async function sendStream(
   }
   response.end();
   next.catch(() => {});
+  // What is left of the messages is not wanted, and whoever makes them lets go.
+  void iterator.return?.()?.catch(() => {});
 }
 
 /** Aborts when the answer is over or its connection gone, and when `closing` does. */

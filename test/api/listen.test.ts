@@ -167,3 +167,21 @@ test('only so many may listen at once, and whoever leaves makes room', async () 
   }
   expect(status).toBe(200);
 });
+
+test('whoever goes in the middle of what it was sent takes up no place', async () => {
+  const body = JSON.stringify({ id: 'e', text: 'x'.repeat(900_000) });
+  await record(
+    api.store,
+    Array.from({ length: 3 }, (_, n) => anEvent(`e${n}`, { body })),
+  );
+  for (let n = 0; n < 34; n++) {
+    const connection = new AbortController();
+    const headers = { authorization: `Bearer ${admin}` };
+    const url = `${api.url}/v1/listen?since=2026-11-22T00:00:00Z`;
+    const { status } = await fetch(url, { headers, signal: connection.signal });
+    expect(status, `listener ${n}`).toBe(200);
+    connection.abort();
+    await new Promise((resolve) => setImmediate(resolve));
+    await api.ask('GET', '/healthz', { token: null });
+  }
+});
