@@ -55,6 +55,8 @@ export class Commits {
   readonly #onTrouble: OnTrouble;
   #queue: Command[] = [];
   #reads: (() => void)[] = [];
+  /** Rows that come into memory for decisions, which are taken right after. */
+  #admissions: (() => void)[] = [];
   #isRunning = false;
   /** Decisions that wait for rows to come into memory. */
   #fetching = 0;
@@ -158,6 +160,8 @@ export class Commits {
   async #loop(): Promise<void> {
     for (;;) {
       for (const read of this.#reads.splice(0)) read();
+      // Last: what is read may also let rows leave memory, and the decision would wait for ever.
+      for (const admit of this.#admissions.splice(0)) admit();
       if (this.#queue.length === 0 || this.#full || this.#broken) break;
       await this.#batch(this.#queue.splice(0));
     }
@@ -228,9 +232,8 @@ export class Commits {
     this.#fetching++;
     try {
       const admit = await this.#parts.fetch(missing);
-      this.#reads.push(() => {
+      this.#admissions.push(() => {
         admit();
-        // Taken in the same turn, before anything could leave memory again.
         if (this.#broken) command.reject(this.#broken);
         else this.#queue.unshift(command);
       });
