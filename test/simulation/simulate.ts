@@ -154,7 +154,10 @@ class Simulation {
   #retained(look: Retained | Error): void {
     const { history } = this.#world;
     // It tries again in a minute.
-    if (look instanceof StoreUnavailable) return history.note('retention put off', look.code);
+    if (look instanceof StoreUnavailable) {
+      history.note('retention put off', look.code);
+      return;
+    }
     if (look instanceof Error) {
       history.violate('I5 it recovers by itself', `retention: ${look.message}`);
       return;
