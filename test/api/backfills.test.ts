@@ -67,6 +67,8 @@ test('what a backfill would take is counted by stream, for a subscriber and for 
 test('of backfills that are asked for at once, one begins', async () => {
   const { ask, store } = await withPast();
   const { body: added } = await ask('POST', '/v1/subscribers', { body: newcomer });
+  // It has something to wait for, and is not over before the others ask.
+  await store.follow('clinic-1', [{ category: 'patients', startAt: 0 }]);
   const body = { subscriberId: added.id, from: '30d' };
   const answers = await Promise.all([1, 2, 3].map(() => ask('POST', '/v1/backfills', { body })));
   expect(answers.map(({ status }) => status).sort()).toEqual([202, 409, 409]);
