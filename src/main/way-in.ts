@@ -39,7 +39,7 @@ export function wayIn(config: Config, shared: WayInShared) {
     store,
     access,
     tokens,
-    schedule: freshSchedule({ ...source, random }),
+    schedule: freshSchedule(source),
     clock,
     logger,
     categories: source.categories,

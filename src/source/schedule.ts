@@ -1,7 +1,6 @@
 import type { Stream, StreamKey } from '../domain/clinic.ts';
 import { levelAt } from './poll-level.ts';
 import { type Listed, type RateEstimate, RateEstimates } from './rate-estimate.ts';
-import { meanSweepShare } from './sweep-turn.ts';
 import { slotMs } from './weekly-counts.ts';
 
 /** Decides when each stream is polled, and which goes first when several are due. */
@@ -10,13 +9,15 @@ export interface Schedule {
   due(streams: readonly Stream[], now: number): readonly Stream[];
   /** What a poll that went through to the last page has shown. */
   learn(stream: StreamKey, seen: Seen): void;
-  /** After a poll that went well. */
-  nextPollAt(stream: Pick<Stream, keyof StreamKey | 'failedInRow'>, now: number): number;
+  /** @param stream as it was before the poll that has just gone well. */
+  nextPollAt(stream: Pick<Stream, keyof StreamKey | PollHistory>, now: number): number;
   /** After a failure: further and further apart, and never further than the longest interval. */
   retryAt(stream: Pick<Stream, 'failedInRow'>, now: number): number;
   /** `null` while the budget lets every stream be polled every `pollSecondsMax`. */
   shortfall(now: number): Shortfall | null;
 }
+
+type PollHistory = 'polledAt' | 'nextPollAt' | 'failedInRow';
 
 export interface Seen extends Listed {
   /** Requests that the reading took. */
@@ -35,8 +36,6 @@ export interface ScheduleOptions {
   readonly pollSecondsMin: number;
   readonly pollSecondsMax: number;
   readonly sweepHours: number;
-  /** In [0, 1). */
-  readonly random: () => number;
 }
 
 const fiveMinutesMs = 300_000;
@@ -47,12 +46,14 @@ const leastShareOfLists = 0.4;
 /** Access tokens live two hours; one is renewed somewhat earlier. Source: Fullscript, "Access tokens". */
 const renewEveryMs = 110 * 60_000;
 const offRetryMs = 3_600_000;
-/** Polls that begin together would stay together: intervals are drawn so far apart. */
+/** Each poll comes up to this share of its interval early, when less is planned there. */
 const spreadShare = 0.01;
-/** Once after a start or an outage, when whatever the budget let through is polled together. */
-const firstSpreadShare = 0.5;
-/** Of the ceiling: who reaches it goes before all others, and has the rest of it to wait for its turn. */
-export const pressingShare = 0.95;
+/** A poll that is the first, or was late, stands where too much is due at once, and looks for a place this far. */
+const wideSpreadShare = 0.5;
+const lateMs = 10_000;
+/** What is planned is counted by stretches of this length. */
+const stretchMs = 5_000;
+const placesMax = 64;
 /** Nothing waits longer: `pollSecondsMax` is a day at most, and a category that is off is tried hourly. */
 const longestWaitMs = 86_400_000;
 /** The plan is made anew so often, and when the number of streams has changed by this share. */
@@ -64,8 +65,6 @@ interface Planned {
   /** Requests that one poll takes, and that a sweep takes. */
   pages: number;
   sweepPages: number;
-  /** It was polled since the start, or since it last failed. */
-  isInStep: boolean;
 }
 
 interface Plan {
@@ -76,6 +75,8 @@ interface Plan {
   /** The ceiling: `pollSecondsMax`, or what the budget can bear. */
   readonly longestMs: number;
   readonly shortfall: Shortfall | null;
+  /** Requests that the coming polls of all streams will take, by stretch. */
+  readonly ahead: Map<number, number>;
 }
 
 /**
@@ -84,15 +85,20 @@ interface Plan {
  * level for all at which they together take just what the budget gives; within floor and
  * ceiling. Where the rate changes, each half hour adds its share of its own interval.
  *
+ * Within the last hundredth of its interval a poll takes the moment at which the least is
+ * planned: what is spread evenly seldom finds the window full, so little of the budget
+ * need be kept free and little of the ceiling kept for waiting.
+ *
  * What is expected of the streams changes slowly, so the level is planned for ten
  * minutes; a poll then costs the same however many streams there are.
  *
  * Source: Cho & Garcia-Molina, "Effective page refresh policies for Web crawlers" (2003).
  */
 export function freshSchedule(options: ScheduleOptions): Schedule {
-  const { random, requestsPerFiveMinutes, sweepHours } = options;
+  const { requestsPerFiveMinutes, sweepHours } = options;
   const minMs = options.pollSecondsMin * 1000;
   const maxMs = options.pollSecondsMax * 1000;
+  const pressingShare = pressingShareOf(requestsPerFiveMinutes);
   const estimates = new RateEstimates();
   let followed: readonly Stream[] = [];
   let known = new Map<string, Planned>();
@@ -102,7 +108,7 @@ export function freshSchedule(options: ScheduleOptions): Schedule {
     const name = nameOf(key);
     let stream = known.get(name);
     if (stream === undefined) {
-      stream = { rate: estimates.of(key), pages: 1, sweepPages: 1, isInStep: false };
+      stream = { rate: estimates.of(key), pages: 1, sweepPages: 1 };
       known.set(name, stream);
     }
     return stream;
@@ -121,8 +127,7 @@ export function freshSchedule(options: ScheduleOptions): Schedule {
     // Per millisecond: what there is, and what goes to everything but the lists of streams that are not off.
     const budget = requestsPerFiveMinutes / fiveMinutesMs;
     const sweeps =
-      sum(polled.map((each) => Math.max(0, each.sweepPages - each.pages))) /
-      (sweepHours * meanSweepShare * 3_600_000);
+      sum(polled.map((each) => Math.max(0, each.sweepPages - each.pages))) / (sweepHours * 3_600_000);
     const renewals = new Set(followed.map(({ clinicId }) => clinicId)).size / renewEveryMs;
     const off = (followed.length - polled.length) / offRetryMs;
     const othersWith = (rates: Float64Array) => off + sweeps + renewals + sum(rates);
@@ -137,8 +142,10 @@ export function freshSchedule(options: ScheduleOptions): Schedule {
         pages,
         perMs: listsWith(rates),
         minMs,
-        maxMs: longestMs,
+        maxMs: longestMs * pressingShare,
       });
+    const ahead = new Map<number, number>();
+    for (const { stream, planned } of streams) addAhead(ahead, stream.nextPollAt, planned.pages);
     return {
       madeAt: now,
       streams: followed.length,
@@ -151,6 +158,7 @@ export function freshSchedule(options: ScheduleOptions): Schedule {
               requestsPerFiveMinutes: Math.ceil(neededPerMs * fiveMinutesMs),
               pollSecondsMax: Math.ceil(longestMs / 1000),
             },
+      ahead,
     };
   };
   const planAt = (now: number): Plan => {
@@ -160,6 +168,41 @@ export function freshSchedule(options: ScheduleOptions): Schedule {
       Math.abs(followed.length - plan.streams) > plan.streams * planChangeShare;
     if (plan === null || isStale) plan = makePlan(now);
     return plan;
+  };
+
+  /** When a stream's age reaches this share of its interval. */
+  const dueAt = (
+    { levels, longestMs, madeAt }: Plan,
+    stream: Planned,
+    share: number,
+    now: number,
+  ): number => {
+    const latest = now + longestMs * pressingShare * share;
+    const planSlot = Math.floor(madeAt / slotMs);
+    let left = share;
+    for (let at = now; at < latest; ) {
+      const slot = Math.floor(at / slotMs);
+      const until = Math.min((slot + 1) * slotMs, latest);
+      const level = levels[slot === planSlot ? 0 : 1];
+      const intervalMs = level * Math.sqrt(stream.pages / stream.rate.at(at));
+      const passed = (until - at) / intervalMs;
+      if (passed >= left) return Math.max(now + minMs, at + left * intervalMs);
+      left -= passed;
+      at = until;
+    }
+    return Math.max(now + minMs, latest);
+  };
+
+  /** Where the least is planned, the latest of several. */
+  const calmest = ({ ahead }: Plan, from: number, until: number): number => {
+    const stepMs = Math.max(stretchMs, (until - from) / placesMax);
+    let calmestAt = until;
+    let least = Number.POSITIVE_INFINITY;
+    for (let at = until; at >= from && least > 0; at -= stepMs) {
+      const requests = ahead.get(Math.floor(at / stretchMs)) ?? 0;
+      if (requests < least) [calmestAt, least] = [at, requests];
+    }
+    return calmestAt;
   };
 
   return {
@@ -188,27 +231,14 @@ export function freshSchedule(options: ScheduleOptions): Schedule {
       if (isSweep) stream.sweepPages = pages;
       else stream.pages = pages;
     },
-    nextPollAt(key, now) {
-      const { levels, longestMs, madeAt } = planAt(now);
+    nextPollAt({ polledAt, nextPollAt, failedInRow, ...key }, now) {
+      const plan = planAt(now);
       const stream = plannedOf(key);
-      const isInStep = stream.isInStep && key.failedInRow === 0;
-      stream.isInStep = true;
-      const share = 1 - (isInStep ? spreadShare : firstSpreadShare) * random();
-      const earliest = now + minMs;
-      const latest = now + longestMs * pressingShare * share;
-      const planSlot = Math.floor(madeAt / slotMs);
-      let left = share;
-      for (let at = now; at < latest; ) {
-        const slot = Math.floor(at / slotMs);
-        const until = Math.min((slot + 1) * slotMs, latest);
-        const level = levels[slot === planSlot ? 0 : 1];
-        const intervalMs = level * Math.sqrt(stream.pages / stream.rate.at(at));
-        const passed = (until - at) / intervalMs;
-        if (passed >= left) return Math.round(Math.max(earliest, at + left * intervalMs));
-        left -= passed;
-        at = until;
-      }
-      return Math.round(Math.max(earliest, latest));
+      const isInStep = polledAt !== null && failedInRow === 0 && now - nextPollAt < lateMs;
+      const earliest = dueAt(plan, stream, 1 - (isInStep ? spreadShare : wideSpreadShare), now);
+      const at = Math.round(calmest(plan, earliest, dueAt(plan, stream, 1, now)));
+      addAhead(plan.ahead, at, stream.pages);
+      return at;
     },
     retryAt({ failedInRow }, now) {
       return now + Math.min(minMs * 2 ** Math.min(failedInRow, 16), maxMs);
@@ -217,8 +247,21 @@ export function freshSchedule(options: ScheduleOptions): Schedule {
   };
 }
 
+/**
+ * Of the ceiling: who reaches it goes before all others, and has the rest of it to wait
+ * for its turn. What nobody foresaw is the more of a budget, the smaller that is.
+ */
+export function pressingShareOf(requestsPerFiveMinutes: number): number {
+  return 1 - Math.min(0.1, 0.7 / Math.sqrt(requestsPerFiveMinutes));
+}
+
 function nameOf({ clinicId, category }: StreamKey): string {
   return `${category} ${clinicId}`;
+}
+
+function addAhead(ahead: Map<number, number>, at: number, requests: number): void {
+  const stretch = Math.floor(at / stretchMs);
+  ahead.set(stretch, (ahead.get(stretch) ?? 0) + requests);
 }
 
 function sum(numbers: Iterable<number>): number {

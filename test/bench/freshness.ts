@@ -30,7 +30,7 @@ export const bench: Bench = {
     const draw = () => random.next();
     const world = makeWorld(clinics, draw);
     for (const { name, terms } of settings) {
-      const relay = playRelay(world, terms, draw);
+      const relay = playRelay(world, terms);
       const planned = leftForPolls(world, terms);
       // The others get as many list requests as the relay took: a few more shorten the delay much.
       const share = relay.lists / playOptimum(world, planned, terms, draw).lists;

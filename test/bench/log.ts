@@ -8,8 +8,8 @@ import type { Bench, BenchResult } from './bench.ts';
 const sizes = [1_000, 10_000, 100_000, 200_000, 1_000_000];
 /** Whose deliveries retention deletes at once. */
 const retainedSize = 200_000;
-const rounds = 5;
-const deliveriesPerRound = 3_000;
+const rounds = 11;
+const deliveriesPerRound = 6_000;
 
 interface Looked {
   readonly deliveries: number;

@@ -85,7 +85,6 @@ export async function startRooms(around: Surroundings): Promise<Rooms> {
       pollSecondsMin,
       pollSecondsMax: Math.max(900, 2 * pollSecondsMin),
       sweepHours: 24,
-      random,
     }),
     clock,
     logger,

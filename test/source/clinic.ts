@@ -134,7 +134,6 @@ export async function pollingRelay(changes: Changes = {}): Promise<PollingRelay>
         pollSecondsMin,
         pollSecondsMax: 900,
         sweepHours: 24,
-        random,
       }),
       categories,
       overlapDays: 2,

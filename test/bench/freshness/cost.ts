@@ -25,7 +25,6 @@ export function measureCost(clinics: number): { readonly shareOfCore: number; re
     pollSecondsMin: 30,
     pollSecondsMax: 900,
     sweepHours: 24,
-    random: () => random.next(),
   });
   for (const stream of streams) {
     const eventsAt = Array.from({ length: random.int(0, 100) }, () => from - random.next() * 30 * dayMs);

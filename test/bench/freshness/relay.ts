@@ -1,5 +1,5 @@
 import type { Stream } from '../../../src/domain/clinic.ts';
-import { freshSchedule, pressingShare } from '../../../src/source/schedule.ts';
+import { freshSchedule, pressingShareOf } from '../../../src/source/schedule.ts';
 import { isSweepDue } from '../../../src/source/sweep-turn.ts';
 import { Delays } from './delays.ts';
 import {
@@ -33,14 +33,14 @@ const planEveryMs = 300_000;
  * The relay's own schedule on a virtual clock, under the hard limit of the rolling window.
  * It knows what the first list of each stream shows, 30 days, and what it finds itself.
  */
-export function playRelay(world: readonly WorldStream[], terms: Terms, random: () => number): PlayedByRelay {
-  const schedule = freshSchedule({ ...terms, sweepHours: 24, random });
+export function playRelay(world: readonly WorldStream[], terms: Terms): PlayedByRelay {
+  const schedule = freshSchedule({ ...terms, sweepHours: 24 });
   const window = new RollingWindow(terms.requestsPerFiveMinutes);
   const delays = new Delays();
   const followed = world.map(followedOf);
   const streams = followed.map(({ stream }) => stream);
   const clinics = new Set(world.map(({ clinicId }) => clinicId)).size;
-  const turns = new Turns(terms.pollSecondsMax * secondMs * pressingShare);
+  const turns = new Turns(terms.pollSecondsMax * secondMs * pressingShareOf(terms.requestsPerFiveMinutes));
   let renewals = 0;
   let lists = 0;
   let longestMs = 0;
@@ -64,8 +64,8 @@ export function playRelay(world: readonly WorldStream[], terms: Terms, random: (
     if (polledAt !== null && polledAt >= measuredFrom) longestMs = Math.max(longestMs, now - polledAt);
     const from = polledAt === null ? worldFrom : polledAt - 2 * dayMs;
     schedule.learn(stream, { from, until: now, eventsAt, pages, isSweep });
-    stream.polledAt = now;
     stream.nextPollAt = schedule.nextPollAt(stream, now);
+    stream.polledAt = now;
   };
 
   schedule.due(streams, playedFrom);
