@@ -1,5 +1,5 @@
 import type { Response } from 'express';
-import { type Clock, wait } from '../clock.ts';
+import type { Clock } from '../clock.ts';
 
 /** One message of a stream. Source: WHATWG HTML, "Server-sent events". */
 export interface ServerSentEvent {
@@ -23,7 +23,11 @@ const heartbeatMs = 15_000;
 /** Whoever takes nothing for so long is cut off, and may come back for the rest. */
 const stuckMs = 60_000;
 
-/** Writes messages as they come, no faster than they are read. Never holds more than one of them. */
+/**
+ * Writes messages as they come, no faster than they are read. Never holds more than one of them.
+ *
+ * @param messages end by themselves when the signal aborts.
+ */
 export async function sendStream(
   response: Response,
   messages: AsyncIterable<ServerSentEvent>,
@@ -33,46 +37,54 @@ export async function sendStream(
   // nginx would gather messages otherwise.
   response.setHeader('x-accel-buffering', 'no');
   response.flushHeaders();
-  const iterator = messages[Symbol.asyncIterator]();
-  let next = iterator.next();
-  let checkedAt = clock.monotonic();
-  while (!signal.aborted) {
-    const turn = await Promise.race([next, quiet(clock, signal)]);
-    if (signal.aborted) break;
-    if (clock.monotonic() - checkedAt >= heartbeatMs) {
-      checkedAt = clock.monotonic();
-      if (!(await mayGoOn())) break;
+  if (response.req.method === 'HEAD') {
+    response.end();
+    return;
+  }
+  const stopBeating = beat(response, clock, mayGoOn);
+  try {
+    for await (const message of messages) {
+      if (signal.aborted || response.writableEnded) break;
+      await write(response, textOf(message), clock, signal);
     }
-    if (turn === 'quiet') {
-      await write(response, ': still there\n\n', clock, signal);
-      continue;
-    }
-    if (turn.done) break;
-    await write(response, textOf(turn.value), clock, signal);
-    next = iterator.next();
+  } finally {
+    stopBeating();
   }
   response.end();
-  next.catch(() => {});
-  // What is left of the messages is not wanted, and whoever makes them lets go.
-  void iterator.return?.()?.catch(() => {});
 }
 
 /** Aborts when the answer is over or its connection gone, and when `closing` does. */
 export function endOf(response: Response, closing: AbortSignal): AbortSignal {
   const over = new AbortController();
   const end = () => over.abort();
+  // A connection that is gone already tells it no more.
+  if (closing.aborted || response.destroyed) {
+    end();
+    return over.signal;
+  }
   closing.addEventListener('abort', end);
   response.once('close', () => {
     closing.removeEventListener('abort', end);
     end();
   });
-  if (closing.aborted) end();
   return over.signal;
 }
 
-async function quiet(clock: Clock, signal: AbortSignal): Promise<'quiet'> {
-  await wait(clock, heartbeatMs, signal);
-  return 'quiet';
+/** Shows that the stream stands, and ends it for a caller who is believed no longer. */
+function beat(response: Response, clock: Clock, mayGoOn: () => Promise<boolean>): () => void {
+  const turn = async () => {
+    const isBelieved = await mayGoOn().catch(() => false);
+    if (response.destroyed || response.writableEnded) return;
+    if (!isBelieved) response.end();
+    else if (!response.writableNeedDrain) response.write(': still there\n\n');
+  };
+  const wait = () =>
+    clock.after(heartbeatMs, () => {
+      cancel = wait();
+      void turn();
+    });
+  let cancel = wait();
+  return () => cancel();
 }
 
 function textOf({ name, id, data }: ServerSentEvent): string {

@@ -19,6 +19,8 @@ export interface ListenDependencies {
 const lookAgainMs = 500;
 const eventsAtOnce = 100;
 const listenersMax = 32;
+/** So that nobody takes up every place. */
+const listenersOfOneMax = 8;
 
 const listenQuery = z.strictObject({
   /** Patterns, `order.*,patient.created`. */
@@ -51,13 +53,23 @@ const listenedView = z.object({
 
 /** For a developer's own machine: what the relay records, as it comes. */
 export function listenRoutes({ store, clock }: ListenDependencies): readonly Route[] {
-  let listeners = 0;
+  /** The subject of each. */
+  const listeners: string[] = [];
 
-  const mayHearOf = async (caller: Caller, eventId: string): Promise<boolean> => {
+  /** An event that was seen in two clinics is owed through one of them. */
+  const mayHearOf = async (caller: Caller, { id, clinicId }: RecordedEvent): Promise<boolean> => {
     if (mayDo(caller, 'admin')) return true;
     const visible = await visibleSubscribers(store, caller);
-    const owed = await Promise.all(visible.map(({ id }) => store.delivery(deliveryIdOf(eventId, id))));
-    return owed.some((delivery) => delivery !== null);
+    const owed = await Promise.all(
+      visible.map((subscriber) => store.delivery(deliveryIdOf(id, subscriber.id))),
+    );
+    return owed.some((delivery) => delivery?.clinicId === clinicId);
+  };
+
+  const checkRoom = (subject: string): void => {
+    const own = listeners.filter((each) => each === subject).length;
+    if (own >= listenersOfOneMax) throw tooManyListeners(`${subject} listens ${own} times already.`);
+    if (listeners.length >= listenersMax) throw tooManyListeners(`${listenersMax} listen already.`);
   };
 
   const viewOf = async (event: RecordedEvent): Promise<z.infer<typeof listenedView>> => {
@@ -93,17 +105,17 @@ export function listenRoutes({ store, clock }: ListenDependencies): readonly Rou
         const first = given ?? (since === undefined ? await store.eventsEnd() : null);
         // A position that cannot be served is refused before the stream begins.
         await store.eventsAfter(first, filter, 1);
-        if (listeners >= listenersMax) throw tooManyListeners;
+        checkRoom(caller.subject);
 
         async function* messages(): AsyncGenerator<ServerSentEvent> {
-          listeners += 1;
+          listeners.push(caller.subject);
           try {
             let position = first;
             if (position !== null) yield positionMessage(position);
             while (!signal.aborted) {
               const { items, position: end } = await store.eventsAfter(position, filter, eventsAtOnce);
               for (const item of items) {
-                if (!isWanted(item.event) || !(await mayHearOf(caller, item.event.id))) continue;
+                if (!isWanted(item.event) || !(await mayHearOf(caller, item.event))) continue;
                 yield { name: 'event', id: item.position, data: await viewOf(item.event) };
               }
               if (end !== position) yield positionMessage(end);
@@ -111,7 +123,7 @@ export function listenRoutes({ store, clock }: ListenDependencies): readonly Rou
               if (items.length < eventsAtOnce) await wait(clock, lookAgainMs, signal);
             }
           } finally {
-            listeners -= 1;
+            listeners.splice(listeners.indexOf(caller.subject), 1);
           }
         }
         return { stream: messages() };
@@ -130,6 +142,6 @@ function positionMessage(position: EventPosition): ServerSentEvent {
   return { name: 'position', id: position, data: {} };
 }
 
-const tooManyListeners = new RelayError('too_many_listeners', `${listenersMax} listen already.`, {
-  hint: 'End one of them, or try again later.',
-});
+function tooManyListeners(message: string): RelayError {
+  return new RelayError('too_many_listeners', message, { hint: 'End one of them, or try again later.' });
+}

@@ -1,6 +1,8 @@
+import { once } from 'node:events';
+import { Agent, type IncomingMessage, request } from 'node:http';
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import { beforeEach, expect, onTestFinished, test } from 'vitest';
-import { anEvent, aSubscriber, furnished, record } from '../store/fixtures.ts';
+import { aClinic, anEvent, aSubscriber, furnished, record } from '../store/fixtures.ts';
 import { type ApiUnderTest, admin, apiUnderTest, ehr, stranger, tokenFor } from './relay.ts';
 
 let api: ApiUnderTest;
@@ -146,26 +148,97 @@ test('streams end when the relay stops', async () => {
   await listener.ended;
 });
 
-test('only so many may listen at once, and whoever leaves makes room', async () => {
-  const connections: AbortController[] = [];
-  onTestFinished(() => {
-    for (const connection of connections) connection.abort();
-  });
-  const open = async () => {
-    const connection = new AbortController();
-    connections.push(connection);
-    const headers = { authorization: `Bearer ${admin}` };
-    return (await fetch(`${api.url}/v1/listen`, { headers, signal: connection.signal })).status;
-  };
-  for (let n = 0; n < 32; n++) expect(await open()).toBe(200);
-  expect(await open()).toBe(429);
-  connections[0]?.abort();
+/** Begins to listen and does not read. */
+async function opened(token: string, method = 'GET'): Promise<{ status: number; leave(): void }> {
+  const connection = new AbortController();
+  onTestFinished(() => connection.abort());
+  const headers = { authorization: `Bearer ${token}` };
+  const { status } = await fetch(`${api.url}/v1/listen`, { method, headers, signal: connection.signal });
+  return { status, leave: () => connection.abort() };
+}
+
+test('only so many may listen at once, so many of one subject, and whoever leaves makes room', async () => {
+  const first = await opened(ehr);
+  for (let n = 1; n < 8; n++) expect((await opened(ehr)).status).toBe(200);
+  expect((await opened(ehr)).status).toBe(429);
+  for (let n = 0; n < 24; n++) {
+    expect((await opened(tokenFor(`s${n % 4}`, 'read'))).status, `listener ${n}`).toBe(200);
+  }
+  expect((await opened(admin)).status).toBe(429);
+  first.leave();
   let status = 429;
   for (let n = 0; n < 50 && status === 429; n++) {
     await api.clock.advance(500);
-    status = await open();
+    status = (await opened(admin)).status;
   }
   expect(status).toBe(200);
+});
+
+test('HEAD shows what the answer would be, and neither streams nor takes up a place', async () => {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  onTestFinished(() => agent.destroy());
+  const headers = { authorization: `Bearer ${ehr}` };
+  for (let n = 0; n < 10; n++) {
+    const [answer] = (await once(
+      request(`${api.url}/v1/listen`, { method: 'HEAD', headers, agent }).end(),
+      'response',
+    )) as [IncomingMessage];
+    expect([answer.statusCode, answer.headers['content-type']]).toEqual([
+      200,
+      'text/event-stream; charset=utf-8',
+    ]);
+    answer.resume();
+  }
+});
+
+test('however many events come, a stream keeps no more timers than before the first', async () => {
+  const listener = await listening();
+  await listener.look();
+  const { waiting } = api.clock;
+  for (let n = 0; n < 5; n++) {
+    await record(
+      api.store,
+      Array.from({ length: 100 }, (_, each) => anEvent(`e${n}-${each}`)),
+    );
+    await listener.look();
+  }
+  await expect.poll(() => listener.ids()).toHaveLength(500);
+  expect(api.clock.waiting).toBe(waiting);
+});
+
+test('an event that two clinics list is heard in both by an admin, and by its subscriber where it is owed', async () => {
+  await api.store.saveClinic(aClinic('clinic-2', 'New York'));
+  await api.store.follow('clinic-2', [{ category: 'orders', startAt: 0 }]);
+  const [own, all] = [await listening('', { token: ehr }), await listening()];
+  await record(api.store, [anEvent('e1')]);
+  await record(api.store, [anEvent('e1')], 'clinic-2');
+  await own.look();
+  expect([own.ids(), all.ids()]).toEqual([['e1'], ['e1', 'e1']]);
+});
+
+test('whoever takes nothing for a minute is cut off, having been kept waiting and not been kept in memory', async () => {
+  const body = JSON.stringify({ id: 'e', text: 'x'.repeat(900_000) });
+  await record(
+    api.store,
+    Array.from({ length: 100 }, (_, n) => anEvent(`e${n}`, { body })),
+  );
+  const headers = { authorization: `Bearer ${admin}` };
+  const asked = request(`${api.url}/v1/listen?since=2026-11-22T00:00:00Z`, { headers }).end();
+  const [answer] = (await once(asked, 'response')) as [IncomingMessage];
+  answer.pause();
+  const cut = once(answer, 'error');
+  for (let n = 0; n < 100; n++) {
+    await api.clock.advance(5_000);
+    await api.ask('GET', '/healthz', { token: null });
+  }
+  let read = 0;
+  answer.on('data', (bytes: Buffer) => {
+    read += bytes.length;
+  });
+  answer.resume();
+  await cut;
+  // What lies in the sockets' buffers is all that was written.
+  expect(read).toBeLessThan(20_000_000);
 });
 
 test('whoever goes in the middle of what it was sent takes up no place', async () => {

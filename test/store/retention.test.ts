@@ -182,6 +182,20 @@ describe('retention', () => {
     expect(await store.event('e1')).toHaveLength(0);
   });
 
+  test('whoever comes back to an empty log whose first events have come and gone is told so', async () => {
+    const { clock, store } = await aLog();
+    const start = await store.eventsEnd();
+    await record(store, [anEvent('e1'), anEvent('e2')]);
+    await deliver(store);
+    expect((await store.eventsAfter(start, {}, 10)).items).toHaveLength(2);
+    await clock.advance(100 * dayMs);
+    await record(store, [anEvent('e3')]);
+    await clock.advance(7 * hourMs);
+    expect(await store.event('e1')).toEqual([]);
+    await expect(store.eventsAfter(start, {}, 10)).rejects.toMatchObject({ code: 'position_gone' });
+    expect((await store.eventsAfter(null, {}, 10)).items).toHaveLength(1);
+  });
+
   test('after a restart an id stays until a sweep of the new process', async () => {
     const { disk, clock, store } = await aLog();
     await record(store, [anEvent('e1')]);

@@ -21,7 +21,7 @@ export function rowAfter(events: EventRows, position: EventPosition): number {
     });
   }
   const number = Number(digits);
-  const isKnown = number <= events.end && (number === 0 || events.isThere(number - 1));
+  const isKnown = number === 0 ? isWhole(events) : number <= events.end && events.isThere(number - 1);
   const isNothingMissing = isKnown ? markOf(events, number - 1) === mark : number === events.end;
   if (isNothingMissing) return number;
   throw new RelayError(
@@ -29,6 +29,11 @@ export function rowAfter(events: EventRows, position: EventPosition): number {
     'What came after that position is not kept any more, or it is of another log.',
     { hint: 'Leave it out to begin with what comes from now on, or say since when: `since`.' },
   );
+}
+
+/** Nothing has gone from its beginning yet. */
+function isWhole(events: EventRows): boolean {
+  return events.end === 0 || events.isThere(0);
 }
 
 /** Of the id of the event there; ids of events are opaque and may be long. */
