@@ -1,13 +1,14 @@
-import type { Command } from 'commander';
-import { RelayRefused, RelayUnreachable } from '../client/errors.ts';
-import { type HeardEvent, type ListenAsk, listen } from '../client/listen.ts';
+import { type Command, Option } from 'commander';
+import type { ListenAsk } from '../client/listen.ts';
 import { type Clock, wait } from '../clock.ts';
 import type { ForwardedEvent, Forwarding } from '../delivery/forward.ts';
 import { type Outcome, outcomeLabel, statusOf } from '../domain/attempt.ts';
+import { RelayError } from '../domain/errors.ts';
 import { secretProblem } from '../domain/signing-secret.ts';
-import type { Subscriber } from '../domain/subscriber.ts';
+import type { Envelope, Subscriber } from '../domain/subscriber.ts';
 import { newSubscriber } from '../domain/subscriber-input.ts';
 import { readSecret } from './ask.ts';
+import { againMaxMs, againMinMs, type HeardMessage, hear } from './hear.ts';
 import { clinicIdOf } from './named.ts';
 import { inert, type Printer } from './print.ts';
 import { openSession, type Session } from './session.ts';
@@ -17,6 +18,8 @@ import { badUsage, type CommonOptions, instantOption, listOption, verb } from '.
 interface ListenOptions extends CommonOptions {
   readonly forwardTo?: string;
   readonly profile: string;
+  readonly envelope?: Envelope;
+  readonly thin?: true;
   readonly secret?: string;
   readonly secretEnv?: string;
   readonly secretStdin?: true;
@@ -27,14 +30,18 @@ interface ListenOptions extends CommonOptions {
   readonly printBodies?: true;
 }
 
-/** Between two tries to come back to the relay, and to a receiver that is not there. */
-const againMinMs = 1_000;
-const againMaxMs = 30_000;
-
 export function addListen(program: Command, around: Surroundings): void {
   verb(program, 'listen', 'show events as the relay records them, and forward them to a URL of yours')
     .option('--forward-to <url>', 'POST each of them there, signed: http://localhost:3000/hook')
     .option('--profile <profile>', 'wire format: fullscript or standard', 'fullscript')
+    .addOption(
+      new Option('--envelope <envelope>', 'what is put round the event').choices([
+        'event',
+        'event_payload',
+        'both',
+      ]),
+    )
+    .option('--thin', 'forward ids only, nothing of a patient’s')
     .option('--secret-stdin', 'read the secret that signs from standard input')
     .option('--secret-env <name>', 'environment variable that holds it')
     .option('--secret <secret>', 'the secret itself; a fresh one is made and shown unless one is given')
@@ -46,18 +53,22 @@ export function addListen(program: Command, around: Surroundings): void {
     .action(async (options: ListenOptions) => {
       const session = openSession(around, options);
       const receiver = await receiverOf(around, session, options);
-      const ask = await askOf(session, options);
       const forwarding = receiver && (await import('../main.ts')).forwardTo(receiver, around.clock);
+      const ask = await askOf(session, options);
       if (receiver) announce(session.to, receiver, options);
       let sequence = 0;
-      await hear(around, session, ask, async ({ body, ...event }, signal) => {
-        const isSent = forwarding !== null && body !== null;
-        if (isSent) sequence += 1;
-        const forwarded = isSent
-          ? await forward(forwarding, { id: event.id, body, sequence }, session.to, around.clock, signal)
-          : null;
-        if (isSent && forwarded === null) return;
-        show(session, { ...event, body }, forwarded, options.printBodies === true);
+      await hear(around, session, ask, async (heard, signal) => {
+        const { id, body } = heard.event;
+        if (forwarding === null || body === null) {
+          show(session, heard, null, options.printBodies === true);
+          return true;
+        }
+        sequence += 1;
+        const event = { id, body, sequence };
+        const forwarded = await forward(forwarding, event, session.to, around.clock, signal);
+        if (forwarded === null) return false;
+        show(session, heard, forwarded, options.printBodies === true);
+        return true;
       }).finally(() => forwarding?.close());
     });
 }
@@ -91,13 +102,13 @@ async function receiverOf(
     throw badUsage('A secret signs what is forwarded, and nothing is.', 'Add --forward-to URL.');
   }
   if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
-    throw badUsage(`${url} is no URL.`, 'Write something like http://localhost:3000/hook.');
+    throw badUsage('--forward-to is no URL.', 'Write something like http://localhost:3000/hook.');
   }
   const problem = given === undefined ? null : secretProblem(profile, given);
   if (problem !== null) throw badUsage(`The secret ${problem}.`, 'Leave it out to have one made.');
   const about = { id: 'listen', owner: null, isDeclared: false, pauseReasons: [], createdAt: 0 };
-  const secret = given === undefined ? {} : { secret: given };
-  return newSubscriber({ name: 'listen', url, profile, ...secret }, about);
+  const { envelope, thin } = options;
+  return newSubscriber({ name: 'listen', url, profile, secret: given, envelope, thin }, about);
 }
 
 function announce(to: Printer, receiver: Subscriber, options: ListenOptions): void {
@@ -106,62 +117,17 @@ function announce(to: Printer, receiver: Subscriber, options: ListenOptions): vo
   if (isOwn === undefined) to.note(`Their secret, for this run: ${receiver.secrets[0]?.value}`);
 }
 
-/**
- * Hears event after event until somebody stops it. A connection that breaks is made
- * again, and goes on after the last event that `take` was done with.
- */
-async function hear(
-  around: Surroundings,
-  { address, to }: Pick<Session, 'address' | 'to'>,
-  ask: ListenAsk,
-  take: (event: HeardEvent, signal: AbortSignal) => Promise<void>,
-): Promise<void> {
-  const { clock } = around;
-  const stopped = new AbortController();
-  const forget = around.onStopSignal(() => stopped.abort());
-  const { signal } = stopped;
-  let position = ask.after;
-  let isConnected = false;
-  let waitMs = againMinMs;
-  try {
-    while (!signal.aborted) {
-      try {
-        const from = position === undefined ? ask : { ...ask, after: position };
-        for await (const heard of listen(address, from, { clock, signal })) {
-          if (!isConnected)
-            to.note(waitMs === againMinMs ? 'Listening; Ctrl-C stops it.' : 'Connected again.');
-          isConnected = true;
-          waitMs = againMinMs;
-          if (heard.kind === 'event') await take(heard.event, signal);
-          if (!signal.aborted) position = heard.position;
-        }
-      } catch (error) {
-        if (position === undefined || !isPassing(error)) throw error;
-      }
-      if (signal.aborted) break;
-      if (isConnected) to.note('The connection is gone; trying again.');
-      isConnected = false;
-      await wait(clock, waitMs, signal);
-      waitMs = Math.min(2 * waitMs, againMaxMs);
-    }
-    if (position !== undefined) to.note(`Stopped. To go on from here: --after ${position}`);
-  } finally {
-    forget();
-  }
-}
-
-/** It may be over by itself: the relay starts anew, or has too much to do. */
-function isPassing(error: unknown): boolean {
-  if (error instanceof RelayRefused) return error.status === 429 || error.status === 503;
-  return error instanceof RelayUnreachable && error.code !== 'not_a_relay';
-}
-
 interface Forwarded {
   readonly outcome: Outcome;
   readonly durationMs: number;
 }
 
-/** Whoever develops a receiver restarts it all the time: while nobody is there, the event waits. */
+/**
+ * Whoever develops a receiver restarts it all the time: while nobody is there, the event
+ * waits. `null` when it was stopped before there was an answer.
+ *
+ * @throws RelayError `url_refused` once the name of the receiver leads where nothing may be sent
+ */
 async function forward(
   forwarding: Forwarding,
   event: ForwardedEvent,
@@ -171,7 +137,13 @@ async function forward(
 ): Promise<Forwarded | null> {
   for (let waitMs = againMinMs; !signal.aborted; waitMs = Math.min(2 * waitMs, againMaxMs)) {
     const begin = clock.monotonic();
-    const outcome = await forwarding.send(event);
+    const outcome = await forwarding.send(event, signal);
+    if (outcome.kind === 'interrupted') break;
+    if (outcome.kind === 'blocked') {
+      throw new RelayError('url_refused', `Events cannot be forwarded there: ${outcome.reason}.`, {
+        hint: 'Forward to your own machine or network, or by https.',
+      });
+    }
     const isAway = outcome.kind === 'unreachable' && outcome.error === 'refused';
     if (!isAway) return { outcome, durationMs: Math.round(clock.monotonic() - begin) };
     if (waitMs === againMinMs) to.note('Nobody answers there yet; the event waits.');
@@ -182,7 +154,7 @@ async function forward(
 
 function show(
   { to, asJson }: Session,
-  event: HeardEvent,
+  { event, position }: HeardMessage,
   forwarded: Forwarded | null,
   withBody: boolean,
 ): void {
@@ -192,7 +164,8 @@ function show(
     const { durationMs = null, status = null } = forwarded
       ? { durationMs: forwarded.durationMs, status: statusOf(forwarded.outcome) }
       : {};
-    to.jsonLine({ id, type, clinicId, recordedAt, outcome, status, durationMs, ...(withBody && { body }) });
+    const text = withBody ? { body } : {};
+    to.jsonLine({ position, id, type, clinicId, recordedAt, outcome, status, durationMs, ...text });
     return;
   }
   const isTaken = forwarded?.outcome.kind === 'accepted';

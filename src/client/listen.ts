@@ -44,20 +44,24 @@ export async function* listen(
   { clock, signal }: { readonly clock: Clock; readonly signal: AbortSignal },
 ): AsyncGenerator<Heard> {
   const connection = new AbortController();
+  const { signal: connected } = connection;
   const end = () => connection.abort();
+  const inTime = async <T>(coming: Promise<T>): Promise<T> => {
+    const cancel = clock.after(silentMs, () => connection.abort(new DOMException('silent', 'TimeoutError')));
+    return coming.finally(cancel);
+  };
   signal.addEventListener('abort', end, { once: true });
   try {
     const { after, since, ...rest } = ask;
     const query = after === undefined ? { ...rest, since } : { ...rest, after };
-    const bytes = await openStream(address, { method: 'GET', path: '/v1/listen', query }, connection.signal);
+    const call = { method: 'GET', path: '/v1/listen', query } as const;
+    const bytes = await inTime(openStream(address, call, { signal: connected, timeoutMs: silentMs }));
     const heard: EventSourceMessage[] = [];
     const parser = createParser({ onEvent: (message) => heard.push(message) });
     const decoder = new TextDecoder();
     const reader = bytes.getReader();
     for (;;) {
-      const cancel = clock.after(silentMs, end);
-      const { done, value } = await reader.read();
-      cancel();
+      const { done, value } = await inTime(reader.read());
       if (done) return;
       parser.feed(decoder.decode(value, { stream: true }));
       for (const { id: position = '', event, data } of heard.splice(0)) {

@@ -65,12 +65,13 @@ export function connectApi(address: RelayAddress): CallApi {
 /**
  * Asks for something that is not over when it is answered. The answer's body is what comes.
  *
+ * @param timeoutMs after how long the signal aborts when there is no answer, with a `TimeoutError`.
  * @throws RelayUnreachable, RelayRefused
  */
 export async function openStream(
   address: RelayAddress,
   call: ApiCall,
-  signal: AbortSignal,
+  { signal, timeoutMs }: { readonly signal: AbortSignal; readonly timeoutMs: number },
 ): Promise<ReadableStream<Uint8Array>> {
   const base = baseOf(address);
   let answer: Response;
@@ -78,7 +79,7 @@ export async function openStream(
     answer = await send(address, base, call, 'text/event-stream', signal);
   } catch (thrown) {
     if (thrown instanceof RelayError) throw thrown;
-    throw unreachable(base, 0, thrown);
+    throw unreachable(base, timeoutMs, thrown);
   }
   if (!answer.headers.has('relay-version')) throw notARelay(base, answer);
   const isStream = /^text\/event-stream\b/i.test(answer.headers.get('content-type') ?? '');

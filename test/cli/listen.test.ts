@@ -1,6 +1,8 @@
+import { promises } from 'node:dns';
+import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { run } from '../../src/cli/program.ts';
 import { verify } from '../../src/receiver/verify.ts';
 import { type Answer, type StandIn, standIn } from '../client/stand-in.ts';
@@ -24,11 +26,12 @@ const event = (id: string, changes: object = {}) =>
     bodyBase64: Buffer.from(body.replace('e1', id)).toString('base64'),
     ...changes,
   });
-const streamOf = (...messages: string[]): Answer => ({
+const streamOf = (...messages: string[]) => ({
   status: 200,
   text: messages.join(''),
   headers: { 'content-type': 'text/event-stream; charset=utf-8' },
 });
+const brokenOff = (...messages: string[]): Answer => ({ ...streamOf(...messages), breaks: true });
 
 interface Listening {
   readonly relay: StandIn;
@@ -48,13 +51,18 @@ async function listening(argv: readonly string[], answers: readonly Answer[]): P
     await relay.close();
     await around.discard();
   });
+  const beside = `http://127.0.0.1:${(await receiver()).port}`;
   const exit = run(['listen', ...argv], around);
   return {
     relay,
     around,
     exit,
     async until(isSo) {
-      for (let turn = 0; turn < 2_000 && !isSo(); turn++) await clock.advance(100);
+      for (let turn = 0; turn < 2_000 && !isSo(); turn++) {
+        await clock.advance(100);
+        // What crosses real sockets gets as far as this does.
+        await fetch(beside);
+      }
       expect(isSo(), around.err() + around.out()).toBe(true);
     },
   };
@@ -81,7 +89,7 @@ async function receiver(port = 0, status = 204) {
 test('each event is a line, and a connection that breaks is made again after what was shown last', async () => {
   const { relay, around, exit, until } = await listening(
     [],
-    [streamOf(position('p-0'), event('e1'), event('e2')), streamOf(event('e3'))],
+    [brokenOff(position('p-0'), event('e1'), event('e2')), { destroy: true }, streamOf(event('e3'))],
   );
   await until(() => around.out().includes('e3'));
   around.stop();
@@ -89,9 +97,67 @@ test('each event is a line, and a connection that breaks is made again after wha
   expect(around.out().split('\n').slice(0, 3)).toEqual(
     ['e1', 'e2', 'e3'].map((id) => `12:00:01  order.placed  ${id}  cl_1`),
   );
-  expect(relay.seen.slice(0, 2).map(({ path }) => path)).toEqual(['/v1/listen', '/v1/listen?after=p-e2']);
-  expect(around.err()).toContain('The connection is gone; trying again.');
-  expect(around.err()).toContain('To go on from here: --after p-e3');
+  expect(relay.seen.slice(0, 3).map(({ path }) => path)).toEqual([
+    '/v1/listen',
+    '/v1/listen?after=p-e2',
+    '/v1/listen?after=p-e2',
+  ]);
+  expect(around.err().split('\n')).toEqual([
+    'Listening; Ctrl-C stops it.',
+    'The connection is gone; trying again.',
+    'Connected again.',
+    'Stopped.',
+    'To go on from here: --after p-e3',
+    '',
+  ]);
+});
+
+test('a stream that the relay ends, as it does when a token lapses, is followed by the next without a word', async () => {
+  const { relay, around, exit, until } = await listening(
+    [],
+    [streamOf(position('p-0'), event('e1')), streamOf(event('e2')), streamOf(event('e3'))],
+  );
+  await until(() => around.out().includes('e3'));
+  around.stop();
+  await exit;
+  expect(relay.seen[2]?.path).toBe('/v1/listen?after=p-e2');
+  expect(around.err()).toBe('Listening; Ctrl-C stops it.\nStopped.\nTo go on from here: --after p-e3\n');
+});
+
+for (const { between, because } of [
+  {
+    between: { status: 502, text: '<h1>Bad Gateway</h1>', isProxys: true },
+    because: 'a proxy that answers while the relay starts anew',
+  },
+  { between: { status: 503, json: { code: 'store_unavailable' } }, because: 'a relay whose disk is full' },
+  { between: { status: 429, json: { code: 'rate_limited' } }, because: 'a relay that is asked too often' },
+] satisfies { between: Answer; because: string }[]) {
+  test(`${because} ends nothing once the relay was heard, and everything before`, async () => {
+    const { around, exit, until } = await listening(
+      [],
+      [brokenOff(position('p-0')), between, streamOf(event('e1'))],
+    );
+    await until(() => around.out().includes('e1'));
+    around.stop();
+    expect(await exit).toBe(0);
+    expect(await (await listening(['--after', 'p-0'], [between, streamOf(event('e1'))])).exit).toBe(1);
+  });
+}
+
+test('a token that was revoked ends it, and where to go on is told', async () => {
+  const { around, exit, until } = await listening(
+    [],
+    [streamOf(position('p-0'), event('e1')), { status: 401, json: { code: 'unauthorized' } }],
+  );
+  await until(() => around.err().includes('RELAY_TOKEN'));
+  expect(await exit).toBe(1);
+  expect(around.err()).toContain('To go on from here: --after p-e1');
+});
+
+test('a relay that takes the call and says nothing is not waited for without end', async () => {
+  const { around, exit, until } = await listening([], [{ silent: true }]);
+  await until(() => around.err().includes('did not answer within 45 s'));
+  expect(await exit).toBe(1);
 });
 
 test('what is forwarded is signed as a subscriber gets it, and not a byte of the event changes', async () => {
@@ -144,6 +210,56 @@ test('Ctrl-C while an event waits leaves it to the next run', async () => {
   expect(around.out()).toBe('');
 });
 
+test('Ctrl-C does not wait for a receiver that hangs, and its event is left to the next run', async () => {
+  const hanging = createServer();
+  await new Promise<void>((resolve) => hanging.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void hanging.close().closeAllConnections());
+  const { port } = hanging.address() as AddressInfo;
+  const argv = ['--forward-to', `http://127.0.0.1:${port}/hook`];
+  const { around, exit, until } = await listening(argv, [streamOf(position('p-0'), event('e1'))]);
+  const asked = once(hanging, 'request');
+  await until(() => around.err().includes('Listening'));
+  await asked;
+  around.stop();
+  expect(await exit).toBe(0);
+  expect(around.err()).toContain('--after p-0');
+  expect(around.out()).toBe('');
+});
+
+for (const { argv, sent } of [
+  { argv: ['--envelope', 'both'], sent: `{"event":${body},"event_payload":{"event":${body}}}` },
+  { argv: ['--thin'], sent: '{"event":{"id":"e1"}}' },
+  { argv: ['--profile', 'standard'], sent: body },
+]) {
+  test(`${argv.join(' ')} sends what a subscriber of that kind gets`, async () => {
+    const { received, port } = await receiver();
+    const url = `http://localhost:${port}/hook`;
+    const { around, exit, until } = await listening(
+      ['--forward-to', url, ...argv],
+      [streamOf(position('p-0'), event('e1'))],
+    );
+    await until(() => around.out().includes('accepted 204'));
+    around.stop();
+    await exit;
+    expect(received[0]?.body.toString()).toBe(sent);
+  });
+}
+
+test('a name that leads beyond the own network is not sent to in the clear, and nothing is lost by it', async () => {
+  const lookUp = vi
+    .spyOn(promises, 'lookup')
+    .mockImplementation((async () => [
+      { address: '203.0.113.7', family: 4 },
+    ]) as unknown as typeof promises.lookup);
+  onTestFinished(() => lookUp.mockRestore());
+  const argv = ['--forward-to', 'http://receiver.example:3000/hook'];
+  const { around, exit, until } = await listening(argv, [streamOf(position('p-0'), event('e1'))]);
+  await until(() => around.err().includes('plain http is not allowed'));
+  expect(await exit).toBe(1);
+  expect(around.err()).toContain('--after p-0');
+  expect(around.out()).toBe('');
+});
+
 test('with --json each event is one line, its text too if asked for', async () => {
   const { around, exit, until } = await listening(
     ['--json', '--print-bodies'],
@@ -157,13 +273,18 @@ test('with --json each event is one line, its text too if asked for', async () =
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line));
-  expect(first).toMatchObject({ id: 'e1', body, outcome: null });
+  expect(first).toMatchObject({ position: 'p-e1', id: 'e1', body, outcome: null });
   expect(second).toMatchObject({ id: 'e2', body: null });
 });
 
 for (const { argv, exit, err } of [
   { argv: ['--profile', 'x'], exit: 2, err: 'There is no profile x.' },
   { argv: ['--forward-to', 'ftp://x'], exit: 2, err: 'is no URL' },
+  { argv: ['--forward-to', 'http://me:pw@localhost:3000'], exit: 2, err: 'holds a user name or password' },
+  { argv: ['--forward-to', 'http://203.0.113.7/hook'], exit: 2, err: 'plain http is not allowed' },
+  { argv: ['--forward-to', 'http://169.254.169.254/'], exit: 2, err: 'which is never allowed' },
+  { argv: ['--forward-to', 'http://localhost:1', '--envelope', 'x'], exit: 2, err: 'Allowed choices are' },
+  { argv: ['--after', 'p-0'], exit: 1, err: 'No relay answers' },
   { argv: ['--secret-env', 'SIGNING'], exit: 2, err: 'Add --forward-to URL.' },
   { argv: ['--since', '1h', '--after', 'p'], exit: 2, err: 'Choose one of them.' },
   { argv: [], exit: 1, err: 'No relay answers' },
@@ -172,6 +293,7 @@ for (const { argv, exit, err } of [
     const { around, exit: ended } = await listening(argv, []);
     expect(await ended).toBe(exit);
     expect(around.err()).toContain(err);
+    expect(around.err()).not.toContain('pw@');
   });
 }
 

@@ -17,8 +17,18 @@ export interface StandIn {
 
 export type Answer =
   | { readonly status: number; readonly json: unknown; readonly headers?: Record<string, string> }
-  | { readonly status: number; readonly text: string; readonly headers?: Record<string, string> }
-  | { readonly destroy: true };
+  | {
+      readonly status: number;
+      readonly text: string;
+      readonly headers?: Record<string, string>;
+      /** The connection breaks after the text. */
+      readonly breaks?: true;
+      /** Somebody before the relay answers in its place. */
+      readonly isProxys?: true;
+    }
+  | { readonly destroy: true }
+  /** Takes the request, and never answers. */
+  | { readonly silent: true };
 
 /**
  * A server on a free port that answers as `answerTo` says and remembers what it was asked.
@@ -62,6 +72,13 @@ async function read(request: IncomingMessage): Promise<SeenRequest> {
 function write(response: ServerResponse, answer: Answer): void {
   if ('destroy' in answer) {
     response.destroy();
+    return;
+  }
+  if ('silent' in answer) return;
+  if ('isProxys' in answer) response.removeHeader('relay-version');
+  if ('breaks' in answer) {
+    response.writeHead(answer.status, answer.headers);
+    response.write(answer.text, () => response.destroy());
     return;
   }
   const isJson = 'json' in answer;
