@@ -111,7 +111,7 @@ export async function startRelay({
       eraser: delivering.eraser,
       tryOperator: async (event) => operator.messenger?.try(event) ?? null,
       countStart: polling.countStart,
-      revokeTokens: (tokens) => polling.revocations.revoke(tokens),
+      revokeTokens: (owed) => polling.revocations.revoke(owed),
       connectionChanged: (connectionId) => polling.poller.forget(connectionId),
       wakeDispatcher: () => delivering.dispatcher.wake(),
       ingest: polling.ingest,
@@ -133,6 +133,7 @@ export async function startRelay({
     await delivering.backfiller.resume();
     await delivering.eraser.start();
     polling.poller.start();
+    await polling.revocations.start();
     await polling.auditor.start();
     operator.watch.start();
     return {
@@ -141,6 +142,7 @@ export async function startRelay({
       failed: failure.happened,
       async stop() {
         closing.abort();
+        polling.revocations.stop();
         await server.close();
         await Promise.all([
           operator.stop(),
@@ -152,7 +154,6 @@ export async function startRelay({
           delivering.eraser.stop(),
           delivering.dispatcher.stop(stopGraceMs),
         ]);
-        polling.revocations.stop();
         delivering.sender.close();
         await store.close();
       },

@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
-import { byClinic, type Clinic, type Connection, type Tokens } from '../domain/clinic.ts';
+import { byClinic, type Clinic, type Connection } from '../domain/clinic.ts';
 import { assumedTokenLifeMs, type ClinicInput, clinicInput } from '../domain/clinic-input.ts';
 import { Conflict, NotFound } from '../domain/errors.ts';
 import type { StartCount } from '../source/start-count.ts';
-import type { ClinicStore, PollStore } from '../store/store.ts';
+import type { ClinicStore, PollStore, Revocation } from '../store/store.ts';
 import { mayDo } from './auth.ts';
 import { clinicView, namedClinicView, type Reading, readingsOf, viewOfReading } from './clinic-view.ts';
 import { listOf, pageOf, pageQuery, shown } from './query.ts';
@@ -35,7 +35,7 @@ const startCountView = z.object({
 
 const disconnectedView = z.object({
   id: z.string(),
-  /** `false`: Fullscript has not taken that yet. It is tried again for some hours, as long as the relay runs. */
+  /** `false`: Fullscript has not taken that yet. It is tried again for some hours, after a restart too. */
   areTokensRevoked: z.boolean(),
 });
 
@@ -51,8 +51,8 @@ export interface ClinicsDependencies {
   readonly vetTokenUrl: (text: string) => UrlVerdict;
   /** What a clinic would bring from its start on; nothing is kept of it. */
   readonly countStart: (input: ClinicInput) => Promise<StartCount>;
-  /** Ends both tokens at the vendor; `false`: not yet, and it is tried again. */
-  readonly revokeTokens: (tokens: Tokens) => Promise<boolean>;
+  /** Ends tokens at the vendor; `false`: not all of them yet, and it is tried again. */
+  readonly revokeTokens: (owed: readonly Revocation[]) => Promise<boolean>;
   /** A connection is new or has other tokens: its clinic is to be asked for. */
   readonly connectionChanged: (connectionId: string) => void;
   readonly wakePoller: () => void;
@@ -270,8 +270,8 @@ function isConnected({ declaredDigest, tokens, spareTokens }: Connection): boole
 
 /**
  * Removed first, so that nothing is polled from then on, whatever comes in between; and
- * no token is left on record by the time that the vendor, which may hang, is asked to
- * revoke it. What stands in the file is remembered with its digest: it stays removed
+ * no connection has a token any more by the time that the vendor, which may hang, is asked
+ * to revoke it. What stands in the file is remembered with its digest: it stays removed
  * until it is changed there.
  *
  * @returns whether the vendor has ended all of its tokens.
@@ -281,18 +281,13 @@ async function disconnect(
   { clinic, connections }: Reading,
 ): Promise<boolean> {
   if (clinic !== null) await store.changeClinic(clinic.id, { isRemoved: true });
-  const ended: (Connection | null)[] = [];
+  const owed: Revocation[] = [];
   for (const { id, declaredDigest } of connections) {
-    ended.push(
+    const ofConnection =
       declaredDigest === null
-        ? await store.deleteConnection(id)
-        : await store.forgetTokens(id, 'it was disconnected through the API'),
-    );
+        ? await store.deleteConnection(id, { isRevoked: true })
+        : await store.forgetTokens(id, 'it was disconnected through the API');
+    owed.push(...ofConnection);
   }
-  const pairs = ended.flatMap((connection) =>
-    connection?.origin.kind === 'refreshToken' ? [connection.tokens, connection.spareTokens] : [],
-  );
-  // At once: a vendor that hangs is waited for once.
-  const revoked = await Promise.all(pairs.map((tokens) => tokens === null || revokeTokens(tokens)));
-  return !revoked.includes(false);
+  return revokeTokens(owed);
 }

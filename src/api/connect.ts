@@ -2,7 +2,7 @@ import type { RequestHandler } from 'express';
 import { z } from 'zod';
 import { clinicName } from '../domain/clinic-input.ts';
 import { Conflict } from '../domain/errors.ts';
-import type { Connected, Connecting } from '../source/connect.ts';
+import type { Connected, Connecting, LinkOutcome } from '../source/connect.ts';
 import type { ClinicStore } from '../store/store.ts';
 import { connectPage } from './connect-page.ts';
 import { shown } from './query.ts';
@@ -64,7 +64,7 @@ const connectingView = z.object({
   reason: z.string().nullable(),
 });
 
-function viewOf(connected: Connected | null): z.infer<typeof connectingView> {
+function viewOf(connected: LinkOutcome | null): z.infer<typeof connectingView> {
   if (connected?.kind === 'connected') {
     const { clinicId, name } = connected;
     return { state: 'connected', clinicId, name, reason: null };
@@ -73,12 +73,12 @@ function viewOf(connected: Connected | null): z.infer<typeof connectingView> {
   return { state, clinicId: null, name: null, reason: reasonOf(connected) };
 }
 
-/** The same link may still connect it. */
-function isPassing({ kind }: Connected): boolean {
-  return kind === 'waiting' || kind === 'underWay' || kind === 'storeAway' || kind === 'busy';
+/** It may still be connected. */
+function isPassing({ kind }: LinkOutcome): boolean {
+  return kind === 'waiting' || kind === 'underWay';
 }
 
-function reasonOf(connected: Exclude<Connected, { kind: 'connected' }> | null): string {
+function reasonOf(connected: Exclude<LinkOutcome, { kind: 'connected' }> | null): string {
   switch (connected?.kind) {
     case undefined:
       return 'nobody has used the link yet';
@@ -94,14 +94,8 @@ function reasonOf(connected: Exclude<Connected, { kind: 'connected' }> | null): 
       return connected.reason ?? 'the permission was for another clinic, and nothing of it was kept';
     case 'vendorAway':
       return 'Fullscript could not be reached to fetch the permission';
-    case 'storeAway':
-      return 'the relay cannot write its log at the moment';
-    case 'busy':
-      return 'too many clinics are being connected at once';
-    case 'linkUnknown':
-    case 'linkExpired':
     case 'linkUsed':
-      return 'the link is not good any more';
+      return 'the link was used up, and no connection is left of it';
   }
 }
 

@@ -95,9 +95,9 @@ export function addClinics(program: Command, around: Surroundings): void {
       to.out(`Disconnected ${inert(idOrName)}.`);
       if (!areTokensRevoked) {
         to.note(
-          'Fullscript has not revoked its tokens yet. The relay keeps none on disk, and tries again for some hours',
+          'Fullscript has not revoked its tokens yet. The relay keeps them, sealed, and tries again for some hours;',
         );
-        to.note('unless it is stopped; the clinic can end the authorization in Fullscript as well.');
+        to.note('the clinic can end the authorization in Fullscript as well.');
       }
     });
 }

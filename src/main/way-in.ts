@@ -62,7 +62,7 @@ export function wayIn(config: Config, shared: WayInShared) {
     logger,
     onFatal,
   });
-  const revocations = new Revocations({ oauth, clock, logger });
+  const revocations = new Revocations({ store, oauth: budgeted, clock, logger, onFatal });
   const connecting = new Connecting({
     store,
     oauth: budgeted,

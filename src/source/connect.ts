@@ -1,9 +1,9 @@
-import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto';
 import { type Clock, wait } from '../clock.ts';
 import type { Connection, Tokens } from '../domain/clinic.ts';
 import { StoreUnavailable } from '../domain/errors.ts';
 import type { Logger } from '../logger.ts';
-import type { ClinicStore, RevokedTokenStore } from '../store/store.ts';
+import type { ClinicStore, LinkFailure, LinkStore } from '../store/store.ts';
+import { type LinkAsk, LinkStates } from './link-states.ts';
 import type { OAuth, VendorApp } from './oauth.ts';
 import type { Revocations } from './revocations.ts';
 
@@ -12,7 +12,7 @@ export interface ConnectingDependencies {
     ClinicStore,
     'clinics' | 'changeClinic' | 'connections' | 'saveConnection' | 'deleteConnection'
   > &
-    RevokedTokenStore;
+    LinkStore;
   readonly oauth: Pick<OAuth, 'exchange'>;
   readonly revocations: Pick<Revocations, 'revoke'>;
   readonly app: VendorApp;
@@ -38,63 +38,49 @@ export interface Callback {
   readonly error: string | null;
 }
 
-export type Connected =
+/** What has come of a link that somebody has used. */
+export type LinkOutcome =
   | { readonly kind: 'connected'; readonly name: string; readonly clinicId: string }
   /** Its tokens are saved; the vendor has not named its clinic yet. `name` as it was asked for. */
   | { readonly kind: 'waiting'; readonly name: string | null }
-  | { readonly kind: 'linkUnknown' | 'linkExpired' | 'linkUsed' }
-  | { readonly kind: 'denied' | 'codeRefused' | 'busy' }
   /** The vendor has the app wait: it goes on by itself. */
   | { readonly kind: 'underWay' }
+  /** It may go well with another link after `vendorAway`. */
+  | { readonly kind: 'denied' | 'codeRefused' | 'vendorAway' }
   /** Why in one line, for whoever runs the relay; `null` when that is not known any more. */
   | { readonly kind: 'otherClinic'; readonly reason: string | null }
+  /** No connection of it is left: a process ended while it was used, or its clinic was disconnected. */
+  | { readonly kind: 'linkUsed' };
+
+export type Connected =
+  | LinkOutcome
+  | { readonly kind: 'linkUnknown' | 'linkExpired' | 'busy' }
   /** It may go well with another link. */
-  | { readonly kind: 'vendorAway' | 'storeAway' };
-
-/** What a state stands for. */
-interface Asked {
-  /** `null`: as the vendor calls the clinic. */
-  readonly name: string | null;
-  readonly connectionId: string;
-  readonly until: number;
-}
-
-/** To a link that somebody has used. */
-interface Answer {
-  readonly until: number;
-  readonly connectionId: string;
-  readonly connected: Promise<Connected>;
-  /** `null` as long as it is under way. */
-  outcome: Connected | null;
-}
+  | { readonly kind: 'storeAway' };
 
 /** As long as the vendor's code is good. */
 const linkMs = 10 * 60_000;
 const namingMsMax = 10_000;
 const pageMsMax = 20_000;
-const underWay: Connected = { kind: 'underWay' };
+const underWay = { kind: 'underWay' } as const;
 const lookEveryMs = 200;
-const ivBytes = 12;
-const tagBytes = 16;
-/** A state for the longest name is half as long. */
-const stateLengthMax = 2_048;
 const underWayMax = 50;
+/** What came of a link can be asked for so long after its end. */
+const outcomeKeptMs = 24 * 3_600_000;
 
 /**
- * Connects clinics from the browser. A `state` is what was asked, sealed under a key of
- * the relay's own: nothing is stored until it is used, so that a link outlives a restart
- * and asking for links fills no disk. It is used once: its digest is durable before the
- * code is spent.
+ * Connects clinics from the browser. A link is used once: that is durable before the code
+ * is spent, and what came of it is, before it is shown.
  */
 export class Connecting {
   readonly #dependencies: ConnectingDependencies;
-  readonly #key: Buffer;
-  /** Digest of a state → what comes of it, so that a page loaded twice shows the same. */
-  readonly #answers = new Map<string, Answer>();
+  readonly #states: LinkStates;
+  /** Connection id → what comes of its link, so that a page loaded twice shows the same. */
+  readonly #underWay = new Map<string, Promise<Connected>>();
 
   constructor(dependencies: ConnectingDependencies) {
     this.#dependencies = dependencies;
-    this.#key = Buffer.from(hkdfSync('sha256', dependencies.masterKey, '', 'relay connect state', 32));
+    this.#states = new LinkStates(dependencies.masterKey);
   }
 
   /**
@@ -110,33 +96,21 @@ export class Connecting {
     url.searchParams.set('client_id', app.clientId);
     url.searchParams.set('redirect_uri', app.redirectUri);
     url.searchParams.set('response_type', 'code');
-    url.searchParams.set('state', this.#seal({ name, connectionId, until }));
+    url.searchParams.set('state', this.#states.seal({ name, connectionId, until }));
     return { url: url.href, connectionId, expiresAt: until };
   }
 
   async complete(callback: Callback): Promise<Connected> {
-    const asked = callback.state === null ? null : this.#unseal(callback.state);
+    const asked = callback.state === null ? null : this.#states.unseal(callback.state);
     if (asked === null) return { kind: 'linkUnknown' };
-    const { clock } = this.#dependencies;
-    const digest = createHash('sha256')
-      .update(callback.state ?? '')
-      .digest('hex');
-    for (const [key, { until }] of this.#answers) if (until <= clock.now()) this.#answers.delete(key);
-    const given = this.#answers.get(digest);
-    if (given) return this.#soon(given.connected);
-    if (asked.until <= clock.now()) return { kind: 'linkExpired' };
+    const { connectionId } = asked;
+    const given = this.#underWay.get(connectionId);
+    if (given) return this.#soon(given);
+    if (asked.until <= this.#dependencies.clock.now()) return { kind: 'linkExpired' };
     if (callback.error === null && callback.code === null) return { kind: 'codeRefused' };
-    const open = [...this.#answers.values()].filter(({ outcome }) => outcome === null);
-    if (open.length >= underWayMax) return { kind: 'busy' };
-    const { until, connectionId } = asked;
-    const connected = this.#completeOnce(asked, `connect:${digest}`, callback).then((outcome) => {
-      answer.outcome = outcome;
-      // What may come out otherwise next time is looked at again.
-      if (outcome.kind === 'waiting' || outcome.kind === 'storeAway') this.#answers.delete(digest);
-      return outcome;
-    });
-    const answer: Answer = { until, connectionId, connected, outcome: null };
-    this.#answers.set(digest, answer);
+    if (this.#underWay.size >= underWayMax) return { kind: 'busy' };
+    const connected = this.#completeOnce(asked, callback).finally(() => this.#underWay.delete(connectionId));
+    this.#underWay.set(connectionId, connected);
     return this.#soon(connected);
   }
 
@@ -153,30 +127,32 @@ export class Connecting {
 
   /**
    * What has come of a link so far, by the connection that was to come of it; `null` while
-   * nobody has used it. After a restart the links that connected nobody are forgotten.
+   * nobody has used it, and again a day after its end.
    */
-  async outcomeOf(connectionId: string): Promise<Connected | null> {
-    const connection = (await this.#dependencies.store.connections()).find(({ id }) => id === connectionId);
+  async outcomeOf(connectionId: string): Promise<LinkOutcome | null> {
+    const { store } = this.#dependencies;
+    const connection = (await store.connections()).find(({ id }) => id === connectionId);
     if (connection !== undefined) return connectedBy(connection);
-    const given = [...this.#answers.values()].find((each) => each.connectionId === connectionId);
-    return given === undefined ? null : (given.outcome ?? underWay);
+    if (this.#underWay.has(connectionId)) return underWay;
+    const used = await store.usedLink(connectionId);
+    return used === null ? null : failedBy(used.failure);
   }
 
-  async #completeOnce(asked: Asked, used: string, { code, error }: Callback): Promise<Connected> {
+  async #completeOnce(asked: LinkAsk, { code, error }: Callback): Promise<Connected> {
     const { store, oauth, clock } = this.#dependencies;
+    const { connectionId, until } = asked;
     try {
-      if (await store.isRevoked(used)) return await this.#again(asked);
-      await store.revokeToken(used, asked.until);
+      if (!(await store.useLink(connectionId, until + outcomeKeptMs))) return await this.#again(connectionId);
       if (error !== null || code === null) {
-        return { kind: error === 'access_denied' ? 'denied' : 'codeRefused' };
+        return await this.#fail(connectionId, error === 'access_denied' ? 'denied' : 'codeRefused');
       }
-      const answer = await oauth.exchange(code, clock.monotonic() + asked.until - clock.now());
-      if (answer.kind === 'invalidGrant') return { kind: 'codeRefused' };
-      if (answer.kind !== 'tokens') return { kind: 'vendorAway' };
+      const answer = await oauth.exchange(code, clock.monotonic() + until - clock.now());
+      if (answer.kind === 'invalidGrant') return await this.#fail(connectionId, 'codeRefused');
+      if (answer.kind !== 'tokens') return await this.#fail(connectionId, 'vendorAway');
       await this.#save(asked, answer.tokens);
-      this.#dependencies.connectionChanged(asked.connectionId);
+      this.#dependencies.connectionChanged(connectionId);
       this.#dependencies.wakePoller();
-      return await this.#named(asked);
+      return await this.#named(connectionId);
     } catch (thrown) {
       if (!(thrown instanceof StoreUnavailable)) {
         const fault = thrown instanceof Error ? thrown.name : 'unknown error';
@@ -186,7 +162,13 @@ export class Connecting {
     }
   }
 
-  async #save({ connectionId, name }: Asked, tokens: Tokens): Promise<void> {
+  async #fail(connectionId: string, kind: LinkFailure['kind']): Promise<Connected> {
+    const failure = { kind, reason: null };
+    await this.#dependencies.store.failLink(connectionId, failure);
+    return failedBy(failure);
+  }
+
+  async #save({ connectionId, name }: LinkAsk, tokens: Tokens): Promise<void> {
     const { store, revocations, clock } = this.#dependencies;
     const connection: Connection = {
       id: connectionId,
@@ -206,19 +188,23 @@ export class Connecting {
       await store.saveConnection(connection);
     } catch (thrown) {
       // Nobody will ever use them.
-      void revocations.revoke(tokens);
+      const owed = { id: `rev_${connectionId}`, tokens, failures: 0, dueAt: clock.now() };
+      void revocations.revoke([owed]);
       throw thrown;
     }
   }
 
-  /** A link that was used before a restart, or whose clinic had no name yet. */
-  async #again(asked: Asked): Promise<Connected> {
-    const known = (await this.#dependencies.store.connections()).find(({ id }) => id === asked.connectionId);
-    return known === undefined ? { kind: 'linkUsed' } : this.#named(asked);
+  /** A link that was used before. */
+  async #again(connectionId: string): Promise<Connected> {
+    const { store } = this.#dependencies;
+    const known = (await store.connections()).some(({ id }) => id === connectionId);
+    return known
+      ? this.#named(connectionId)
+      : failedBy((await store.usedLink(connectionId))?.failure ?? null);
   }
 
   /** The poller asks the vendor for its clinic, as for any connection's; here is seen what came of it. */
-  async #named({ connectionId }: Asked): Promise<Connected> {
+  async #named(connectionId: string): Promise<Connected> {
     const { store, clock } = this.#dependencies;
     const until = clock.monotonic() + namingMsMax;
     for (;;) {
@@ -236,9 +222,10 @@ export class Connecting {
   /** The tokens are another clinic's, or the vendor refuses them: nothing is kept of them. */
   async #takeBack({ id, name, stateReason }: Connection): Promise<void> {
     const { store, revocations, logger } = this.#dependencies;
-    const ended = await store.deleteConnection(id);
+    await store.failLink(id, { kind: 'otherClinic', reason: stateReason });
+    const owed = await store.deleteConnection(id, { isRevoked: true });
     logger.error('A clinic was not connected.', { connectionId: id, name, reason: stateReason });
-    if (ended?.tokens) await revocations.revoke(ended.tokens);
+    await revocations.revoke(owed);
   }
 
   /** It takes the place of those that do not work any more; those that do are its spares. */
@@ -248,31 +235,10 @@ export class Connecting {
     if (clinic?.isRemoved) await store.changeClinic(clinic.id, { isRemoved: false });
     for (const other of connections) {
       const isSpent = other.state === 'needsReconnect' && other.declaredDigest === null;
-      if (other.id !== id && other.clinicId === clinicId && isSpent) await store.deleteConnection(other.id);
+      if (other.id === id || other.clinicId !== clinicId || !isSpent) continue;
+      await store.deleteConnection(other.id, { isRevoked: false });
     }
     wakePoller();
-  }
-
-  #seal(asked: Asked): string {
-    const iv = randomBytes(ivBytes);
-    const cipher = createCipheriv('aes-256-gcm', this.#key, iv, { authTagLength: tagBytes });
-    const text = Buffer.concat([cipher.update(JSON.stringify(asked)), cipher.final()]);
-    return Buffer.concat([iv, cipher.getAuthTag(), text]).toString('base64url');
-  }
-
-  /** `null` when this relay has not sealed it. */
-  #unseal(state: string): Asked | null {
-    const sealed = Buffer.from(state.slice(0, stateLengthMax), 'base64url');
-    if (sealed.toString('base64url') !== state || sealed.length < ivBytes + tagBytes) return null;
-    try {
-      const iv = sealed.subarray(0, ivBytes);
-      const decipher = createDecipheriv('aes-256-gcm', this.#key, iv, { authTagLength: tagBytes });
-      decipher.setAuthTag(sealed.subarray(ivBytes, ivBytes + tagBytes));
-      const text = Buffer.concat([decipher.update(sealed.subarray(ivBytes + tagBytes)), decipher.final()]);
-      return JSON.parse(text.toString()) as Asked;
-    } catch {
-      return null;
-    }
   }
 }
 
@@ -287,4 +253,11 @@ function connectedBy({
   if (state !== 'working') return { kind: 'otherClinic', reason: stateReason };
   if (clinicId === null) return { kind: 'waiting', name: isUnnamed ? null : name };
   return { kind: 'connected', name, clinicId };
+}
+
+/** @param failure `null`: what came of it nobody knows any more. */
+function failedBy(failure: LinkFailure | null): LinkOutcome {
+  if (failure === null) return { kind: 'linkUsed' };
+  const { kind, reason } = failure;
+  return kind === 'otherClinic' ? { kind, reason } : { kind };
 }

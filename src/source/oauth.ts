@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts';
 import { readRetryAfterMs } from '../domain/backoff.ts';
 import type { Tokens } from '../domain/clinic.ts';
-import type { RequestBudget } from './budget.ts';
+import type { RequestBudget, RequestKind } from './budget.ts';
 import type { VendorAnswer, VendorHttp } from './vendor-http.ts';
 
 export interface VendorApp {
@@ -20,6 +20,10 @@ export type TokenAnswer =
   /** It may pass by itself; also when the app's own id or secret is refused, which only its operator can mend. */
   | { readonly kind: 'unavailable'; readonly detail: string };
 
+export type RevokeAnswer =
+  | { readonly kind: 'revoked' }
+  | Extract<TokenAnswer, { readonly kind: 'limited' | 'unavailable' }>;
+
 /** Where access tokens come from. */
 export interface OAuth {
   /**
@@ -37,8 +41,8 @@ export interface OAuth {
   exchange(code: string, startBy: number): Promise<TokenAnswer>;
   /** Asks the operator's own app: `{accessToken, expiresAt}`. */
   askTokenUrl(url: string, secret: string | null): Promise<TokenAnswer>;
-  /** Ends both tokens at the vendor. @returns false when it has not said of both that they are ended. */
-  revoke(tokens: Tokens): Promise<boolean>;
+  /** Ends one token, an access token or a refresh token, at the vendor. */
+  revoke(token: string): Promise<RevokeAnswer>;
 }
 
 /** Source: Fullscript, "Request access token". */
@@ -46,20 +50,26 @@ const usualLifeSeconds = 7_200;
 const lifeSecondsMin = 60;
 const lifeSecondsMax = 86_400;
 
-/** The vendor's token endpoint counts as any other of its endpoints; the operator's own token URL does not. */
+/**
+ * The vendor's token endpoints count as any other of its endpoints; the operator's own token URL does not.
+ *
+ * Source: Fullscript, "Rate limits": across all endpoints.
+ */
 export function withinBudget(oauth: OAuth, budget: RequestBudget): OAuth {
+  const counted = async <Answer extends TokenAnswer | RevokeAnswer>(
+    kind: RequestKind,
+    ask: () => Promise<Answer>,
+  ): Promise<Answer> => {
+    const answer = await budget.run(kind, ask);
+    if (answer.kind === 'limited') budget.pause(answer.retryAfterMs);
+    return answer;
+  };
   return {
     ...oauth,
-    async refresh(refreshToken, startBy) {
-      const answer = await budget.run('token', () => oauth.refresh(refreshToken, startBy));
-      if (answer.kind === 'limited') budget.pause(answer.retryAfterMs);
-      return answer;
-    },
-    async exchange(code, startBy) {
-      const answer = await budget.run('token', () => oauth.exchange(code, startBy));
-      if (answer.kind === 'limited') budget.pause(answer.retryAfterMs);
-      return answer;
-    },
+    refresh: (refreshToken, startBy) => counted('token', () => oauth.refresh(refreshToken, startBy)),
+    exchange: (code, startBy) => counted('token', () => oauth.exchange(code, startBy)),
+    // A clinic's last requests wait for their turn among the lists: nobody's events depend on them.
+    revoke: (token) => counted('list', () => oauth.revoke(token)),
   };
 }
 
@@ -118,14 +128,13 @@ export function createOAuth(http: VendorHttp, app: VendorApp, clock: Clock, askA
       return { kind: 'tokens', tokens: { accessToken, refreshToken: null, expiresAt } };
     },
 
-    async revoke({ accessToken, refreshToken }) {
-      for (const token of [accessToken, refreshToken]) {
-        if (token === null) continue;
-        const json = { ...credentials, token };
-        const answer = await http({ method: 'POST', url: `${apiUrl}/oauth/revoke`, json });
-        if (answer.kind !== 'answered' || answer.status < 200 || answer.status >= 300) return false;
-      }
-      return true;
+    async revoke(token) {
+      const json = { ...credentials, token };
+      const answer = await http({ method: 'POST', url: `${apiUrl}/oauth/revoke`, json });
+      if (answer.kind === 'answered' && answer.status >= 200 && answer.status < 300)
+        return { kind: 'revoked' };
+      const read = readAnswer(answer, clock);
+      return read.kind === 'limited' ? read : unavailable('the vendor has not ended it');
     },
   };
 }

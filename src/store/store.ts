@@ -3,10 +3,12 @@ import type { ClinicStore } from './contract/clinics.ts';
 import type { DeliveryStore } from './contract/deliveries.ts';
 import type { ErasureStore } from './contract/erasure.ts';
 import type { BudgetStore, JobStore, RevokedTokenStore } from './contract/jobs.ts';
+import type { LinkStore } from './contract/links.ts';
 import type { LogStore } from './contract/log.ts';
 import type { PollStore } from './contract/polls.ts';
 import type { PushStore } from './contract/pushes.ts';
 import type { RestorationStore } from './contract/restoration.ts';
+import type { RevocationStore } from './contract/revocations.ts';
 import type { SeenStore } from './contract/seen.ts';
 import type { SubscriberStore } from './contract/subscribers.ts';
 import type { TokenKeyStore } from './contract/token-keys.ts';
@@ -17,10 +19,12 @@ export type * from './contract/clinics.ts';
 export type * from './contract/deliveries.ts';
 export type * from './contract/erasure.ts';
 export type * from './contract/jobs.ts';
+export type * from './contract/links.ts';
 export type * from './contract/log.ts';
 export type * from './contract/polls.ts';
 export type * from './contract/pushes.ts';
 export type * from './contract/restoration.ts';
+export type * from './contract/revocations.ts';
 export type * from './contract/seen.ts';
 export type * from './contract/subscribers.ts';
 export type * from './contract/token-keys.ts';
@@ -39,6 +43,8 @@ export type * from './contract/token-keys.ts';
  */
 export interface Store
   extends ClinicStore,
+    LinkStore,
+    RevocationStore,
     PollStore,
     SeenStore,
     PushStore,

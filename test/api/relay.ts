@@ -11,7 +11,6 @@ import { Eraser } from '../../src/delivery/eraser.ts';
 import type { FetchEvent } from '../../src/delivery/fetched-rounds.ts';
 import { Replayer } from '../../src/delivery/replayer.ts';
 import type { Outcome } from '../../src/domain/attempt.ts';
-import type { Tokens } from '../../src/domain/clinic.ts';
 import type { Subscriber } from '../../src/domain/subscriber.ts';
 import type { Tried } from '../../src/operations/messenger.ts';
 import { Auditor } from '../../src/source/auditor.ts';
@@ -201,9 +200,9 @@ export async function apiUnderTest(limits?: RequestLimits): Promise<ApiUnderTest
           ? { kind: 'connected', name: '<Washington>', clinicId: 'clinic-1' }
           : { kind: 'denied' },
     },
-    revokeTokens: async ({ accessToken }: Tokens) => {
+    revokeTokens: async (owed) => {
       await vendor.whileRevoking();
-      told.push(`revoked ${accessToken}`);
+      for (const { tokens } of owed) told.push(`revoked ${tokens.accessToken}`);
       return vendor.isRevoking;
     },
     isShadow: false,

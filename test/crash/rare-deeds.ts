@@ -22,6 +22,7 @@ export type RareDeed =
   | 'removal'
   | 'clinic pause'
   | 'disconnection'
+  | 'link'
   | 'old audits';
 
 const looksMax = 400;
@@ -161,6 +162,36 @@ export const rareDeeds: Readonly<Record<RareDeed, (scene: Scene) => Promise<Prep
   'old audits': async ({ call }) => {
     for (let made = auditsKept; made > 0; made--) await audit(call);
     return { perform: () => audit(call).then(() => {}), check: audited };
+  },
+
+  link: async ({ relay, call }) => {
+    const made = async () =>
+      (await call({ method: 'POST', path: '/v1/clinics/connect', body: {} })) as {
+        readonly authorizeUrl: string;
+        readonly connectionId: string;
+      };
+    const links = [await made(), await made()];
+    const told: string[] = [];
+    return {
+      async perform() {
+        for (const { authorizeUrl, connectionId } of links) {
+          const state = new URL(authorizeUrl).searchParams.get('state') ?? '';
+          const back = `${relay.url}/oauth/callback?${new URLSearchParams({ state, error: 'access_denied' })}`;
+          const page = await fetch(back, { signal: AbortSignal.timeout(10_000) });
+          if (page.status === 403) told.push(connectionId);
+        }
+      },
+      async check(after) {
+        const faults: string[] = [];
+        for (const id of told) {
+          const { state } = (await after({ method: 'GET', path: `/v1/clinics/connect/${id}` })) as {
+            readonly state: string;
+          };
+          if (state !== 'failed') faults.push(`${id} was denied, and is ${state}`);
+        }
+        return faults;
+      },
+    };
   },
 
   disconnection: async ({ town, call, life }) => {

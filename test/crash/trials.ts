@@ -98,7 +98,8 @@ const rare: readonly (readonly [RareDeed, ...points: string[]])[] = [
   ['token keys', 'token key', 'token key gone'],
   ['removal', 'skip or delete'],
   ['clinic pause', 'clinic'],
-  ['disconnection', 'disconnection'],
+  ['disconnection', 'disconnection', 'revocation', 'revocation gone'],
+  ['link', 'link'],
   ['old audits', 'job gone'],
 ];
 const ofErasure = { deed: 'erasure', since: 'erasure' } as const;

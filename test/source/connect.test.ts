@@ -24,7 +24,13 @@ async function connectingRelay(changes: Changes = {}) {
     new Connecting({
       store,
       oauth,
-      revocations: new Revocations({ oauth, clock, logger }),
+      revocations: new Revocations({
+        store,
+        oauth,
+        clock,
+        logger,
+        onFatal: (error) => relay.fatal.push(error),
+      }),
       app,
       masterKey: Buffer.alloc(32, 7),
       clock,
@@ -84,7 +90,7 @@ test('a denied link is used up, also after a restart', async () => {
   const callback = relay.decide(url, 'deny');
   expect(await relay.complete(relay.connecting, callback)).toBe('denied');
   const allowed = { ...relay.decide(url, 'allow'), error: null };
-  expect(await relay.complete(relay.make(), allowed)).toBe('linkUsed');
+  expect(await relay.complete(relay.make(), allowed)).toBe('denied');
   expect(await relay.store.connections()).toHaveLength(1);
 });
 
@@ -161,6 +167,27 @@ test('what came of a link is told by its connection', async () => {
     kind: 'otherClinic',
     reason: 'its token belongs to the clinic Washington, not to Oregon',
   });
+  const restarted = relay.make();
+  expect(await restarted.outcomeOf(connectionId)).toEqual({ kind: 'denied' });
+  expect(await restarted.outcomeOf('con_other')).toMatchObject({
+    kind: 'otherClinic',
+    reason: expect.any(String),
+  });
+});
+
+test('a link that was used as the process died is told to be used up', async () => {
+  const relay = await connectingRelay({
+    http: (http) => (asked) =>
+      asked.json?.grant_type === 'authorization_code' ? new Promise<never>(() => {}) : http(asked),
+  });
+  const { url, connectionId } = relay.connecting.link('Washington', 'con_new');
+  const callback = relay.decide(url, 'allow');
+  void relay.connecting.complete(callback);
+  await relay.clock.advance(1_000);
+  expect(await relay.connecting.outcomeOf(connectionId)).toEqual({ kind: 'underWay' });
+  const restarted = relay.make();
+  expect(await restarted.outcomeOf(connectionId)).toEqual({ kind: 'linkUsed' });
+  expect(await relay.complete(restarted, callback)).toBe('linkUsed');
 });
 
 test('a page is not waited for as long as the vendor hangs: it goes on, and loaded again shows what came of it', async () => {

@@ -66,7 +66,7 @@ async function tokensOf(
     },
     exchange: () => Promise.reject(new Error('no code here')),
     askTokenUrl: () => Promise.reject(new Error('nobody asked for it')),
-    revoke: async () => true,
+    revoke: async () => ({ kind: 'revoked' }),
   };
   const { logger, lines } = keptLog();
   const onAsk = (happens: () => Promise<void>): void => {
@@ -201,7 +201,7 @@ for (const refusal of [
 
 test('a removed connection has no token, and nobody trips over it', async () => {
   const { tokens, store } = await tokensOf([renewedTo('2')]);
-  await store.deleteConnection('con_1');
+  await store.deleteConnection('con_1', { isRevoked: false });
   expect(await tokens.current(ending)).toMatchObject({ kind: 'needsReconnect' });
   await tokens.worked({ ...ending, spareTokens: ending.tokens });
   await tokens.giveUp('con_1', 'at-1', 'refused');

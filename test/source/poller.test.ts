@@ -229,7 +229,7 @@ describe('the poller', () => {
     await relay.clock.advance(2 * hour);
     expect(hung.waiting.length).toBeGreaterThan(0);
     const gone = (await relay.store.connections()).find(({ name }) => name === 'Washington');
-    await relay.store.deleteConnection(gone?.id ?? '');
+    await relay.store.deleteConnection(gone?.id ?? '', { isRevoked: true });
     hung.letGo();
     const event = relay.fullscript.addEvent({ clinic: 'New York', type: 'order.placed' });
     await relay.clock.advance(20 * minute);
@@ -444,7 +444,7 @@ describe('the poller', () => {
         ...real,
         saveClinic: async (clinic) => {
           await real.saveClinic(clinic);
-          for (const { id } of await real.connections()) await real.deleteConnection(id);
+          for (const { id } of await real.connections()) await real.deleteConnection(id, { isRevoked: true });
         },
       }),
     });
@@ -500,7 +500,7 @@ describe('the poller', () => {
       const [connection] = await store.connections();
       if (!connection) throw new Error('it was declared');
       const left = { ...connection, tokens: null, state: 'needsReconnect' } as const;
-      if (change === 'delete') await store.deleteConnection(connection.id);
+      if (change === 'delete') await store.deleteConnection(connection.id, { isRevoked: true });
       else await store.saveConnection(left);
       hung.letGo();
       await clock.advance(minute);

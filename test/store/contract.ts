@@ -5,6 +5,7 @@ import type { DeliveryClaim, RefreshClaim, Store } from '../../src/store/store.t
 import type { SimulatedClock } from '../world/clock.ts';
 import {
   aClinic,
+  aConnection,
   accepted,
   anEvent,
   aSubscriber,
@@ -835,19 +836,7 @@ export function keepsTheContract(name: string, open: () => Promise<StoreUnderTes
     });
 
     describe('connections', () => {
-      const connection = {
-        id: 'con_1',
-        clinicId: null,
-        name: 'Washington',
-        origin: { kind: 'refreshToken' },
-        tokens: { accessToken: 'at-1', refreshToken: 'rt-1', expiresAt: 10 },
-        spareTokens: null,
-        declaredDigest: null,
-        state: 'working',
-        stateReason: null,
-        refreshedAt: null,
-        createdAt: 0,
-      } as const;
+      const connection = aConnection();
 
       test('one refresh at a time; the new pair is durable and the old one stays spare until it is dropped', async () => {
         await store.saveConnection(connection);
@@ -895,7 +884,7 @@ export function keepsTheContract(name: string, open: () => Promise<StoreUnderTes
         test(`a renewal does not bring back a connection that was deleted meanwhile: it ${what} nothing`, async () => {
           await store.saveConnection(connection);
           const refresh = (await store.claimRefresh('con_1', 30_000)) as RefreshClaim;
-          await store.deleteConnection('con_1');
+          await store.deleteConnection('con_1', { isRevoked: true });
           await expect(end(refresh)).rejects.toThrow(NotFound);
           expect(await store.connections()).toEqual([]);
         });
@@ -939,21 +928,80 @@ export function keepsTheContract(name: string, open: () => Promise<StoreUnderTes
         expect(await store.claimRefresh('con_1', 30_000)).not.toBeNull();
       });
 
-      test('forgotten tokens are gone, both pairs, and what they were is told once', async () => {
+      test('forgotten tokens are gone, both pairs, and are owed to be revoked once', async () => {
         await store.saveConnection({ ...connection, declaredDigest: 'digest' });
         const changed = { ...connection, declaredDigest: 'digest', tokens: theirs };
         await store.saveConnection(changed);
-        expect(await store.forgetTokens('con_1', 'disconnected')).toEqual({
-          ...changed,
-          spareTokens: connection.tokens,
-        });
+        const owed = await store.forgetTokens('con_1', 'disconnected');
+        expect(owed).toMatchObject([
+          { tokens: theirs, failures: 0, dueAt: under.clock.now() },
+          { tokens: connection.tokens, failures: 0, dueAt: under.clock.now() },
+        ]);
         await reopened();
+        expect(await store.revocations()).toEqual(owed);
         expect(await store.connections()).toMatchObject([
           { tokens: null, spareTokens: null, state: 'needsReconnect', stateReason: 'disconnected' },
         ]);
-        expect(await store.deleteConnection('con_1')).toMatchObject({ id: 'con_1', tokens: null });
-        expect(await store.deleteConnection('con_1')).toBeNull();
-        expect(await store.forgetTokens('con_1', 'disconnected')).toBeNull();
+        expect(await store.deleteConnection('con_1', { isRevoked: true })).toEqual([]);
+        expect(await store.deleteConnection('con_1', { isRevoked: true })).toEqual([]);
+        expect(await store.forgetTokens('con_1', 'disconnected')).toEqual([]);
+      });
+
+      for (const { how, origin, owes, because } of [
+        {
+          how: { isRevoked: true },
+          origin: connection.origin,
+          owes: ['at-1'],
+          because: 'the pair is the relay’s own',
+        },
+        {
+          how: { isRevoked: false },
+          origin: connection.origin,
+          owes: [],
+          because: 'the vendor has ended it',
+        },
+        { how: { isRevoked: true }, origin: tokenUrl, owes: [], because: 'the operator’s app ends its own' },
+      ]) {
+        test(`a connection that is removed leaves ${owes.length} pairs to be revoked: ${because}`, async () => {
+          await store.saveConnection({ ...connection, origin });
+          await store.deleteConnection('con_1', how);
+          await reopened();
+          expect((await store.revocations()).map(({ tokens }) => tokens.accessToken)).toEqual(owes);
+        });
+      }
+
+      test('a revocation that is put off says so, and ends when it is done; its tokens are sealed', async () => {
+        await store.saveConnection(connection);
+        const [owed] = await store.deleteConnection('con_1', { isRevoked: true });
+        if (!owed) throw new Error('it is owed');
+        await store.saveRevocation({ ...owed, failures: 3, dueAt: 99 });
+        await reopened();
+        expect(await store.revocations()).toEqual([{ ...owed, failures: 3, dueAt: 99 }]);
+        await store.endRevocation(owed.id);
+        await store.endRevocation(owed.id);
+        await reopened();
+        expect(await store.revocations()).toEqual([]);
+      });
+
+      test('a link is used once, and what came of it is known until its time is over', async () => {
+        const failure = { kind: 'otherClinic', reason: 'it was Oregon’s' } as const;
+        expect(await store.usedLink('con_1')).toBeNull();
+        const until = under.clock.now() + 1_000;
+        expect([await store.useLink('con_1', until), await store.useLink('con_1', until)]).toEqual([
+          true,
+          false,
+        ]);
+        await reopened();
+        expect(await store.usedLink('con_1')).toMatchObject({ failure: null });
+        await store.failLink('con_1', failure);
+        await store.failLink('con_2', failure);
+        await reopened();
+        expect(await store.usedLink('con_1')).toMatchObject({ failure });
+        expect(await store.usedLink('con_2')).toBeNull();
+        await under.clock.advance(1_000);
+        await store.useLink('con_3', under.clock.now() + 1_000);
+        await reopened();
+        expect([await store.usedLink('con_1'), await store.useLink('con_3', until)]).toEqual([null, false]);
       });
 
       test('the clinic of a connection is said once, and nothing else of it changes but its name', async () => {

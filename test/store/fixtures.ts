@@ -1,9 +1,26 @@
-import type { Clinic } from '../../src/domain/clinic.ts';
+import type { Clinic, Connection } from '../../src/domain/clinic.ts';
 import { type Subscriber, untriedHealth } from '../../src/domain/subscriber.ts';
 import type { DeliveryClaim, ErasureAsk, NewEvent, PollClaim, Store } from '../../src/store/store.ts';
 
 export function aClinic(id = 'clinic-1', name = 'Washington'): Clinic {
   return { id, name, isPaused: false, isRemoved: false, createdAt: 0 };
+}
+
+export function aConnection(changes: Partial<Connection> = {}): Connection {
+  return {
+    id: 'con_1',
+    clinicId: null,
+    name: 'Washington',
+    origin: { kind: 'refreshToken' },
+    tokens: { accessToken: 'at-1', refreshToken: 'rt-1', expiresAt: 10 },
+    spareTokens: null,
+    declaredDigest: null,
+    state: 'working',
+    stateReason: null,
+    refreshedAt: null,
+    createdAt: 0,
+    ...changes,
+  };
 }
 
 export function aSubscriber(id = 'sub_1', changes: Partial<Subscriber> = {}): Subscriber {

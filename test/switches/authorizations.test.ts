@@ -63,7 +63,7 @@ for (const isAlone of [true, false]) {
     const http = httpOf(fullscript);
     const oauth = createOAuth(http, app, clock, http);
     const tokens = { accessToken: 'sandbox-access-washington', refreshToken: 'sandbox-refresh-washington' };
-    await oauth.revoke({ ...tokens, expiresAt: 0 });
+    for (const token of Object.values(tokens)) await oauth.revoke(token);
     fullscript.faults.switchAllOff();
     expect((await oauth.refresh(tokens.refreshToken, Number.POSITIVE_INFINITY)).kind).toBe('invalidGrant');
     const used = await http({ method: 'GET', url: `${app.apiUrl}/clinic`, accessToken: tokens.accessToken });

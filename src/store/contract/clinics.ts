@@ -1,5 +1,6 @@
 import type { Clinic, Connection, Tokens } from '../../domain/clinic.ts';
 import type { Claim } from './claim.ts';
+import type { Revocation } from './revocations.ts';
 
 export interface ClinicStore {
   clinics(): Promise<readonly Clinic[]>;
@@ -19,14 +20,24 @@ export interface ClinicStore {
    * @returns false when it was removed, or is another clinic's: then nothing changes.
    */
   assignClinic(connectionId: string, clinic: Pick<Clinic, 'id' | 'name'>): Promise<boolean>;
-  /** @returns what it was, for whoever revokes its tokens; `null` when there is none. */
-  deleteConnection(connectionId: string): Promise<Connection | null>;
   /**
-   * Takes both pairs off the record and keeps the rest; a person has to act.
-   * @param needsReconnect why, in one line.
-   * @returns what it was, for whoever revokes its tokens; `null` when there is none.
+   * Takes it off the record; nothing happens when there is none.
+   *
+   * @param how.isRevoked the pairs that are the relay's own are owed to be revoked from the
+   *   same moment on; else the vendor has ended them, and they are forgotten.
+   * @returns what is owed, due at once.
    */
-  forgetTokens(connectionId: string, needsReconnect: string): Promise<Connection | null>;
+  deleteConnection(
+    connectionId: string,
+    how: { readonly isRevoked: boolean },
+  ): Promise<readonly Revocation[]>;
+  /**
+   * Takes both pairs off the connection and keeps the rest; a person has to act. They are
+   * owed to be revoked from the same moment on.
+   * @param needsReconnect why, in one line.
+   * @returns what is owed, due at once.
+   */
+  forgetTokens(connectionId: string, needsReconnect: string): Promise<readonly Revocation[]>;
   /** The right to renew a connection's tokens; `null` while somebody else has it. */
   claimRefresh(connectionId: string, leaseMs: number): Promise<RefreshClaim | null>;
   /**

@@ -20,6 +20,8 @@ const folded = [
   'setAsides',
   'jobs',
   'tokenKeys',
+  'links',
+  'revocations',
   'revoked',
   'budget',
   'counters',

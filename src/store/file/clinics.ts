@@ -4,9 +4,11 @@ import { ClaimLost, Conflict, NotFound } from '../../domain/errors.ts';
 import type { ClinicStore, RefreshClaim } from '../store.ts';
 import type { Core } from './core.ts';
 import { Leases } from './leases.ts';
+import { oweRevocations } from './revocations.ts';
 import type { State } from './state.ts';
 
-export function clinicPart({ commits, codec, clock }: Core): ClinicStore {
+export function clinicPart(core: Core): ClinicStore {
+  const { commits, codec, clock } = core;
   const refreshes = new Leases(clock);
 
   const connectionIn = (state: State, id: string): Connection => {
@@ -92,22 +94,22 @@ export function clinicPart({ commits, codec, clock }: Core): ClinicStore {
         return true;
       }),
 
-    deleteConnection: (connectionId) =>
-      commits.commit(({ state, record }) => {
-        const row = state.connections.get(connectionId);
-        if (!row) return null;
-        record({ t: 'connectionGone', id: connectionId });
-        return codec.connection(row);
+    deleteConnection: (connectionId, { isRevoked }) =>
+      commits.commit((decision) => {
+        const row = decision.state.connections.get(connectionId);
+        if (!row) return [];
+        decision.record({ t: 'connectionGone', id: connectionId });
+        return isRevoked ? oweRevocations(decision, core, codec.connection(row)) : [];
       }),
 
     forgetTokens: (connectionId, needsReconnect) =>
-      commits.commit(({ state, record }) => {
-        const row = state.connections.get(connectionId);
-        if (!row) return null;
+      commits.commit((decision) => {
+        const row = decision.state.connections.get(connectionId);
+        if (!row) return [];
         const before = codec.connection(row);
         const ended = { state: 'needsReconnect', stateReason: needsReconnect } as const;
-        record(save({ ...before, ...ended, tokens: null, spareTokens: null }));
-        return before;
+        decision.record(save({ ...before, ...ended, tokens: null, spareTokens: null }));
+        return oweRevocations(decision, core, before);
       }),
 
     claimRefresh: async (connectionId, leaseMs) => {

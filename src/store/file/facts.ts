@@ -4,7 +4,7 @@ import type { Delivery, EndReason } from '../../domain/delivery.ts';
 import type { Push, RecordedEvent } from '../../domain/event.ts';
 import type { Health, PauseReason, Subscriber } from '../../domain/subscriber.ts';
 import type { TokenKey } from '../../domain/token-key.ts';
-import type { Job } from '../store.ts';
+import type { Job, LinkFailure, Revocation } from '../store.ts';
 
 /**
  * What the journal says happened: each fact is one line, holds results and not
@@ -15,6 +15,10 @@ export type Fact =
   | { readonly t: 'clinic'; readonly row: Clinic }
   | { readonly t: 'connection'; readonly row: ConnectionRow }
   | { readonly t: 'connectionGone'; readonly id: string }
+  /** A link to connect a clinic by was used, or nothing came of one. */
+  | { readonly t: 'link'; readonly at: number; readonly row: LinkRow }
+  | { readonly t: 'revocation'; readonly row: RevocationRow }
+  | { readonly t: 'revocationGone'; readonly id: string }
   | { readonly t: 'stream'; readonly row: Stream }
   | { readonly t: 'setAside'; readonly row: SetAside }
   | EventFact
@@ -221,6 +225,18 @@ export interface SubscriberRow
 export interface ConnectionRow extends Omit<Connection, 'tokens' | 'spareTokens' | 'origin'> {
   readonly origin: TokenOrigin['kind'];
   readonly tokenUrl: string | null;
+  readonly sealed: string;
+}
+
+export interface LinkRow {
+  /** Of the connection that was to come of it. */
+  readonly id: string;
+  readonly keptUntil: number;
+  readonly failure: LinkFailure | null;
+}
+
+/** A pair to be ended at the vendor, sealed. */
+export interface RevocationRow extends Omit<Revocation, 'tokens'> {
   readonly sealed: string;
 }
 

@@ -19,6 +19,7 @@ import { Indexer } from './indexer.ts';
 import { budgetPart, jobPart, revokedTokenPart } from './jobs.ts';
 import { JournalParts } from './journal-parts.ts';
 import { KeyRing, type MasterKeys } from './keys.ts';
+import { linkPart } from './links.ts';
 import type { TakeLock } from './lock.ts';
 import { logPart } from './log.ts';
 import { NotInMemory } from './log-rows.ts';
@@ -28,6 +29,7 @@ import { pushPart } from './pushes.ts';
 import { type Recovered, recover } from './recovery.ts';
 import { forgetRestored, holdRestored, readRestored, restorationPart } from './restored.ts';
 import { Retention, type RetentionDays, type RetentionDependencies } from './retention.ts';
+import { revocationPart } from './revocations.ts';
 import { Codec } from './rows.ts';
 import { seenPart } from './seen.ts';
 import { State } from './state.ts';
@@ -171,6 +173,8 @@ async function openLocked(options: FileStoreOptions, opened: (() => unknown)[]):
 
   return {
     ...clinicPart(core),
+    ...linkPart(core),
+    ...revocationPart(core),
     ...pollPart(core),
     ...pushPart(core),
     ...subscriberPart(core),

@@ -3,7 +3,8 @@ import type { Connection, Tokens } from '../../domain/clinic.ts';
 import { StoreCorrupt } from '../../domain/errors.ts';
 import type { SigningSecret, Subscriber } from '../../domain/subscriber.ts';
 import type { TokenKey } from '../../domain/token-key.ts';
-import type { AttemptRow, ConnectionRow, SubscriberRow, TokenKeyRow } from './facts.ts';
+import type { Revocation } from '../store.ts';
+import type { AttemptRow, ConnectionRow, RevocationRow, SubscriberRow, TokenKeyRow } from './facts.ts';
 import type { KeyRing } from './keys.ts';
 import { type DataKey, keyIdOf, type SealedFor, seal, unseal } from './sealing.ts';
 import type { State } from './state.ts';
@@ -20,6 +21,7 @@ interface ConnectionSecrets {
   readonly tokenUrlSecret: string | null;
 }
 
+type RevocationSecret = Pick<Revocation, 'tokens'>;
 type TokenKeySecret = Pick<TokenKey, 'privateKey'>;
 
 /** What rows do not hold that were written before these fields were known. */
@@ -101,6 +103,15 @@ export class Codec {
     return connection;
   }
 
+  revocationRow({ tokens, ...rest }: Revocation): RevocationRow {
+    return { ...rest, sealed: this.#seal({ tokens }, { kind: 'revocation', record: rest.id }) };
+  }
+
+  revocation(row: RevocationRow): Revocation {
+    const { sealed, ...rest } = row;
+    return { ...rest, ...this.#open<RevocationSecret>(row, sealed, { kind: 'revocation', record: row.id }) };
+  }
+
   tokenKeyRow({ privateKey, ...rest }: TokenKey): TokenKeyRow {
     return { ...rest, sealed: this.#seal({ privateKey }, { kind: 'tokenKey', record: rest.id }) };
   }
@@ -119,7 +130,10 @@ export class Codec {
     return { ...row, deliveryId, excerpt };
   }
 
-  #seal(value: SubscriberSecrets | ConnectionSecrets | TokenKeySecret, sealedFor: SealedFor): string {
+  #seal(
+    value: SubscriberSecrets | ConnectionSecrets | RevocationSecret | TokenKeySecret,
+    sealedFor: SealedFor,
+  ): string {
     return seal(Buffer.from(JSON.stringify(value)), this.#key, sealedFor).toString('base64url');
   }
 

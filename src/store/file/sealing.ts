@@ -8,7 +8,7 @@ export interface DataKey {
 
 /** What a sealed value is, and which record it belongs to: a value moved to another record does not open. */
 export interface SealedFor {
-  readonly kind: 'body' | 'excerpt' | 'subscriber' | 'connection' | 'tokenKey' | 'key';
+  readonly kind: 'body' | 'excerpt' | 'subscriber' | 'connection' | 'revocation' | 'tokenKey' | 'key';
   readonly record: string;
 }
 

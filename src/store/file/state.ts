@@ -13,8 +13,10 @@ import type {
   ErasedFact,
   EventFact,
   Fact,
+  LinkRow,
   OpenAttempt,
   OwedFact,
+  RevocationRow,
   Run,
   SubscriberRow,
   TokenKeyRow,
@@ -57,6 +59,9 @@ export class State {
   readonly setAsides = new Table<SetAside>(this.undo);
   readonly jobs = new Table<Job>(this.undo);
   readonly tokenKeys = new Table<TokenKeyRow>(this.undo);
+  /** By the id of the connection that was to come of it. */
+  readonly links = new Table<LinkRow>(this.undo);
+  readonly revocations = new Table<RevocationRow>(this.undo);
   /** Token id → until when it has to be remembered. */
   readonly revoked = new Table<number>(this.undo);
   readonly budget = new Table<BudgetBlock>(this.undo);
@@ -104,6 +109,15 @@ export class State {
         break;
       case 'connectionGone':
         this.#fold(this.connections, fact.id, undefined);
+        break;
+      case 'link':
+        this.#useLink(fact);
+        break;
+      case 'revocation':
+        this.#fold(this.revocations, fact.row.id, fact.row);
+        break;
+      case 'revocationGone':
+        this.#fold(this.revocations, fact.id, undefined);
         break;
       case 'stream':
         this.#fold(this.streams, streamKey(fact.row), fact.row);
@@ -308,6 +322,13 @@ export class State {
     const number = (this.counters.get('budgetBlocks') ?? 0) + 1;
     this.#fold(this.counters, 'budgetBlocks', number);
     this.#fold(this.budget, `block ${number}`, { at, count, countsUntil });
+  }
+
+  #useLink({ at, row }: Extract<Fact, { t: 'link' }>): void {
+    for (const [id, { keptUntil }] of [...this.links.entries()]) {
+      if (keptUntil <= at) this.#fold(this.links, id, undefined);
+    }
+    this.#fold(this.links, row.id, row);
   }
 
   #push({ clinic, event, push }: Extract<Fact, { t: 'pushed' }>): void {
