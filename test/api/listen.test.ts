@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
 import { connect } from 'node:net';
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
-import { beforeEach, expect, onTestFinished, test } from 'vitest';
+import { beforeEach, expect, onTestFinished, test, vi } from 'vitest';
 import { aClinic, anEvent, aSubscriber, furnished, record } from '../store/fixtures.ts';
 import { type ApiUnderTest, admin, apiUnderTest, ehr, stranger, tokenFor } from './relay.ts';
 
@@ -212,6 +212,29 @@ test('an event that two clinics list is heard in both by an admin, and by its su
   await record(api.store, [anEvent('e1')], 'clinic-2');
   await own.look();
   expect([own.ids(), all.ids()]).toEqual([['e1'], ['e1', 'e1']]);
+});
+
+test('a listener who hears nothing of a long log lets others have their turn, and asks once for many events whose they are', async () => {
+  for (let n = 0; n < 20; n++) {
+    await record(
+      api.store,
+      Array.from({ length: 100 }, (_, each) => anEvent(`e${n}-${each}`)),
+    );
+  }
+  const subscribers = vi.spyOn(api.store, 'subscribers');
+  let isOver = false;
+  let turns = 0;
+  const turn = () => {
+    turns += 1;
+    if (!isOver) setImmediate(turn);
+  };
+  const listener = await listening('?since=2026-11-22T00:00:00Z', { token: stranger });
+  turn();
+  await expect.poll(() => listener.messages.length).toBeGreaterThanOrEqual(20);
+  isOver = true;
+  expect(listener.ids()).toEqual([]);
+  expect(turns).toBeGreaterThanOrEqual(20);
+  expect(subscribers.mock.calls.length).toBeLessThanOrEqual(30);
 });
 
 test('whoever takes nothing for a minute is cut off, having been kept waiting and not been kept in memory', async () => {
