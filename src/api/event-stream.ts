@@ -34,8 +34,9 @@ export async function sendStream(
   { clock, signal, mayGoOn }: StreamSurroundings,
 ): Promise<void> {
   response.status(200).setHeader('content-type', 'text/event-stream; charset=utf-8');
-  // nginx would gather messages otherwise.
+  // nginx would gather messages otherwise, and so does whoever compresses them.
   response.setHeader('x-accel-buffering', 'no');
+  response.setHeader('cache-control', 'no-store, no-transform');
   response.flushHeaders();
   if (response.req.method === 'HEAD') {
     response.end();
