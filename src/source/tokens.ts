@@ -80,17 +80,21 @@ export class ConnectionTokens {
 
   /**
    * A fresh token was refused, too, or belongs to another clinic: no renewal will help.
+   * One that has expired meanwhile, because the machine slept, is just renewed.
    *
    * @param accessToken which one that is: nothing is known against the one that took its place meanwhile.
    */
   async giveUp(connectionId: string, accessToken: string | null, reason: string): Promise<void> {
-    const { store, logger } = this.#dependencies;
+    const { store, clock, logger } = this.#dependencies;
     await unlessRemoved(async () => {
       const claim = await store.claimRefresh(connectionId, leaseMs);
       if (claim === null) return;
       const { state, tokens } = claim.connection;
+      const hasExpired = tokens !== null && tokens.expiresAt <= clock.now();
       // Two requests that were refused together condemn it once.
-      if (state !== 'working' || tokens?.accessToken !== accessToken) return store.endRefresh(claim, null);
+      if (state !== 'working' || tokens?.accessToken !== accessToken || hasExpired) {
+        return store.endRefresh(claim, null);
+      }
       if (!(await this.#condemn(claim, reason))) return;
       logger.error('A connection needs to be authorized again.', { connectionId, reason });
     }, undefined);

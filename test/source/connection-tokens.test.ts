@@ -216,3 +216,13 @@ test('a token that was refused speaks against no other: the pair that replaced i
   await tokens.giveUp('con_1', 'at-1', 'the vendor refuses a fresh token');
   expect(await store.connections()).toMatchObject([{ state: 'needsReconnect' }]);
 });
+
+test('a fresh token that expired before it was used, because the machine slept, is renewed and condemns nobody', async () => {
+  const { clock, store, asked, tokens } = await tokensOf([renewedTo('3')]);
+  await clock.advance(2 * minute);
+  await tokens.giveUp('con_1', 'at-1', 'the vendor refuses a fresh token');
+  const [connection] = await store.connections();
+  expect(connection?.state).toBe('working');
+  expect(await tokens.current(connection as Connection)).toEqual({ kind: 'token', accessToken: 'at-3' });
+  expect(asked).toEqual(['rt-1']);
+});
