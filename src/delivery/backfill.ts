@@ -87,7 +87,7 @@ export function asBackfillJob(job: Job | null): BackfillJob | null {
  * What the subscriber has a delivery for is left out. So is what was recorded so long ago
  * that its delivery may have been deleted since: it is never sent twice.
  */
-export async function* candidates(
+async function* candidates(
   wanting: Wanting,
   from: number,
   { store, deliveriesKeptMs, now }: CandidatesDependencies & { readonly now: number },

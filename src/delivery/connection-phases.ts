@@ -7,7 +7,7 @@ import type { Phase } from '../domain/attempt.ts';
 export type ConnectionPhase = Extract<Phase, 'dns' | 'connect' | 'tls'>;
 
 /** How long each of them may last, all addresses of a name together. */
-export const phaseMsMax = 5_000;
+const phaseMsMax = 5_000;
 
 /** One phase took longer than it may, whatever the exchange as a whole is allowed. */
 export class PhaseTimedOut extends Error {

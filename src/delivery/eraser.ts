@@ -193,6 +193,6 @@ export class Eraser {
 }
 
 /** The job as what it is, or `null` when it is one of another kind. */
-export function asErasureJob(job: Job | null): ErasureJob | null {
+function asErasureJob(job: Job | null): ErasureJob | null {
   return job?.kind === 'erasure' ? (job as ErasureJob) : null;
 }
