@@ -21,7 +21,7 @@ const lookAgainMs = 500;
 const eventsAtOnce = 100;
 const listenersMax = 32;
 /** So that nobody takes up every place. */
-const listenersOfOneMax = 8;
+const listenersOfOneMax = 16;
 
 const listenQuery = z.strictObject({
   /** Patterns, `order.*,patient.created`. */
