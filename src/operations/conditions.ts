@@ -38,17 +38,12 @@ export function conditionsOf(standing: Standing): ReadonlyMap<string, Operationa
   ]);
 }
 
-/** The key of what is wrong with a subscriber begins so. */
-export function keyOfSubscriber(subscriberId: string): string {
-  return `subscriber ${subscriberId} `;
-}
-
 type Condition = readonly [key: string, event: OperationalEvent];
 
 function ofSubscribers({ subscribers }: Standing): readonly Condition[] {
   return subscribers.flatMap((subscriber): readonly Condition[] => {
     const { id: subscriberId, name, health, pauseReasons: reasons, pausedAt } = subscriber;
-    const key = keyOfSubscriber(subscriberId);
+    const key = `subscriber ${subscriberId} `;
     switch (stateOfSubscriber(subscriber)) {
       case 'failing': {
         const data = { subscriberId, name, since: instant(health.firstFailureAt) };

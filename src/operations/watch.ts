@@ -4,7 +4,7 @@ import type { OperationalEvent } from '../domain/operational-event.ts';
 import { type Subscriber, stateOfSubscriber } from '../domain/subscriber.ts';
 import type { Logger } from '../logger.ts';
 import type { Store } from '../store/store.ts';
-import { conditionsOf, keyOfSubscriber } from './conditions.ts';
+import { conditionsOf } from './conditions.ts';
 
 /** An audit that ended and found events missing. */
 export interface AuditMissing {
@@ -91,7 +91,7 @@ export class Watch {
       overlapDays,
     });
     for (const [key, event] of conditions) if (!this.#told.has(key)) tell(event);
-    for (const subscriber of subscribers) this.#tellRecovered(subscriber);
+    this.#tellRecovered(subscribers);
     this.#told = conditions;
     for (const audit of await this.#on.auditsMissing(now - auditsOfMs)) {
       if (this.#auditsTold.has(audit.auditId)) continue;
@@ -100,11 +100,14 @@ export class Watch {
     }
   }
 
-  #tellRecovered(subscriber: Subscriber): void {
-    if (stateOfSubscriber(subscriber) !== 'active') return;
-    const key = keyOfSubscriber(subscriber.id);
-    if (![...this.#told.keys()].some((told) => told.startsWith(key))) return;
-    const data = { subscriberId: subscriber.id, name: subscriber.name };
-    this.#on.tell({ type: 'relay.subscriber.recovered', data });
+  #tellRecovered(subscribers: readonly Subscriber[]): void {
+    const troubled = new Set(
+      [...this.#told.values()].map(({ data }) => ('subscriberId' in data ? data.subscriberId : null)),
+    );
+    for (const subscriber of subscribers) {
+      const { id: subscriberId, name } = subscriber;
+      if (!troubled.has(subscriberId) || stateOfSubscriber(subscriber) !== 'active') continue;
+      this.#on.tell({ type: 'relay.subscriber.recovered', data: { subscriberId, name } });
+    }
   }
 }
