@@ -305,3 +305,29 @@ describe('rows in indexes', () => {
     expect(await store.startRounds([items[0]?.id ?? ''])).toMatchObject([{ kind: 'newRound' }]);
   });
 });
+
+test('so many new rows that memory would fill up with them wait for the index under way, and a moment only', async () => {
+  const disk = new SimulatedDisk();
+  const clock = simulatedClock(noon);
+  const store = await storeOn(disk, clock, { partBytes: 100_000 });
+  await furnished(store);
+  let made = 0;
+  const ids = (count: number) => Array.from({ length: count }, () => `e${++made}`);
+  const takeOver = (count: number) => store.importSeen('clinic-1', ids(count), { isDryRun: false });
+  await takeOver(1_000);
+  await takeOver(1);
+  // The index of those has begun, and goes on only as time does.
+  await new Promise(setImmediate);
+  await takeOver(30_000);
+  expect(indexesOf(disk)).toHaveLength(0);
+  let isTaken = false;
+  const last = takeOver(1).then(() => {
+    isTaken = true;
+  });
+  await new Promise(setImmediate);
+  expect(isTaken).toBe(false);
+  await clock.advance(50);
+  await last;
+  expect(indexesOf(disk)).not.toHaveLength(0);
+  await store.close();
+});

@@ -25,6 +25,8 @@ export interface Parts {
   readonly journal: () => Journal;
   /** Begins the next part when the day or the size of the current one calls for it. */
   readonly turn: () => Promise<void>;
+  /** May let rows leave memory, and takes a moment when there are many. */
+  readonly makeRoom: () => Promise<void>;
   /** Reads rows that are not in memory; the answer puts them there. */
   readonly fetch: (missing: NotInMemory) => Promise<() => void>;
 }
@@ -159,6 +161,8 @@ export class Commits {
 
   async #loop(): Promise<void> {
     for (;;) {
+      const isCalledFor = this.#queue.length + this.#admissions.length > 0;
+      if (isCalledFor && !this.#full && !this.#broken) await this.#parts.makeRoom();
       for (const read of this.#reads.splice(0)) read();
       // Last: what is read may also let rows leave memory, and the decision would wait for ever.
       for (const admit of this.#admissions.splice(0)) admit();

@@ -142,6 +142,7 @@ async function openLocked(options: FileStoreOptions, opened: (() => unknown)[]):
         lock.assertUntouched();
         return parts.turn();
       },
+      makeRoom: () => parts.makeRoom(),
       fetch: (missing) => indexer.fetch(missing),
     },
     clock,

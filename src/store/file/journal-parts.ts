@@ -23,8 +23,13 @@ export interface JournalPartsDependencies {
   readonly partBytes: number;
 }
 
-/** Retention changes many rows with few bytes; more than these are not taken down without a pause to be noticed. */
+/**
+ * Rows that no index holds are objects in memory, and few bytes may change many of them: at
+ * so many an index is begun, and while one is under way each batch waits for it a little …
+ */
 const changedRowsMax = 30_000;
+/** … so long: it gets ahead, and deliveries go on all the while. */
+const batchWaitsMs = 50;
 /** More closed parts than these, and their indexes are made without pauses. */
 const waitingPartsMax = 3;
 
@@ -44,6 +49,9 @@ export class JournalParts {
   #givenBack = 0;
   /** What is done in the background, while it is. */
   #work: Promise<void> | null = null;
+  /** What the index does to the state, and waits for its turn to do. */
+  #onState: (() => void)[] = [];
+  #isBatchWaiting = false;
 
   private constructor(dependencies: JournalPartsDependencies, journal: Journal, readUntil: Place) {
     this.#on = dependencies;
@@ -83,7 +91,7 @@ export class JournalParts {
     const ended = this.#journal;
     const isNewDay = ended.day !== dayOf(clock.now());
     if (!isNewDay && bodies.mustLeave) await bodies.openDay(ended.day);
-    const isMuch = !this.#work && indexer.changedRows - this.#givenBack >= changedRowsMax;
+    const isMuch = !this.#work && this.#isMuchChanged;
     if (!isNewDay && !isMuch && ended.bytes < partBytes) return;
     this.#journal = await startPart(this.#on, ended.place, null);
     await ended.close();
@@ -117,8 +125,37 @@ export class JournalParts {
 
   #index(range: Range): Promise<void> {
     const { indexer, storeId } = this.#on;
-    const between = async (work: () => void) => this.#commits?.read(() => work());
-    return indexer.write(range, storeId, between, this.#pause);
+    return indexer.write(range, storeId, this.#between, this.#pause);
+  }
+
+  /** Between two batches, and so also while one waits to begin. */
+  readonly #between = (change: () => void): Promise<void> =>
+    new Promise((resolve, reject) => {
+      this.#onState.push(() => {
+        change();
+        resolve();
+      });
+      if (this.#isBatchWaiting) this.#changeState();
+      else this.#commits?.read(() => this.#changeState()).catch(reject);
+    });
+
+  #changeState(): void {
+    for (const change of this.#onState.splice(0)) change();
+  }
+
+  get #isMuchChanged(): boolean {
+    return this.#on.indexer.changedRows - this.#givenBack >= changedRowsMax;
+  }
+
+  /** Lets an index that is under way get ahead when memory would fill up; awaited between two batches. */
+  async makeRoom(): Promise<void> {
+    if (!this.#work || !this.#isMuchChanged) return;
+    const over = new AbortController();
+    this.#isBatchWaiting = true;
+    this.#changeState();
+    await Promise.race([this.#work, wait(this.#on.clock, batchWaitsMs, over.signal)]);
+    over.abort();
+    this.#isBatchWaiting = false;
   }
 
   #inBackground(work: () => Promise<void>, range: Range | null = null): void {
@@ -140,6 +177,7 @@ export class JournalParts {
   /** Lets others go on; not when so much is waiting that memory would fill up with it. */
   readonly #pause = async (): Promise<void> => {
     const { clock, indexer, partBytes } = this.#on;
+    if (this.#isBatchWaiting) return;
     if (indexer.waitingBytes < waitingPartsMax * partBytes) await wait(clock, 0, this.#hurry.signal);
   };
 }
