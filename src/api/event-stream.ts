@@ -22,6 +22,8 @@ export interface StreamSurroundings {
 const heartbeatMs = 15_000;
 /** Whoever takes nothing for so long is cut off, and may come back for the rest. */
 const stuckMs = 60_000;
+/** A large message on a slow line takes longer than that; some of it is taken in time. */
+const pieceBytes = 64 * 1024;
 
 /**
  * Writes messages as they come, no faster than they are read. Never holds more than one of them.
@@ -42,11 +44,14 @@ export async function sendStream(
     response.end();
     return;
   }
-  const stopBeating = beat(response, clock, mayGoOn);
+  let isBetween = true;
+  const stopBeating = beat(response, clock, mayGoOn, () => isBetween);
   try {
     for await (const message of messages) {
       if (signal.aborted || response.writableEnded) break;
+      isBetween = false;
       await write(response, textOf(message), clock, signal);
+      isBetween = true;
     }
   } finally {
     stopBeating();
@@ -71,13 +76,18 @@ export function endOf(response: Response, closing: AbortSignal): AbortSignal {
   return over.signal;
 }
 
-/** Shows that the stream stands, and ends it for a caller who is believed no longer. */
-function beat(response: Response, clock: Clock, mayGoOn: () => Promise<boolean>): () => void {
+/** Shows that the stream stands, between two messages, and ends it for a caller who is believed no longer. */
+function beat(
+  response: Response,
+  clock: Clock,
+  mayGoOn: () => Promise<boolean>,
+  isBetween: () => boolean,
+): () => void {
   const turn = async () => {
     const isBelieved = await mayGoOn().catch(() => false);
     if (response.destroyed || response.writableEnded) return;
     if (!isBelieved) response.end();
-    else if (!response.writableNeedDrain) response.write(': still there\n\n');
+    else if (isBetween() && !response.writableNeedDrain) response.write(': still there\n\n');
   };
   const wait = () =>
     clock.after(heartbeatMs, () => {
@@ -93,16 +103,19 @@ function textOf({ name, id, data }: ServerSentEvent): string {
 }
 
 async function write(response: Response, text: string, clock: Clock, signal: AbortSignal): Promise<void> {
-  if (response.write(text) || signal.aborted) return;
-  await new Promise<void>((resolve) => {
-    const cancel = clock.after(stuckMs, () => response.destroy());
-    const goOn = () => {
-      cancel();
-      response.off('drain', goOn);
-      signal.removeEventListener('abort', goOn);
-      resolve();
-    };
-    response.once('drain', goOn);
-    signal.addEventListener('abort', goOn, { once: true });
-  });
+  const bytes = Buffer.from(text);
+  for (let at = 0; at < bytes.length && !signal.aborted && !response.writableEnded; at += pieceBytes) {
+    if (response.write(bytes.subarray(at, at + pieceBytes)) || signal.aborted) continue;
+    await new Promise<void>((resolve) => {
+      const cancel = clock.after(stuckMs, () => response.destroy());
+      const goOn = () => {
+        cancel();
+        response.off('drain', goOn);
+        signal.removeEventListener('abort', goOn);
+        resolve();
+      };
+      response.once('drain', goOn);
+      signal.addEventListener('abort', goOn, { once: true });
+    });
+  }
 }

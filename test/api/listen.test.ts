@@ -252,7 +252,7 @@ test('whoever takes nothing for a minute is cut off, having been kept waiting an
   const body = JSON.stringify({ id: 'e', text: 'x'.repeat(900_000) });
   await record(
     api.store,
-    Array.from({ length: 100 }, (_, n) => anEvent(`e${n}`, { body })),
+    Array.from({ length: 40 }, (_, n) => anEvent(`e${n}`, { body })),
   );
   const headers = { authorization: `Bearer ${admin}` };
   const asked = request(`${api.url}/v1/listen?since=2026-11-22T00:00:00Z`, { headers }).end();
@@ -271,6 +271,25 @@ test('whoever takes nothing for a minute is cut off, having been kept waiting an
   await cut;
   // What lies in the sockets' buffers is all that was written.
   expect(read).toBeLessThan(20_000_000);
+});
+
+test('whoever reads slowly gets a large event whole: it is not cut off for as long as it takes some of it', async () => {
+  const body = JSON.stringify({ id: 'e1', text: 'x'.repeat(8_000_000) });
+  await record(api.store, [anEvent('e1', { body })]);
+  const headers = { authorization: `Bearer ${admin}` };
+  const asked = request(`${api.url}/v1/listen?since=2026-11-22T00:00:00Z`, { headers }).end();
+  onTestFinished(() => void asked.destroy());
+  const [answer] = (await once(asked, 'response')) as [IncomingMessage];
+  const startedAt = api.clock.now();
+  let text = '';
+  for await (const bytes of answer.setEncoding('latin1')) {
+    text += bytes;
+    if (text.includes('event: position')) break;
+    await api.clock.advance(1_000);
+  }
+  expect(api.clock.now() - startedAt).toBeGreaterThan(90_000);
+  const { bodyBase64 } = JSON.parse(/^data: (.+)$/m.exec(text)?.[1] ?? '');
+  expect(Buffer.from(bodyBase64, 'base64').toString()).toBe(body);
 });
 
 test('whoever goes in the middle of what it was sent takes up no place', async () => {
