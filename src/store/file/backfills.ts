@@ -2,10 +2,10 @@ import { deliveryIdOf } from '../../domain/delivery.ts';
 import { NotFound } from '../../domain/errors.ts';
 import type { BackfillStore } from '../store.ts';
 import type { Core } from './core.ts';
-import { keepFetched } from './deliveries.ts';
 import { idsPerLine, type OwedFact } from './facts.ts';
 import { eventKey } from './kinds.ts';
 import { bodyStateOf } from './log.ts';
+import { keepFetched } from './rounds.ts';
 
 export function backfillPart({ commits, clock }: Core): BackfillStore {
   return {

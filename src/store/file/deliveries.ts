@@ -1,25 +1,19 @@
-import { probedSoon } from '../../domain/breaker.ts';
-import { afterAttempt, type Delivery, queuedAt, startRound } from '../../domain/delivery.ts';
+import { type Delivery, queuedAt } from '../../domain/delivery.ts';
 import { ClaimLost, StoreCorrupt, StoreUnavailable } from '../../domain/errors.ts';
-import { type Health, type Subscriber, scheduleOf, stateOfSubscriber } from '../../domain/subscriber.ts';
-import type {
-  AfterAttempt,
-  AttemptResult,
-  DeliveryClaim,
-  DeliveryStore,
-  FetchedBody,
-  RoundStarted,
-} from '../store.ts';
+import { type Subscriber, stateOfSubscriber } from '../../domain/subscriber.ts';
+import type { DeliveryClaim, DeliveryStore } from '../store.ts';
+import { attemptFact, attemptResults } from './attempt-results.ts';
 import { bodyUnreadable } from './bodies.ts';
 import type { Decision } from './commits.ts';
 import type { Core } from './core.ts';
-import { type AttemptFact, type EventRow, idsPerLine, type OpenAttempt } from './facts.ts';
+import type { EventRow, OpenAttempt } from './facts.ts';
 import { eventKey } from './kinds.ts';
 import { Leases } from './leases.ts';
-import { bodyStateOf, recordedEvent } from './log.ts';
+import { recordedEvent } from './log.ts';
 import type { RowOrPlace } from './log-rows.ts';
 import { Rates } from './rates.ts';
-import { healthChange, type State } from './state.ts';
+import { roundPart } from './rounds.ts';
+import type { State } from './state.ts';
 
 interface Claimed {
   readonly open: OpenAttempt;
@@ -29,21 +23,11 @@ interface Claimed {
 }
 
 /** Beside the contract: `interruptLapsed`, with which a start ends what the process before it left under way. */
-export function deliveryPart({
-  commits,
-  bodies,
-  coldRows,
-  codec,
-  clock,
-  random,
-}: Core): DeliveryStore & { interruptLapsed(): Promise<void> } {
+export function deliveryPart(core: Core): DeliveryStore & { interruptLapsed(): Promise<void> } {
+  const { commits, bodies, coldRows, codec, clock } = core;
   const leases = new Leases(clock);
   const rates = new Rates(clock);
-
-  const subscriberOf = (state: State, delivery: Delivery) => {
-    const row = state.subscribers.get(delivery.subscriberId);
-    return row && codec.subscriber(state, row);
-  };
+  const { subscriberOf, recordResult, interrupt } = attemptResults(core);
 
   /** An entry of the due queue that still says what is so. */
   const isOpenIn = (state: State) => (entry: { id: string; dueAt: number }) => {
@@ -56,78 +40,6 @@ export function deliveryPart({
       !state.openAttempts.has(entry.id) &&
       state.due.waitsBehind(delivery) === null
     );
-  };
-
-  /** What an attempt's result makes of its delivery and subscriber, put on record. */
-  const recordResult = (decision: Decision, open: OpenAttempt, result: AttemptResult): TurnOfHealth => {
-    const { state } = decision;
-    const before = state.deliveries.get(open.deliveryId);
-    const subscriber = before && subscriberOf(state, before);
-    if (!before || !subscriber) throw new ClaimLost(`delivery ${open.deliveryId}`);
-    const now = clock.now();
-    const after = afterAttempt(before, result.outcome, {
-      waitsMs: scheduleOf(subscriber),
-      now,
-      random: result.random,
-      isProbe: open.isProbe,
-    });
-    const isCurrent = open.revision === subscriber.revision;
-    const { health, pause, turned } = isCurrent
-      ? healthChange(subscriber.health, { ...result, deliveryId: before.id, isProbe: open.isProbe }, now)
-      : { health: null, pause: null, turned: null };
-    const isNewPause =
-      pause !== null && subscriber.deletedAt === null && !subscriber.pauseReasons.includes(pause);
-    decision.record({
-      ...attemptFact(decision, open, before, result),
-      after: {
-        state: after.state,
-        failures: after.failures,
-        interruptedInRow: after.interruptedInRow,
-        dueAt: after.dueAt,
-        waitMs: after.waitMs,
-        endedAt: after.endedAt,
-        ...(after.endReason !== null && { endReason: after.endReason }),
-        ...(after.deliveredAt !== null && { deliveredAt: after.deliveredAt }),
-        ...(after.probedAt !== before.probedAt && after.probedAt !== null && { probedAt: after.probedAt }),
-      },
-      ...(health && { health }),
-      ...(isNewPause && { pause }),
-    });
-    return { paused: isNewPause ? pause : null, turned };
-  };
-
-  const attemptFact = (
-    decision: Decision,
-    open: OpenAttempt,
-    delivery: Delivery,
-    { outcome, durationMs, excerpt }: AttemptResult,
-  ): AttemptFact => ({
-    t: 'attempt',
-    delivery: open.deliveryId,
-    n: open.number,
-    round: delivery.round,
-    at: open.startedAt,
-    ms: Math.round(durationMs),
-    outcome,
-    revision: open.revision,
-    ...(open.isProbe && { probe: 1 as const }),
-    ...(excerpt &&
-      outcome.kind !== 'accepted' &&
-      // What was answered to an event that is erased may repeat it.
-      bodyStateOf(decision.state, delivery) !== 'erased' && {
-        excerpt: keepExcerpt(decision, open, excerpt),
-      }),
-  });
-
-  /** An attempt that its holder did not end in time. */
-  const interrupt = (decision: Decision, open: OpenAttempt): void => {
-    const durationMs = Math.max(0, clock.now() - open.startedAt);
-    recordResult(decision, open, {
-      outcome: { kind: 'interrupted' },
-      durationMs,
-      excerpt: null,
-      random: random(),
-    });
   };
 
   const interruptLapsed = (decision: Decision): void => {
@@ -219,6 +131,8 @@ export function deliveryPart({
   };
 
   return {
+    ...roundPart(core),
+
     interruptLapsed: () => commits.commit(interruptLapsed),
 
     claimDeliveries: async ({ slotsBySubscriber, leaseMs }) => {
@@ -312,46 +226,8 @@ export function deliveryPart({
         }
         return soonest;
       }),
-
-    startRounds: (deliveryIds, fetched = []) =>
-      commits.commit((decision) => {
-        const { state, record } = decision;
-        const now = clock.now();
-        state.deliveries.need(deliveryIds);
-        for (const each of fetched) keepFetched(decision, each, now);
-        const started: RoundStarted[] = [];
-        const changed: string[] = [];
-        const asked = new Map<string, Health>();
-        for (const deliveryId of new Set(deliveryIds)) {
-          const delivery = state.deliveries.get(deliveryId);
-          const subscriber = delivery && state.subscribers.get(delivery.subscriberId);
-          if (!delivery || !subscriber) continue;
-          const kind = roundKind(
-            state,
-            delivery,
-            subscriber.deletedAt !== null,
-            subscriber.pauseReasons.length > 0,
-          );
-          started.push({ deliveryId, kind });
-          const health = state.healthOf(subscriber.id);
-          const isStarted = kind === 'newRound' || kind === 'due';
-          if (health.isFailing && (isStarted || kind === 'held')) asked.set(subscriber.id, health);
-          if (isStarted && startRound(delivery, now) !== delivery) changed.push(deliveryId);
-        }
-        for (let from = 0; from < changed.length; from += idsPerLine) {
-          record({ t: 'round', at: now, of: changed.slice(from, from + idsPerLine) });
-        }
-        for (const [id, health] of asked) {
-          const row = state.subscribers.get(id);
-          if (row) record({ t: 'subscriber', row, bumped: false, health: probedSoon(health, now) });
-        }
-        return started;
-      }),
   };
 }
-
-/** What an attempt's result means for its subscriber. */
-type TurnOfHealth = Pick<AfterAttempt, 'paused' | 'turned'>;
 
 /** One probe at a time. */
 function isProbing(state: State, subscriberId: string): boolean {
@@ -361,45 +237,6 @@ function isProbing(state: State, subscriberId: string): boolean {
   return false;
 }
 
-function roundKind(
-  state: State,
-  delivery: Delivery,
-  isDeleted: boolean,
-  isPaused: boolean,
-): RoundStarted['kind'] {
-  if (delivery.state === 'cancelled' || isDeleted) return 'cancelled';
-  if (state.openAttempts.has(delivery.id)) return 'inFlight';
-  if (delivery.state !== 'pending') return roundKindOf[bodyStateOf(state, delivery)];
-  return isPaused || state.healthOf(delivery.subscriberId).isFailing ? 'held' : 'due';
-}
-
-const roundKindOf = { kept: 'newRound', gone: 'notKept', erased: 'erased' } as const;
-
-/** Keeps the text of an event that was fetched again. @throws NotInMemory */
-export function keepFetched({ state, record, keep }: Decision, fetched: FetchedBody, now: number): void {
-  const { clinicId: clinic, eventId: event, body: text } = fetched;
-  const key = eventKey(clinic, event);
-  const row = state.events.get(key);
-  if (row === undefined || row.isErased) return;
-  record({
-    t: 'bodyKept',
-    at: now,
-    clinic,
-    event,
-    body: keep(Buffer.from(text), { kind: 'body', record: key }),
-  });
-}
-
 function claimIdOf(open: OpenAttempt): string {
   return `${open.deliveryId}#${open.number}`;
-}
-
-/** At most 1 KiB of an answer goes on record. */
-const excerptBytesMax = 1024;
-
-function keepExcerpt({ keep }: Decision, open: OpenAttempt, excerpt: string) {
-  return keep(Buffer.from(excerpt).subarray(0, excerptBytesMax), {
-    kind: 'excerpt',
-    record: `${open.deliveryId}#${open.number}`,
-  });
 }
