@@ -5,7 +5,7 @@ import { builtProgram, run } from '../world/process.ts';
 import type { Bench, BenchResult } from './bench.ts';
 import type { Slice } from './isolation/program.ts';
 
-const pairs = 7;
+const pairs = 15;
 const secondsEach = 4;
 
 type Others = 'bad' | 'good';
