@@ -1,12 +1,13 @@
+import { afterAttemptOfSubscriber } from '../../domain/breaker.ts';
 import { afterAttempt, type Delivery } from '../../domain/delivery.ts';
 import { ClaimLost } from '../../domain/errors.ts';
-import { type Subscriber, scheduleOf } from '../../domain/subscriber.ts';
+import { type Health, type Subscriber, scheduleOf } from '../../domain/subscriber.ts';
 import type { AfterAttempt, AttemptResult } from '../store.ts';
 import type { Decision } from './commits.ts';
 import type { Core } from './core.ts';
 import type { AttemptFact, OpenAttempt } from './facts.ts';
 import { bodyStateOf } from './log.ts';
-import { healthChange, type State } from './state.ts';
+import type { State } from './state.ts';
 
 /** What an attempt's result means for its subscriber. */
 type TurnOfHealth = Pick<AfterAttempt, 'paused' | 'turned'>;
@@ -93,6 +94,22 @@ export function attemptFact(
         excerpt: keepExcerpt(decision, open, excerpt),
       }),
   };
+}
+
+/** The health that goes on record with an attempt, and nothing when only the time of a success moved on. */
+function healthChange(before: Health, attempt: Parameters<typeof afterAttemptOfSubscriber>[1], now: number) {
+  const { health, pause, turned } = afterAttemptOfSubscriber(before, attempt, now);
+  const isFirstSuccess = before.lastSuccessAt === null && health.lastSuccessAt !== null;
+  return { health: isFirstSuccess || differs(health, before) ? health : null, pause, turned };
+}
+
+/** In anything but the time of the last success. */
+function differs(after: Health, before: Health): boolean {
+  for (const name of Object.keys(after) as (keyof Health)[]) {
+    if (name === 'lastSuccessAt' || after[name] === before[name]) continue;
+    if (name !== 'failedInRow' || String(after[name]) !== String(before[name])) return true;
+  }
+  return false;
 }
 
 /** At most 1 KiB of an answer goes on record. */

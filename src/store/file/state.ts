@@ -1,4 +1,3 @@
-import { afterAttemptOfSubscriber } from '../../domain/breaker.ts';
 import type { Clinic, SetAside, Stream } from '../../domain/clinic.ts';
 import { type Delivery, endUnsent, newDelivery, startRound } from '../../domain/delivery.ts';
 import { StoreCorrupt } from '../../domain/errors.ts';
@@ -437,26 +436,6 @@ function unknownFact(fact: never): StoreCorrupt {
   return new StoreCorrupt('journal_newer', `The journal holds what this version does not know: "${t}".`, {
     hint: 'A newer version of the relay wrote it: start that version again.',
   });
-}
-
-/** The health that goes on record with an attempt, and nothing when only the time of a success moved on. */
-export function healthChange(
-  before: Health,
-  attempt: Parameters<typeof afterAttemptOfSubscriber>[1],
-  now: number,
-) {
-  const { health, pause, turned } = afterAttemptOfSubscriber(before, attempt, now);
-  const isFirstSuccess = before.lastSuccessAt === null && health.lastSuccessAt !== null;
-  return { health: isFirstSuccess || differs(health, before) ? health : null, pause, turned };
-}
-
-/** In anything but the time of the last success. */
-function differs(after: Health, before: Health): boolean {
-  for (const name of Object.keys(after) as (keyof Health)[]) {
-    if (name === 'lastSuccessAt' || after[name] === before[name]) continue;
-    if (name !== 'failedInRow' || String(after[name]) !== String(before[name])) return true;
-  }
-  return false;
 }
 
 /** The days since 1970 of the day that a file's name begins with. */
