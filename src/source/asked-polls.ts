@@ -8,6 +8,8 @@ export type AskedPollEnd =
   /** Its turn did not come in time, or nobody waits any more. */
   | { readonly kind: 'notYet' };
 
+export const brokenOff: AskedPollEnd = { kind: 'failed', problem: 'it was broken off' };
+
 interface Asker {
   readonly isSweep: boolean;
   readonly tell: (end: AskedPollEnd) => void;

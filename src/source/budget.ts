@@ -20,7 +20,7 @@ export interface BudgetDependencies {
 
 /** The vendor's rolling window. Source: Fullscript, "Rate limits". */
 const windowMs = 5 * 60_000;
-/** More than one slow clinic can hold: see `pollsAtOnceOfClinic` in poller.ts. */
+/** More than one slow clinic can hold: see `pollsAtOnceOfClinic` in poll-slots.ts. */
 const requestsAtOnce = 16;
 const blockMax = 50;
 /** A block is used up well before it lapses when the requests go on as they did this long. */

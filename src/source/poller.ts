@@ -1,37 +1,30 @@
 import { wait } from '../clock.ts';
 import type { Stream, StreamKey } from '../domain/clinic.ts';
-import { ClaimLost, StoreBroken, StoreUnavailable } from '../domain/errors.ts';
-import type { ClinicStore, PollClaim, PollStore, SubscriberStore } from '../store/store.ts';
-import { type AskedPollEnd, AskedPolls, endOf } from './asked-polls.ts';
+import { ClaimLost, StoreUnavailable } from '../domain/errors.ts';
+import type { PollClaim } from '../store/store.ts';
+import { type AskedPollEnd, AskedPolls, brokenOff } from './asked-polls.ts';
+import { type ClaimedPollDependencies, pollClaimed } from './claimed-poll.ts';
 import { Discovery, type DiscoveryDependencies } from './discovery.ts';
-import { poll } from './poll.ts';
-import type { Schedule, Shortfall } from './schedule.ts';
+import { DueStreams } from './due-streams.ts';
+import { KeepAlive } from './keep-alive.ts';
+import { PollSlots } from './poll-slots.ts';
+import { polledStreams } from './polled-streams.ts';
+import type { Shortfall } from './schedule.ts';
 
-export interface PollerDependencies extends DiscoveryDependencies {
-  readonly store: ClinicStore & PollStore & Pick<SubscriberStore, 'subscribers'>;
-  readonly schedule: Schedule;
-  readonly overlapDays: number;
-  readonly sweepHours: number;
-  /** Nobody is owed what is recorded. */
-  readonly isShadow: boolean;
+export interface PollerDependencies extends DiscoveryDependencies, ClaimedPollDependencies {
+  readonly store: DiscoveryDependencies['store'] & ClaimedPollDependencies['store'];
   /** Ends the requests that wait for their turn, so that a stop need not. */
   readonly stopRequests: () => void;
-  /** Deliveries were recorded. */
-  readonly onRecorded: () => void;
   /** Told once: the store is broken, or the relay has a fault. */
   readonly onFatal: (error: unknown) => void;
 }
 
-const pollsAtOnce = 8;
-/** A clinic that answers slowly leaves room for the others. */
-const pollsAtOnceOfClinic = 2;
 const leaseMs = 120_000;
 /** While there is more to do than can be done at once, what is due is looked up again so often … */
 const lookAgainMs = 1_000;
 /** … and at most so often when a poll has ended and nothing else is left: a look reads every stream. */
 const lookPauseMs = 250;
 const longestSleepMs = 30_000;
-const keepAliveMs = 60_000;
 
 /**
  * Polls again and again: has the clinic of each connection found, claims the streams that
@@ -41,36 +34,40 @@ export class Poller {
   readonly #dependencies: PollerDependencies;
   readonly #discovery: Discovery;
   readonly #asked: AskedPolls;
-  /** By stream. */
-  readonly #polling = new Map<string, { readonly clinicId: string; readonly ended: Promise<void> }>();
+  readonly #keepAlive: KeepAlive;
+  readonly #slots = new PollSlots();
   readonly #stopping = new AbortController();
   #isRunning = false;
   #turning: Promise<void> | null = null;
   #mustTurnAgain = false;
   #mustLook = false;
   #lookedAt = Number.NEGATIVE_INFINITY;
-  /** What was due at the last look and has not begun, in the order of its turn. */
-  #due: readonly Stream[] = [];
+  /** What was due at the last look and has not begun. */
+  #due = new DueStreams([]);
   /** When the next of what was not due then will be. */
   #nextDueAt = 0;
   #hasEndedSinceLook = false;
   #isShort = false;
   #turnedAt = 0;
   #cancelTimer = (): void => {};
-  #cancelKeepAlive = (): void => {};
-  #keepingAlive: Promise<void> | null = null;
-  #askingApps: Promise<void> | null = null;
 
   constructor(dependencies: PollerDependencies) {
     this.#dependencies = dependencies;
     this.#discovery = new Discovery(dependencies);
     this.#asked = new AskedPolls(dependencies.clock);
+    const { store, tokens, clock } = dependencies;
+    this.#keepAlive = new KeepAlive({
+      store,
+      tokens,
+      clock,
+      onError: (error) => this.#failUnlessPassing(error),
+    });
   }
 
   start(): void {
     this.#isRunning = true;
     this.#turnedAt = this.#dependencies.clock.monotonic();
-    this.#keepAliveLater();
+    this.#keepAlive.start();
     this.wake();
   }
 
@@ -104,15 +101,12 @@ export class Poller {
   async stop(graceMs: number): Promise<void> {
     this.#isRunning = false;
     this.#cancelTimer();
-    this.#cancelKeepAlive();
     this.#stopping.abort();
     this.#dependencies.stopRequests();
-    const polls = [...this.#polling.values()].map(({ ended }) => ended);
     const underWay = [
       this.#turning,
-      this.#keepingAlive,
-      this.#askingApps,
-      ...polls,
+      this.#keepAlive.stop(),
+      this.#slots.allEnded(),
       ...this.#discovery.underWay,
     ];
     const grace = new AbortController();
@@ -164,14 +158,18 @@ export class Poller {
     if (this.#mustLook) return 0;
     const { clock } = this.#dependencies;
     const sinceMs = clock.monotonic() - this.#lookedAt;
-    if (this.#due.length > 0) return lookAgainMs - sinceMs;
+    if (this.#due.size > 0) return lookAgainMs - sinceMs;
     if (this.#hasEndedSinceLook) return lookPauseMs - sinceMs;
     return Math.min(this.#nextDueAt - clock.now(), longestSleepMs - sinceMs);
   }
 
   #discovered(error: unknown): void {
-    if (error !== null && !passes(error)) this.#fail(error);
-    else this.wake();
+    if (error !== null) this.#failUnlessPassing(error);
+    this.wake();
+  }
+
+  #failUnlessPassing(error: unknown): void {
+    if (!passes(error)) this.#fail(error);
   }
 
   #fail(error: unknown): void {
@@ -185,12 +183,12 @@ export class Poller {
     this.#mustLook = false;
     this.#hasEndedSinceLook = false;
     await this.#discovery.begin((error) => this.#discovered(error));
-    const streams = await this.#polled();
+    const streams = await polledStreams(this.#dependencies);
     const now = clock.now();
     this.#lookedAt = clock.monotonic();
     this.#tellOfShortfall();
-    const isIdle = (stream: Stream) => !this.#polling.has(keyOf(stream));
-    this.#due = schedule.due(streams, now).filter(isIdle);
+    const isIdle = (stream: Stream) => !this.#slots.isTakenBy(stream);
+    this.#due = new DueStreams(schedule.due(streams, now).filter(isIdle));
     this.#nextDueAt = now + longestSleepMs;
     for (const stream of streams) {
       const isLater = stream.nextPollAt > now && stream.nextPollAt < this.#nextDueAt;
@@ -202,18 +200,13 @@ export class Poller {
   }
 
   async #beginDue(): Promise<void> {
-    const waiting: Stream[] = [];
-    for (const stream of this.#due) {
-      const isFull = this.#polling.size >= pollsAtOnce;
-      if (isFull || this.#pollsOf(stream.clinicId) >= pollsAtOnceOfClinic) {
-        waiting.push(stream);
-        continue;
-      }
+    while (this.#isRunning && !this.#slots.isFull) {
+      const stream = this.#due.take(({ clinicId }) => this.#slots.hasRoomFor(clinicId));
+      if (stream === null) return;
       const [claim] = await this.#dependencies.store.claimPolls({ streams: [stream], leaseMs });
       // None is left when somebody else has it: the next one gets the place.
       if (claim) this.#begin(claim);
     }
-    this.#due = waiting;
   }
 
   /** Told when it begins, and not again while it lasts. */
@@ -228,126 +221,36 @@ export class Poller {
     this.#isShort = shortfall !== null;
   }
 
-  #pollsOf(clinicId: string): number {
-    return [...this.#polling.values()].filter((each) => each.clinicId === clinicId).length;
-  }
-
   #begin(claim: PollClaim): void {
-    const key = keyOf(claim.stream);
     const ended = this.#pollOne(claim).finally(() => {
-      this.#polling.delete(key);
+      this.#slots.release(claim.stream);
       this.#hasEndedSinceLook = true;
       this.#turnSoon();
     });
-    this.#polling.set(key, { clinicId: claim.stream.clinicId, ended });
+    this.#slots.take(claim.stream, ended);
   }
 
   /** Whoever asked while it was polled waits for the poll after, which is not to be long in coming. */
   async #pollOne(claim: PollClaim): Promise<void> {
     const asked = this.#asked.take(claim.stream);
-    asked.tell(await this.#pollAs(claim, asked.isSweep));
+    const how = { isSweepWanted: asked.isSweep, signal: this.#stopping.signal };
+    const polled = pollClaimed(claim, this.#dependencies, how).catch((error: unknown) => {
+      this.#fail(error);
+      return brokenOff;
+    });
+    asked.tell(await polled);
     if (this.#isRunning && this.#asked.isAskedFor(claim.stream)) await this.#soon(claim.stream);
   }
 
   /** Without a store that takes it, a stream is polled when it would have been anyway. */
   async #soon({ clinicId, category }: StreamKey): Promise<void> {
-    await this.#dependencies.store.pollSoon(clinicId, category).catch((error: unknown) => {
-      if (!passes(error)) this.#fail(error);
-    });
+    const { store } = this.#dependencies;
+    await store.pollSoon(clinicId, category).catch((error: unknown) => this.#failUnlessPassing(error));
     this.wake();
-  }
-
-  /** Streams of clinics that are not paused and that some connection can read. */
-  async #polled(): Promise<readonly Stream[]> {
-    const { store, access, categories } = this.#dependencies;
-    const usable = (await store.connections()).filter((connection) => access.isUsable(connection));
-    const readable = new Set(usable.map(({ clinicId }) => clinicId));
-    const clinics = (await store.clinics()).filter(
-      ({ id, isPaused, isRemoved }) => !isPaused && !isRemoved && readable.has(id),
-    );
-    const polled = new Set(clinics.map(({ id }) => id));
-    const streams = await store.streams();
-    return streams.filter(({ clinicId, category }) => polled.has(clinicId) && categories.includes(category));
-  }
-
-  async #pollAs(claim: PollClaim, isSweepWanted: boolean): Promise<AskedPollEnd> {
-    const { store, access, schedule, clock, logger, overlapDays, sweepHours, isShadow, onRecorded } =
-      this.#dependencies;
-    try {
-      const stream = await poll(claim, {
-        store,
-        list: access.list,
-        retrieve: access.retrieve,
-        clock,
-        logger,
-        overlapDays,
-        sweepHours,
-        isShadow,
-        isSweepWanted,
-        signal: this.#stopping.signal,
-        learn: (stream, seen) => schedule.learn(stream, seen),
-        nextPollAt: (stream) => schedule.nextPollAt(stream, clock.now()),
-        retryAt: (stream) => schedule.retryAt(stream, clock.now()),
-        onRecorded,
-      });
-      return endOf(stream);
-    } catch (error) {
-      await this.#pollBroke(claim, error);
-      return { kind: 'failed', problem: 'it was broken off' };
-    }
-  }
-
-  async #pollBroke(claim: PollClaim, error: unknown): Promise<void> {
-    const { store, schedule, clock, logger } = this.#dependencies;
-    // Requests that were told to stop end here, too.
-    if (!this.#isRunning || error instanceof StoreUnavailable) return;
-    const { clinicId, category } = claim.stream;
-    if (error instanceof ClaimLost) {
-      logger.warn('A poll was taken over; what it read is read again.', { clinicId, category });
-      return;
-    }
-    if (error instanceof StoreBroken) return this.#fail(error);
-    // One item that nobody thought of must not stop the other clinics.
-    const fault = error instanceof Error ? error.name : 'unknown error';
-    logger.error('A poll met a fault of the relay; please report it.', { clinicId, category, fault });
-    const nextPollAt = schedule.retryAt(claim.stream, clock.now());
-    const end = { kind: 'failed', problem: `a fault of the relay: ${fault}`, nextPollAt } as const;
-    await store.endPoll(claim, end).catch((cause: unknown) => {
-      if (cause instanceof StoreBroken) this.#fail(cause);
-    });
-  }
-
-  #keepAliveLater(): void {
-    this.#cancelKeepAlive = this.#dependencies.clock.after(keepAliveMs, () => {
-      this.#keepingAlive = this.#passing(this.#keepAlive()).finally(() => {
-        this.#keepingAlive = null;
-        if (this.#isRunning) this.#keepAliveLater();
-      });
-    });
-  }
-
-  /** The operator's apps are asked beside: they may hang. */
-  async #keepAlive(): Promise<void> {
-    const { store, tokens } = this.#dependencies;
-    const connections = await store.connections();
-    this.#askingApps ??= this.#passing(tokens.askApps(connections)).finally(() => {
-      this.#askingApps = null;
-    });
-    await tokens.keepAlive(connections);
-  }
-
-  #passing(work: Promise<void>): Promise<void> {
-    return work.catch((error: unknown) => {
-      if (!passes(error)) this.#fail(error);
-    });
   }
 }
 
 /** What ends a piece of work that is simply done again. */
 function passes(error: unknown): boolean {
   return error instanceof StoreUnavailable || error instanceof ClaimLost;
-}
-
-function keyOf({ clinicId, category }: StreamKey): string {
-  return JSON.stringify([clinicId, category]);
 }
