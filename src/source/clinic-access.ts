@@ -152,7 +152,8 @@ function noAnswer(detail: string): { readonly answer: NoAccess; readonly accessT
   return { answer: { kind: 'noAccess', detail }, accessToken: null };
 }
 
-function isLimited(answer: Answer): answer is Extract<Refusal, { kind: 'limited' }> {
+/** The vendor asks the whole app for air. */
+export function isLimited(answer: Answer): answer is Extract<Refusal, { kind: 'limited' }> {
   return answer.kind === 'limited';
 }
 

@@ -3,8 +3,8 @@ import type { ClinicInput } from '../domain/clinic-input.ts';
 import { Conflict } from '../domain/errors.ts';
 import { startOf } from '../domain/start-from.ts';
 import type { RequestBudget } from './budget.ts';
-import { wordsOf } from './clinic-access.ts';
-import type { EventsApi, ListPage } from './events-api.ts';
+import { isLimited, wordsOf } from './clinic-access.ts';
+import type { EventsApi, ListPage, Refusal } from './events-api.ts';
 import { dayBeforeHistory, pageAfter, pageOrEnd } from './list-bounds.ts';
 import type { OAuth } from './oauth.ts';
 
@@ -53,7 +53,7 @@ export function createStartCount(
   const { api, budget, clock, categories } = dependencies;
   return async (input) => {
     const accessToken = await tokenOf(input, dependencies);
-    const clinic = await budget.run('list', () => api.clinic(accessToken));
+    const clinic = await withinBudget(budget, () => api.clinic(accessToken));
     if (clinic.kind !== 'clinic') throw notReadable(`Fullscript answers ${wordsOf(clinic)}`);
     const startAt = startOf(input.startFrom ?? dependencies.startFrom, clinic.vendorNow ?? clock.now());
     const counts: CategoryCount[] = [];
@@ -87,10 +87,9 @@ async function countCategory(
   for (let page = 1; page <= pagesMax; ) {
     const ask = { category, afterDay, page };
     const answer: Awaited<ReturnType<EventsApi['list']>> = pageOrEnd(
-      await budget.run('list', () => api.list(accessToken, ask)),
+      await withinBudget(budget, () => api.list(accessToken, ask)),
       before,
     );
-    if (answer.kind === 'limited') budget.pause(answer.retryAfterMs);
     if (answer.kind !== 'page') {
       return { category, taken, past, isAtLeast: page > 1, problem: wordsOf(answer) };
     }
@@ -106,6 +105,16 @@ async function countCategory(
     page = next;
   }
   return { category, taken, past, isAtLeast: true, problem: null };
+}
+
+/** What is refused for asking too often has the whole app wait. */
+async function withinBudget<Answer extends { readonly kind: string }>(
+  budget: RequestBudget,
+  ask: () => Promise<Answer | Refusal>,
+): Promise<Answer | Refusal> {
+  const answer = await budget.run('list', ask);
+  if (isLimited(answer)) budget.pause(answer.retryAfterMs);
+  return answer;
 }
 
 function notReadable(why: string): Conflict {

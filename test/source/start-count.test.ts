@@ -37,7 +37,7 @@ function counting(
   for (const ago of [1, 2, 30]) {
     fullscript.addEvent({ clinic: 'Washington', type: 'order.placed', createdAt: noon - ago * hour });
   }
-  return { count, fullscript, slug: fullscript.clinics[0]?.slug };
+  return { clock, count, fullscript, slug: fullscript.clinics[0]?.slug };
 }
 
 test('what a start would take is counted by category, and nothing is retrieved', async () => {
@@ -75,3 +75,15 @@ for (const { input, because } of [
     });
   });
 }
+
+test('a count that is refused for asking too often has the whole app wait', async () => {
+  const { clock, count, fullscript, slug } = counting();
+  const ask = { name: 'Washington', accessToken: `sandbox-access-${slug}` };
+  fullscript.faults.switchOn({ name: 'rate-limited', retryAfterSeconds: 240, times: 1 });
+  await expect(count(ask)).rejects.toMatchObject({ code: 'clinic_not_readable' });
+  const again = count(ask);
+  await clock.advance(239_000);
+  expect(fullscript.requests().all).toBe(1);
+  await clock.advance(1_000);
+  expect((await again).categories).toHaveLength(2);
+});
