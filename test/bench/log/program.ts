@@ -21,6 +21,8 @@ import { accepted, anEvent, aSubscriber, claim, furnished, pollOf, refused } fro
  */
 const [what, path = '', count = '0'] = process.argv.slice(2);
 const clock = systemClock();
+// Waiting timers do not keep a process alive; `process.exit` ends it.
+setInterval(() => {}, 2 ** 30);
 
 const unsynced: Disk = {
   ...realDisk,
