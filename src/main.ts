@@ -120,6 +120,7 @@ export async function startRelay({
       categories: config.source.categories,
       arePollsMoving: () => polling.poller.idleMs < pollsFrozenMs,
       shortfall: () => polling.poller.shortfall,
+      connectionUse: delivering.sender.connectionUse,
       closing: closing.signal,
     });
     const server = await startServer(app, { host: config.server.host, port: config.server.port, clock });

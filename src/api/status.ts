@@ -33,6 +33,7 @@ export interface StatusDependencies {
   readonly auditor: Pick<AuditsDependencies['auditor'], 'find'>;
   /** What would be enough; `null` while the budget is. */
   readonly shortfall: () => z.infer<typeof shortfallView> | null;
+  readonly connectionUse: () => z.infer<typeof connectionsView>;
 }
 
 /** More of them are counted and not shown. */
@@ -93,6 +94,9 @@ const restorationView = z.object({
 /** The request budget cannot poll each stream every `pollSecondsMax`. Either of these would be enough by itself. */
 const shortfallView = z.object({ requestsPerFiveMinutes: z.number(), pollSecondsMax: z.number() });
 
+/** Since the start: requests that subscribers answered, and those of them on a connection that an earlier one had left open. */
+const connectionsView = z.object({ answered: z.number(), reused: z.number() });
+
 const statusView = z.object({
   at: z.string(),
   /** Shadow mode: events are read and recorded, and nothing is sent. */
@@ -102,6 +106,8 @@ const statusView = z.object({
   streams: z.array(streamView),
   /** `null` for callers without `admin`. */
   budget: z.object({ shortfall: shortfallView.nullable() }).nullable(),
+  /** `null` for callers without `admin`. */
+  connections: connectionsView.nullable(),
   setAside: z.object({ count: z.number(), items: z.array(setAsideView) }),
   /** `null` for callers without `admin`. */
   audits: auditsView.nullable(),
@@ -125,6 +131,7 @@ export function statusRoutes({
   isShadow,
   categories,
   shortfall,
+  connectionUse,
 }: StatusDependencies): readonly Route[] {
   return [
     route({
@@ -167,6 +174,7 @@ export function statusRoutes({
             .filter(({ clinicId, category }) => !removed.has(clinicId) && categories.includes(category))
             .map((stream) => viewOfStream(stream, now)),
           budget: isAdmin ? { shortfall: shortfall() } : null,
+          connections: isAdmin ? connectionUse() : null,
           setAside: {
             count: setAsides.length,
             items: isAdmin ? setAsides.slice(0, setAsideShownMax).map(viewOfSetAside) : [],

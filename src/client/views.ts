@@ -345,6 +345,8 @@ export interface StatusView {
   readonly budget?: {
     readonly shortfall: { readonly requestsPerFiveMinutes: number; readonly pollSecondsMax: number } | null;
   } | null;
+  /** Since the relay started; `reused` are those on a connection that an earlier request had left open. */
+  readonly connections?: { readonly answered: number; readonly reused: number } | null;
   /** Without the scope `admin` they are only counted; of many, the first are shown. */
   readonly setAside: { readonly count: number; readonly items: readonly SetAsideView[] };
   readonly deliveries: {

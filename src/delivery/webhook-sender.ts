@@ -9,8 +9,15 @@ import { AddressRefused, createGuardedAgents, type GuardedAgents } from './guard
 import { networkFault } from './network-fault.ts';
 import type { Post, PostRequest, PostResult, Unanswered } from './post.ts';
 
+/** Since the start: requests that were answered, and those of them on a connection that an earlier one had left open. */
+export interface ConnectionUse {
+  readonly answered: number;
+  readonly reused: number;
+}
+
 export interface WebhookSender {
   readonly post: Post;
+  readonly connectionUse: () => ConnectionUse;
   /** Closes every connection, those in use too. */
   close(): void;
 }
@@ -63,6 +70,14 @@ export function createWebhookSender(options: SenderOptions): WebhookSender {
   const pooled = createGuardedAgents({ ...options, keepAlive: true });
   const fresh = createGuardedAgents({ ...options, keepAlive: false });
   const vettedUrls = new Map<string, VettedUrl | Refusal>();
+  const use = { answered: 0, reused: 0 };
+
+  function count(result: PostResult): PostResult {
+    if (result.kind !== 'answered') return result;
+    use.answered += 1;
+    if (result.reusedConnection) use.reused += 1;
+    return result;
+  }
 
   function vet(url: string): VettedUrl | Refusal {
     const known = vettedUrls.get(url);
@@ -78,8 +93,11 @@ export function createWebhookSender(options: SenderOptions): WebhookSender {
       const vetted = vet(request.url);
       if (vetted.kind === 'refused') return Promise.resolve(blocked(vetted));
       if (request.signal?.aborted) return Promise.resolve({ kind: 'interrupted' });
-      return new Promise((resolve) => exchange(request, vetted, { pooled, fresh, clock }, resolve));
+      return new Promise((resolve) => {
+        exchange(request, vetted, { pooled, fresh, clock }, (result) => resolve(count(result)));
+      });
     },
+    connectionUse: () => ({ ...use }),
     close() {
       for (const agents of [pooled, fresh]) {
         agents.http.destroy();

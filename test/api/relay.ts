@@ -210,6 +210,7 @@ export async function apiUnderTest(limits?: RequestLimits): Promise<ApiUnderTest
     arePollsMoving: () => endpoint.isPolling,
     tryOperator: async () => endpoint.operator,
     shortfall: () => endpoint.shortfall,
+    connectionUse: () => ({ answered: 12, reused: 9 }),
     ...(limits && { limits }),
   });
   const server = await startServer(app, { host: '127.0.0.1', port: 0 });

@@ -132,6 +132,13 @@ test('tells the trouble of the store: since when, and what to do', async () => {
   });
 });
 
+test('says how many answers came over a connection that was kept alive, to an admin', async () => {
+  const connections = async (token: string) =>
+    (await api.ask('GET', '/v1/status', { token })).body.connections;
+  expect(await connections(admin)).toEqual({ answered: 12, reused: 9 });
+  expect(await connections(stranger)).toBeNull();
+});
+
 test('says what would be enough where the request budget is not, to an admin', async () => {
   const budget = async (token: string) => (await api.ask('GET', '/v1/status', { token })).body.budget;
   expect(await budget(admin)).toEqual({ shortfall: null });

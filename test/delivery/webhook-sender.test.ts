@@ -63,13 +63,14 @@ describe('an ordinary POST', () => {
 
   test('keeps its connection for the next one', async () => {
     const peer = await hostile({ onRequest: (socket) => socket.write(http(200, 'ok')) });
-    const { post } = sender();
+    const { post, connectionUse } = sender();
     const reused = [];
     for (let n = 0; n < 3; n += 1) {
       const result = await post(request(peer));
       reused.push(result.kind === 'answered' && result.reusedConnection);
     }
     expect(reused).toEqual([false, true, true]);
+    expect(connectionUse()).toEqual({ answered: 3, reused: 2 });
     expect(peer.connections()).toBe(1);
   });
 
