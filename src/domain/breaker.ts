@@ -30,6 +30,8 @@ export interface AfterAttemptOfSubscriber {
 const slowFromMs = 1_000;
 const failedInRowMax = 5;
 const failedForMs = 30_000;
+/** Until the breaker opens: so fast it is found out whether they all fail, and the rest is spared. */
+const failingPerSecond = 5;
 const firstProbeMs = 30_000;
 const probeMaxMs = 15 * 60_000;
 const hourMs = 3_600_000;
@@ -97,6 +99,16 @@ export function afterAttemptOfSubscriber(
     pause: pauseAfterDays(failed, now),
     turned: null,
   };
+}
+
+/**
+ * Requests a second that a subscriber is sent, `null` for as many as it has slots: one that
+ * fails one delivery after another is spared until it takes one, and so are the others,
+ * who share a disk with the records of its failures.
+ */
+export function paceOf({ failedInRow }: Health, requestsPerSecond: number | null): number | null {
+  if (failedInRow.length < failedInRowMax) return requestsPerSecond;
+  return Math.min(requestsPerSecond ?? failingPerSecond, failingPerSecond);
 }
 
 /** A person says that it is well again: the breaker is closed, and counts afresh. */

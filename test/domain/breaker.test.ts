@@ -4,6 +4,7 @@ import {
   type AfterAttemptOfSubscriber,
   afterAttemptOfSubscriber,
   closedBreaker,
+  paceOf,
 } from '../../src/domain/breaker.ts';
 import { type Health, untriedHealth } from '../../src/domain/subscriber.ts';
 
@@ -260,4 +261,10 @@ test('a person closes the breaker: it counts afresh and starts slowly', () => {
     slowStartSlots: 1,
     lastFailureAt: failing.lastFailureAt,
   });
+});
+
+test('who fails one delivery after another is sent five a second at most, whatever it may be sent otherwise', () => {
+  const fiveFailed = { ...fourFailed, failedInRow: ['1', '2', '3', '4', '5'] };
+  expect([null, 2, 100].map((rate) => paceOf(fourFailed, rate))).toEqual([null, 2, 100]);
+  expect([null, 2, 100].map((rate) => paceOf(fiveFailed, rate))).toEqual([5, 2, 5]);
 });

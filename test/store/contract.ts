@@ -284,6 +284,22 @@ export function keepsTheContract(name: string, open: () => Promise<StoreUnderTes
         expect(await claim(store)).toHaveLength(1);
       });
 
+      test('who failed five deliveries in a row is sent five a second, until it takes one', async () => {
+        await furnished(store, aSubscriber('sub_1', { retrySeconds: [3_600] }));
+        await record(
+          store,
+          Array.from({ length: 20 }, (_, index) => anEvent(`e${index}`)),
+        );
+        for (const each of await claim(store, 5)) await store.recordAttempt(each, refused);
+        const sixth = only(await claim(store, 10));
+        expect(await claim(store, 10)).toHaveLength(0);
+        await under.clock.advance(1_000);
+        const seventh = only(await claim(store, 10));
+        await store.recordAttempt(sixth, refused);
+        await store.recordAttempt(seventh, accepted);
+        expect(await claim(store, 10)).toHaveLength(10);
+      });
+
       test('headers are kept, and lie on the disk sealed', async () => {
         await furnished(store, aSubscriber('sub_1', { headers: { authorization: 'Bearer gateway' } }));
         await reopened();

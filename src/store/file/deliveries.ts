@@ -1,3 +1,4 @@
+import { paceOf } from '../../domain/breaker.ts';
 import { type Delivery, queuedAt } from '../../domain/delivery.ts';
 import { ClaimLost, StoreCorrupt, StoreUnavailable } from '../../domain/errors.ts';
 import { type Subscriber, stateOfSubscriber } from '../../domain/subscriber.ts';
@@ -66,7 +67,7 @@ export function deliveryPart(core: Core): DeliveryStore & { interruptLapsed(): P
       if (shown !== 'active' && !isProbe) continue;
       if (isProbe && (now < (health.nextProbeAt ?? 0) || isProbing(state, subscriberId))) continue;
       const subscriber = codec.subscriber(state, row);
-      const { requestsPerSecond } = subscriber;
+      const requestsPerSecond = paceOf(health, subscriber.requestsPerSecond);
       const freeByRate = requestsPerSecond === null ? slots : rates.free(subscriberId, requestsPerSecond);
       if (freeByRate === 0) continue;
       const taken = isProbe
