@@ -50,7 +50,9 @@ const offRetryMs = 3_600_000;
 const spreadShare = 0.01;
 /** A poll that is the first, or was late, stands where too much is due at once, and looks for a place this far. */
 const wideSpreadShare = 0.5;
+/** A poll is late from so much after its moment on, or from this share of the ceiling, whichever is more. */
 const lateMs = 10_000;
+const lateShare = 1 / 90;
 /** What is planned is counted by stretches of this length. */
 const stretchMs = 5_000;
 const placesMax = 64;
@@ -234,7 +236,8 @@ export function freshSchedule(options: ScheduleOptions): Schedule {
     nextPollAt({ polledAt, nextPollAt, failedInRow, ...key }, now) {
       const plan = planAt(now);
       const stream = plannedOf(key);
-      const isInStep = polledAt !== null && failedInRow === 0 && now - nextPollAt < lateMs;
+      const isLate = now - nextPollAt >= Math.max(lateMs, plan.longestMs * lateShare);
+      const isInStep = polledAt !== null && failedInRow === 0 && !isLate;
       const earliest = dueAt(plan, stream, 1 - (isInStep ? spreadShare : wideSpreadShare), now);
       const at = Math.round(calmest(plan, earliest, dueAt(plan, stream, 1, now)));
       addAhead(plan.ahead, at, stream.pages);
