@@ -9,6 +9,7 @@ import { Alarm } from './alarm.ts';
 import type { Deliver } from './deliver.ts';
 import { HeldClaims } from './held-claims.ts';
 import { Lanes, type OpenLane } from './lanes.ts';
+import { UnderWay } from './under-way.ts';
 
 export interface DispatcherDependencies {
   readonly store: Pick<DeliveryStore, 'claimDeliveries' | 'renew' | 'nextDueAt'> &
@@ -53,7 +54,7 @@ export class Dispatcher {
   readonly #lanes: Lanes<PQueue>;
   readonly #held: HeldClaims;
   readonly #alarm: Alarm;
-  readonly #runs = new Set<Promise<void>>();
+  readonly #runs = new UnderWay<Promise<void>>();
   /** Attempts under way; claims are made for free slots only, so never more than `concurrency`. */
   #sending = 0;
   readonly #abort = new AbortController();
@@ -112,7 +113,7 @@ export class Dispatcher {
     const cancel = this.#dependencies.clock.after(graceMs, () => this.#abort.abort());
     // What is being claimed at this moment is sent too.
     await this.#turning;
-    await Promise.all(this.#runs);
+    await Promise.all(this.#runs.items());
     cancel();
     await this.#held.stop();
   }
@@ -168,8 +169,8 @@ export class Dispatcher {
       const claims = await store.claimDeliveries({ slotsBySubscriber, leaseMs: this.#leaseMs });
       this.#lanes.noteTaken(slotsBySubscriber, claims);
       for (const claim of claims) {
-        const run = this.#run(claim).finally(() => this.#runs.delete(run));
-        this.#runs.add(run);
+        const run = this.#run(claim);
+        run.then(this.#runs.add(run));
       }
     }
     await this.#planLook();
@@ -200,7 +201,7 @@ export class Dispatcher {
         this.#sending -= 1;
       }
     };
-    this.#held.add(claim);
+    const release = this.#held.add(claim);
     lane.unrecorded += 1;
     try {
       const attempted = await lane.queue.add(attempt);
@@ -211,7 +212,7 @@ export class Dispatcher {
       this.#fail(error);
     } finally {
       lane.unrecorded -= 1;
-      this.#held.remove(claim);
+      release();
       this.#turnSoon();
     }
   }

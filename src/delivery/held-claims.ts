@@ -2,6 +2,7 @@ import type { Clock } from '../clock.ts';
 import { StoreUnavailable } from '../domain/errors.ts';
 import type { Logger } from '../logger.ts';
 import type { DeliveryClaim, DeliveryStore } from '../store/store.ts';
+import { UnderWay } from './under-way.ts';
 
 export interface HeldClaimsDependencies {
   readonly store: Pick<DeliveryStore, 'renew'>;
@@ -19,7 +20,7 @@ export interface HeldClaimsDependencies {
  */
 export class HeldClaims {
   readonly #dependencies: HeldClaimsDependencies;
-  readonly #claims = new Set<DeliveryClaim>();
+  readonly #claims = new UnderWay<DeliveryClaim>();
   /** Not renewed the last time; one whose result was just being put on record is over by the next. */
   #missed: ReadonlySet<DeliveryClaim> = new Set();
   #cancelTimer: (() => void) | null = null;
@@ -29,18 +30,14 @@ export class HeldClaims {
     this.#dependencies = dependencies;
   }
 
-  add(claim: DeliveryClaim): void {
-    this.#claims.add(claim);
+  /** The answer ends it. */
+  add(claim: DeliveryClaim): () => void {
     this.#setTimer();
-  }
-
-  remove(claim: DeliveryClaim): void {
-    this.#claims.delete(claim);
+    return this.#claims.add(claim);
   }
 
   /** Renews nothing more; resolves when the store is not used any more. */
   async stop(): Promise<void> {
-    this.#claims.clear();
     this.#cancelTimer?.();
     await this.#renewing;
   }
@@ -57,12 +54,12 @@ export class HeldClaims {
 
   async #renew(): Promise<void> {
     const { store, logger, leaseMs, onError } = this.#dependencies;
-    const asked = [...this.#claims];
+    const asked = this.#claims.items();
     try {
       const renewed = new Set((await store.renew(asked, leaseMs)).map(({ claimId }) => claimId));
       const missed = new Set(asked.filter(({ claimId }) => !renewed.has(claimId)));
-      for (const claim of missed) {
-        if (!this.#claims.has(claim) || !this.#missed.has(claim)) continue;
+      for (const claim of this.#claims.items()) {
+        if (!missed.has(claim) || !this.#missed.has(claim)) continue;
         logger.warn('claim lost', { deliveryId: claim.delivery.id, attempt: claim.attempt });
       }
       this.#missed = missed;

@@ -8,6 +8,7 @@ import { PhaseTimedOut, phaseOfConnection } from './connection-phases.ts';
 import { AddressRefused, createGuardedAgents, type GuardedAgents } from './guarded-agents.ts';
 import { networkFault } from './network-fault.ts';
 import type { Post, PostRequest, PostResult, Unanswered } from './post.ts';
+import { UnderWay } from './under-way.ts';
 
 /** Since the start: requests that were answered, and those of them on a connection that an earlier one had left open. */
 export interface ConnectionUse {
@@ -108,21 +109,20 @@ export function createWebhookSender(options: SenderOptions): WebhookSender {
 }
 
 /** What is under way under each signal: exchanges share one, and a listener for each of them is slow to come and go. */
-const underWay = new WeakMap<AbortSignal, Set<() => void>>();
+const underWay = new WeakMap<AbortSignal, UnderWay<() => void>>();
 
 /** Calls `interrupt` when the signal aborts; the answer takes it back. */
 function onAbort(signal: AbortSignal, interrupt: () => void): () => void {
   const known = underWay.get(signal);
-  const interrupts = known ?? new Set();
-  interrupts.add(interrupt);
+  const interrupts = known ?? new UnderWay();
   if (known === undefined) {
     const interruptAll = () => {
-      for (const each of [...interrupts]) each();
+      for (const each of interrupts.items()) each();
     };
     signal.addEventListener('abort', interruptAll, { once: true });
     underWay.set(signal, interrupts);
   }
-  return () => void interrupts.delete(interrupt);
+  return interrupts.add(interrupt);
 }
 
 interface Means {
