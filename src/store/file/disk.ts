@@ -1,4 +1,4 @@
-import { constants, fstatSync, statSync } from 'node:fs';
+import { constants, statSync, writeSync } from 'node:fs';
 import {
   chmod,
   type FileHandle,
@@ -76,6 +76,12 @@ export class SyncFailed extends Error {
 }
 
 const rewrittenAtOnce = 4 * 1024 * 1024;
+
+/**
+ * The kernel takes so much in less time than the way to a thread and back: every batch
+ * waits for its write. Only the sync, which waits for the disk, always goes to a thread.
+ */
+const copiedAtOnceMax = 256 * 1024;
 
 /** The file was changed behind the store's back. */
 export class FileTouched extends Error {
@@ -202,7 +208,8 @@ class RealAppendedFile implements AppendedFile {
   }
 
   async append(bytes: Buffer): Promise<void> {
-    await writeAll(this.#handle, bytes);
+    if (bytes.length <= copiedAtOnceMax) writeAllSync(this.#handle.fd, bytes);
+    else await writeAll(this.#handle, bytes);
     this.length += bytes.length;
   }
 
@@ -224,7 +231,7 @@ class RealAppendedFile implements AppendedFile {
     const named = statSync(this.#path, { throwIfNoEntry: false });
     if (named === undefined) throw new FileTouched(`${this.#path} was removed`);
     if (named.ino !== this.#inode) throw new FileTouched(`${this.#path} was replaced by another file`);
-    if (fstatSync(this.#handle.fd).size !== this.length) {
+    if (named.size !== this.length) {
       throw new FileTouched(`${this.#path} was written by another program`);
     }
   }
@@ -241,6 +248,10 @@ async function writeAll(handle: FileHandle, bytes: Buffer, at: number | null = n
     const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, position);
     done += bytesWritten;
   }
+}
+
+function writeAllSync(fd: number, bytes: Buffer): void {
+  for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, bytes.length - done);
 }
 
 export function codeOf(error: unknown): string | undefined {
