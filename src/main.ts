@@ -120,6 +120,7 @@ export async function startRelay({
       categories: config.source.categories,
       arePollsMoving: () => polling.poller.idleMs < pollsFrozenMs,
       shortfall: () => polling.poller.shortfall,
+      standstill: polling.standstill,
       connectionUse: delivering.sender.connectionUse,
       closing: closing.signal,
     });

@@ -40,7 +40,7 @@ export interface ApiDependencies
     Pick<AuditsDependencies, 'auditor'>,
     Pick<ConnectDependencies, 'connecting'>,
     Pick<ErasuresDependencies, 'eraser'>,
-    Pick<StatusDependencies, 'isShadow' | 'categories' | 'shortfall' | 'connectionUse'> {
+    Pick<StatusDependencies, 'isShadow' | 'categories' | 'shortfall' | 'standstill' | 'connectionUse'> {
   readonly store: Store;
   readonly clock: Clock;
   readonly logger: Logger;

@@ -33,6 +33,12 @@ export interface StatusDependencies {
   readonly auditor: Pick<AuditsDependencies['auditor'], 'find'>;
   /** What would be enough; `null` while the budget is. */
   readonly shortfall: () => z.infer<typeof shortfallView> | null;
+  /** `null` while requests may go to the vendor. */
+  readonly standstill: () => {
+    readonly because: 'usedUp' | 'vendorAsked';
+    readonly since: number;
+    readonly until: number;
+  } | null;
   readonly connectionUse: () => z.infer<typeof connectionsView>;
 }
 
@@ -94,6 +100,14 @@ const restorationView = z.object({
 /** The request budget cannot poll each stream every `pollSecondsMax`. Either of these would be enough by itself. */
 const shortfallView = z.object({ requestsPerFiveMinutes: z.number(), pollSecondsMax: z.number() });
 
+/** Nothing is sent to Fullscript: the requests of five minutes are used up, or it asked the app to slow down. */
+const standstillView = z.object({
+  because: z.enum(['usedUp', 'vendorAsked']),
+  since: z.string(),
+  /** The next request goes then at the earliest. */
+  until: z.string(),
+});
+
 /** Since the start: requests that subscribers answered, and those of them on a connection that an earlier one had left open. */
 const connectionsView = z.object({ answered: z.number(), reused: z.number() });
 
@@ -105,7 +119,7 @@ const statusView = z.object({
   clinics: z.array(z.union([clinicView, namedClinicView])),
   streams: z.array(streamView),
   /** `null` for callers without `admin`. */
-  budget: z.object({ shortfall: shortfallView.nullable() }).nullable(),
+  budget: z.object({ shortfall: shortfallView.nullable(), standstill: standstillView.nullable() }).nullable(),
   /** `null` for callers without `admin`. */
   connections: connectionsView.nullable(),
   setAside: z.object({ count: z.number(), items: z.array(setAsideView) }),
@@ -131,6 +145,7 @@ export function statusRoutes({
   isShadow,
   categories,
   shortfall,
+  standstill,
   connectionUse,
 }: StatusDependencies): readonly Route[] {
   return [
@@ -173,7 +188,7 @@ export function statusRoutes({
           streams: streams
             .filter(({ clinicId, category }) => !removed.has(clinicId) && categories.includes(category))
             .map((stream) => viewOfStream(stream, now)),
-          budget: isAdmin ? { shortfall: shortfall() } : null,
+          budget: isAdmin ? { shortfall: shortfall(), standstill: viewOfStandstill(standstill()) } : null,
           connections: isAdmin ? connectionUse() : null,
           setAside: {
             count: setAsides.length,
@@ -203,6 +218,14 @@ function viewOfRestoration(restoration: Restoration | null): z.infer<typeof rest
   if (restoration === null) return null;
   const { takenAt, restoredAt, ...counts } = restoration;
   return { takenAt: shown(takenAt), restoredAt: shown(restoredAt), ...counts };
+}
+
+function viewOfStandstill(
+  standstill: ReturnType<StatusDependencies['standstill']>,
+): z.infer<typeof standstillView> | null {
+  if (standstill === null) return null;
+  const { because, since, until } = standstill;
+  return { because, since: shown(since), until: shown(until) };
 }
 
 async function troubleOf(store: Pick<Store, 'assertWritable'>): Promise<z.infer<typeof troubleView> | null> {

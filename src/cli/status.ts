@@ -148,13 +148,35 @@ function needsOf(status: StatusView): readonly string[] {
   ];
 }
 
-function budgetNeeds({ budget }: StatusView): readonly string[] {
-  if (!budget?.shortfall) return [];
-  const { requestsPerFiveMinutes, pollSecondsMax } = budget.shortfall;
-  return [
-    `The request budget cannot poll every category in time: it takes source.requestsPerFiveMinutes ${requestsPerFiveMinutes}, or source.pollSecondsMax ${pollSecondsMax}.`,
-  ];
+/** A budget that is used well has none left for a moment again and again. */
+const standstillFromMs = 10_000;
+
+function budgetNeeds({ budget, at }: StatusView): readonly string[] {
+  const needs: string[] = [];
+  const { shortfall = null, standstill = null } = budget ?? {};
+  if (
+    standstill !== null &&
+    Date.parse(standstill.until) - Date.parse(standstill.since) >= standstillFromMs
+  ) {
+    const { because, since, until } = standstill;
+    const seconds = Math.max(1, Math.ceil((Date.parse(until) - Date.parse(at)) / 1_000));
+    needs.push(
+      `Nothing is read since ${shownInstant(since)}, for ${seconds} more s: ${whyStandstill[because]}.`,
+    );
+  }
+  if (shortfall !== null) {
+    const { requestsPerFiveMinutes, pollSecondsMax } = shortfall;
+    needs.push(
+      `The request budget cannot poll every category in time: it takes source.requestsPerFiveMinutes ${requestsPerFiveMinutes}, or source.pollSecondsMax ${pollSecondsMax}.`,
+    );
+  }
+  return needs;
 }
+
+const whyStandstill = {
+  usedUp: 'the requests of five minutes are used up (source.requestsPerFiveMinutes)',
+  vendorAsked: 'Fullscript asked the app to slow down',
+};
 
 const streamColumns = (names: ReadonlyMap<string, string>) => [
   { title: 'CLINIC', text: ({ clinicId }: StreamView) => names.get(clinicId) ?? clinicId },

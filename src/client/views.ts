@@ -341,9 +341,15 @@ export interface StatusView {
   };
   readonly clinics: readonly ClinicView[];
   readonly streams: readonly StreamView[];
-  /** What either of them would have to be; `null` while each stream can be polled every `pollSecondsMax`. */
   readonly budget?: {
+    /** What either of them would have to be; `null` while each stream can be polled every `pollSecondsMax`. */
     readonly shortfall: { readonly requestsPerFiveMinutes: number; readonly pollSecondsMax: number } | null;
+    /** Why nothing is sent to Fullscript at the moment; `null` while requests may go. */
+    readonly standstill?: {
+      readonly because: 'usedUp' | 'vendorAsked';
+      readonly since: string;
+      readonly until: string;
+    } | null;
   } | null;
   /** Since the relay started; `reused` are those on a connection that an earlier request had left open. */
   readonly connections?: { readonly answered: number; readonly reused: number } | null;

@@ -83,6 +83,7 @@ export function wayIn(config: Config, shared: WayInShared) {
     revocations,
     access,
     countStart,
+    standstill: () => budget.standstill,
     fetchEvent: createFetchEvent({ store, access }),
     ingest: ingestOf(config, shared),
   };

@@ -18,6 +18,15 @@ export interface BudgetDependencies {
   readonly requestsPerFiveMinutes: number;
 }
 
+/** Why nothing is sent to the vendor at the moment. */
+export interface Standstill {
+  /** The requests of the last five minutes are as many as may be, or the vendor asked for air. */
+  readonly because: 'usedUp' | 'vendorAsked';
+  readonly since: number;
+  /** The next request goes then at the earliest. */
+  readonly until: number;
+}
+
 /** The vendor's rolling window. Source: Fullscript, "Rate limits". */
 const windowMs = 5 * 60_000;
 /** More than one slow clinic can hold: see `pollsAtOnceOfClinic` in poll-slots.ts. */
@@ -28,6 +37,8 @@ const aheadMs = 2_000;
 /** At most this share of the limit is taken ahead: a stretch that ends early wastes what was. */
 const aheadShare = 0.02;
 const storeAgainMs = 1_000;
+/** A shorter wait for room is how a well-used budget looks. */
+const toldFromMs = 10_000;
 const firstBackoffMs = 30_000;
 const lastBackoffMs = 10 * 60_000;
 /** Of the limit, in any window: so much do spare requests take at most … */
@@ -52,7 +63,9 @@ export class RequestBudget {
   #reserving: Promise<void> | null = null;
   /** One for all that wait: the pause is the whole app's. */
   #pausing: Promise<void> | null = null;
+  #pausedSince = 0;
   #pausedUntil = 0;
+  #usedUp: { readonly since: number; readonly until: number } | null = null;
   #backoffMs = firstBackoffMs;
   readonly #stop = new AbortController();
   /** When the last spare requests were taken, the oldest first, on the clock that never steps. */
@@ -83,6 +96,15 @@ export class RequestBudget {
     this.#stop.abort();
   }
 
+  /** `null` while requests may go. */
+  get standstill(): Standstill | null {
+    const now = this.#dependencies.clock.now();
+    if (now < this.#pausedUntil) {
+      return { because: 'vendorAsked', since: this.#pausedSince, until: this.#pausedUntil };
+    }
+    return this.#usedUp !== null && now < this.#usedUp.until ? { because: 'usedUp', ...this.#usedUp } : null;
+  }
+
   /**
    * The vendor asked for air: nothing is sent until then, over the whole app.
    * @param retryAfterMs `null`, and 0 as well, leaves the length to our own backoff.
@@ -96,6 +118,7 @@ export class RequestBudget {
     if (!isAsked) this.#backoffMs = Math.min(this.#backoffMs * 2, lastBackoffMs);
     const until = clock.now() + pauseMs;
     if (until <= this.#pausedUntil) return;
+    if (this.#pausedUntil <= clock.now()) this.#pausedSince = clock.now();
     this.#pausedUntil = until;
     logger.warn('Fullscript asks the app to slow down.', { pauseMs });
   }
@@ -192,12 +215,26 @@ export class RequestBudget {
     const askedAt = clock.monotonic();
     try {
       const block = await store.reserveRequests({ count: this.#wanted(askedAt), limit, windowMs });
-      if (block.granted === 0) return await wait(clock, block.retryInMs, this.#stop.signal);
+      if (block.granted === 0) {
+        this.#noteUsedUp(block.retryInMs);
+        return await wait(clock, block.retryInMs, this.#stop.signal);
+      }
+      this.#usedUp = null;
       this.#block = { left: block.granted, untilMs: askedAt + block.useWithinMs };
     } catch (error) {
       if (!(error instanceof StoreUnavailable)) throw error;
       await wait(clock, storeAgainMs, this.#stop.signal);
     }
+  }
+
+  #noteUsedUp(retryInMs: number): void {
+    const { clock, logger, requestsPerFiveMinutes } = this.#dependencies;
+    const now = clock.now();
+    if (this.#usedUp === null && retryInMs >= toldFromMs) {
+      const words = 'The requests of five minutes are used up; what is to be read waits.';
+      logger.info(words, { requestsPerFiveMinutes, waitMs: retryInMs });
+    }
+    this.#usedUp = { since: this.#usedUp?.since ?? now, until: now + retryInMs };
   }
 
   #wanted(now: number): number {

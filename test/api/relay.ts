@@ -14,6 +14,7 @@ import type { Outcome } from '../../src/domain/attempt.ts';
 import type { Subscriber } from '../../src/domain/subscriber.ts';
 import type { Tried } from '../../src/operations/messenger.ts';
 import { Auditor } from '../../src/source/auditor.ts';
+import type { Standstill } from '../../src/source/budget.ts';
 import type { ListPage } from '../../src/source/events-api.ts';
 import { createIngest } from '../../src/source/ingest.ts';
 import type { Shortfall } from '../../src/source/schedule.ts';
@@ -70,6 +71,7 @@ export interface ApiUnderTest {
     /** `null`: no URL for operational events is configured. */
     operator: Tried | null;
     shortfall: Shortfall | null;
+    standstill: Standstill | null;
   };
   ask(method: string, path: string, ask?: Ask): Promise<Answered>;
 }
@@ -103,6 +105,7 @@ export async function apiUnderTest(limits?: RequestLimits): Promise<ApiUnderTest
     isPolling: true,
     operator: { taken: true, answer: 204 },
     shortfall: null,
+    standstill: null,
   };
   const vendor: ApiUnderTest['vendor'] = {
     whileRevoking: async () => {},
@@ -210,6 +213,7 @@ export async function apiUnderTest(limits?: RequestLimits): Promise<ApiUnderTest
     arePollsMoving: () => endpoint.isPolling,
     tryOperator: async () => endpoint.operator,
     shortfall: () => endpoint.shortfall,
+    standstill: () => endpoint.standstill,
     connectionUse: () => ({ answered: 12, reused: 9 }),
     ...(limits && { limits }),
   });

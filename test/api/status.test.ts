@@ -141,10 +141,24 @@ test('says how many answers came over a connection that was kept alive, to an ad
 
 test('says what would be enough where the request budget is not, to an admin', async () => {
   const budget = async (token: string) => (await api.ask('GET', '/v1/status', { token })).body.budget;
-  expect(await budget(admin)).toEqual({ shortfall: null });
+  expect(await budget(admin)).toEqual({ shortfall: null, standstill: null });
   api.endpoint.shortfall = { requestsPerFiveMinutes: 4_100, pollSecondsMax: 1_476 };
-  expect(await budget(admin)).toEqual({ shortfall: api.endpoint.shortfall });
+  expect(await budget(admin)).toEqual({ shortfall: api.endpoint.shortfall, standstill: null });
   expect(await budget(stranger)).toBeNull();
+});
+
+test('says since when and until when nothing goes to Fullscript, and why', async () => {
+  const now = api.clock.now();
+  api.endpoint.standstill = { because: 'usedUp', since: now - 60_000, until: now + 240_000 };
+  const { body } = await api.ask('GET', '/v1/status', { token: admin });
+  expect(body.budget).toEqual({
+    shortfall: null,
+    standstill: {
+      because: 'usedUp',
+      since: new Date(now - 60_000).toISOString(),
+      until: new Date(now + 240_000).toISOString(),
+    },
+  });
 });
 
 test('shows what was set aside', async () => {

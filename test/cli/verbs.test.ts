@@ -695,6 +695,33 @@ describe('the status', () => {
     expect(out).toContain('it takes source.requestsPerFiveMinutes 4100, or source.pollSecondsMax 1476.');
   });
 
+  for (const { because, until, says } of [
+    {
+      because: 'usedUp',
+      until: '2026-11-22T08:04:00.000Z',
+      says: 'Nothing is read since 2026-11-22T07:59:00Z, for 240 more s: the requests of five minutes are used up (source.requestsPerFiveMinutes).',
+    },
+    {
+      because: 'vendorAsked',
+      until: '2026-11-22T08:00:30.000Z',
+      says: 'Nothing is read since 2026-11-22T07:59:00Z, for 30 more s: Fullscript asked the app to slow down.',
+    },
+    { because: 'usedUp', until: '2026-11-22T07:59:01.000Z', says: null },
+  ] as const) {
+    test(`${says ? 'says' : 'does not say'} that nothing is read until ${until}: ${because}`, async () => {
+      const standstill = { because, since: '2026-11-22T07:59:00.000Z', until };
+      const at = '2026-11-22T08:00:00.000Z';
+      const { out } = await relayRun(['status'], {
+        'GET /v1/status': () => ({
+          status: 200,
+          json: { ...status, at, budget: { shortfall: null, standstill } },
+        }),
+      });
+      if (says === null) expect(out).not.toContain('Nothing is read');
+      else expect(out).toContain(says);
+    });
+  }
+
   test('of a relay that just started has nothing to complain of', async () => {
     const fresh = {
       ...status,

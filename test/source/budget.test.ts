@@ -208,3 +208,37 @@ test('many requests that wait out one pause are no leak to Node', async () => {
   process.off('warning', hear);
   expect(warnings).toEqual([]);
 });
+
+test('a standstill says why, since when and until when, and ends by itself', async () => {
+  const clock = simulatedClock(noon);
+  const { logger, lines } = keptLog();
+  let free = { granted: 0, useWithinMs: 0, retryInMs: 200_000 };
+  const store = { reserveRequests: async () => free };
+  const budget = new RequestBudget({ store, clock, random: () => 0, logger, requestsPerFiveMinutes: 100 });
+  expect(budget.standstill).toBeNull();
+  const waiting = budget.run('list', answered);
+  await clock.advance(1_000);
+  expect(budget.standstill).toEqual({ because: 'usedUp', since: noon, until: noon + 200_000 });
+  expect(lines.map(({ facts }) => facts)).toEqual([{ requestsPerFiveMinutes: 100, waitMs: 200_000 }]);
+  budget.pause(30_000);
+  expect(budget.standstill).toEqual({ because: 'vendorAsked', since: noon + 1_000, until: noon + 31_000 });
+  await clock.advance(30_000);
+  expect(budget.standstill).toMatchObject({ because: 'usedUp' });
+  free = { granted: 1, useWithinMs: 5_000, retryInMs: 0 };
+  await clock.advance(169_000);
+  await waiting;
+  expect(budget.standstill).toBeNull();
+});
+
+test('a short wait for room is in nobody’s log, and since when it stands is the beginning', async () => {
+  const clock = simulatedClock(noon);
+  const { logger, lines } = keptLog();
+  const store = { reserveRequests: async () => ({ granted: 0, useWithinMs: 0, retryInMs: 9_000 }) };
+  const budget = new RequestBudget({ store, clock, random: () => 0, logger, requestsPerFiveMinutes: 100 });
+  void budget.run('list', answered).catch(() => {});
+  await clock.advance(20_000);
+  expect(budget.standstill).toEqual({ because: 'usedUp', since: noon, until: noon + 27_000 });
+  expect(lines).toEqual([]);
+  budget.stop();
+  await clock.advance(1);
+});
