@@ -1,6 +1,6 @@
 import type { Clinic, Connection } from '../../src/domain/clinic.ts';
 import { type Subscriber, untriedHealth } from '../../src/domain/subscriber.ts';
-import type { DeliveryClaim, ErasureAsk, NewEvent, PollClaim, Store } from '../../src/store/store.ts';
+import type { DeliveryClaim, ErasureAsk, Job, NewEvent, PollClaim, Store } from '../../src/store/store.ts';
 
 export function aClinic(id = 'clinic-1', name = 'Washington'): Clinic {
   return { id, name, isPaused: false, isRemoved: false, createdAt: 0 };
@@ -20,6 +20,19 @@ export function aConnection(changes: Partial<Connection> = {}): Connection {
     refreshedAt: null,
     createdAt: 0,
     ...changes,
+  };
+}
+
+export function aJob(id: string): Job {
+  return {
+    id,
+    kind: 'replay',
+    state: 'running',
+    owner: 'owner',
+    createdAt: 1,
+    endedAt: null,
+    ask: {},
+    progress: {},
   };
 }
 

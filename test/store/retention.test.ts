@@ -4,7 +4,7 @@ import type { FileStore } from '../../src/store/file/file-store.ts';
 import type { Retained } from '../../src/store/file/retention.ts';
 import { simulatedClock } from '../world/clock.ts';
 import { folder, SimulatedDisk, storeOn } from '../world/disk.ts';
-import { accepted, anEvent, aSubscriber, claim, furnished, record, refused } from './fixtures.ts';
+import { accepted, aJob, anEvent, aSubscriber, claim, furnished, record, refused } from './fixtures.ts';
 
 const noon = Date.parse('2026-11-22T12:00:00Z');
 const hourMs = 3_600_000;
@@ -138,6 +138,48 @@ describe('retention', () => {
     expect(looks.filter((look) => !(look instanceof Error) && look.deliveries === 1)).toHaveLength(1);
     for (const path of disk.paths.filter((each) => each.endsWith('.index'))) disk.take(path);
     expect(await stateOf((await opened(disk.kill(), clock)).store)).toEqual([['e2', 'delivered']]);
+  });
+
+  test('a job goes when its days from its end are over, but for audits and what still runs', async () => {
+    const { disk, clock, store } = await aLog();
+    const ended = { ...aJob('rpl_ended'), state: 'done', endedAt: noon } as const;
+    await store.saveJob(ended);
+    await store.saveJob({ ...ended, id: 'bkf_cancelled', kind: 'backfill', state: 'cancelled' });
+    await store.saveJob({ ...ended, id: 'ers_later', kind: 'erasure', endedAt: noon + 10 * dayMs });
+    await store.saveJob({ ...ended, id: 'aud_ended', kind: 'audit' });
+    await store.saveJob(aJob('rpl_running'));
+    const jobsOf = async (of: FileStore) => (await of.jobs()).map(({ id }) => id).sort();
+    await clock.advance(90 * dayMs);
+    expect(await store.jobs()).toHaveLength(5);
+    await clock.advance(dayMs);
+    const kept = ['aud_ended', 'ers_later', 'rpl_running'];
+    expect(await jobsOf(store)).toEqual(kept);
+    const { store: again } = await opened(disk.kill(), clock);
+    expect(await jobsOf(again)).toEqual(kept);
+  });
+
+  test('a revoked token is remembered until it has come to its end by itself, by no clock that jumped ahead', async () => {
+    const { disk, clock, store } = await aLog();
+    await store.revokeToken('short', noon + 10 * dayMs);
+    await store.revokeToken('long', noon + 90 * dayMs);
+    await clock.advance(dayMs);
+    const jumping: Clock = {
+      ...clock,
+      now: () => clock.now() + 60 * dayMs,
+      wall: () => clock.wall() + 60 * dayMs,
+    };
+    const { store: ahead } = await opened(disk.kill(), jumping);
+    await clock.advance(20 * hourMs);
+    expect(await ahead.isRevoked('short')).toBe(true);
+    const { store: again } = await opened(disk.kill(), clock);
+    await clock.advance(8 * dayMs);
+    expect(await again.isRevoked('short')).toBe(true);
+    await clock.advance(dayMs);
+    expect(await again.isRevoked('short')).toBe(false);
+    expect(await again.isRevoked('long')).toBe(true);
+    const { store: reopened } = await opened(disk.kill(), clock);
+    expect(await reopened.isRevoked('short')).toBe(false);
+    expect(await reopened.isRevoked('long')).toBe(true);
   });
 
   test('an id goes only after a sweep that began later did not list it', async () => {

@@ -13,6 +13,7 @@ export interface Job {
   readonly progress: Readonly<Record<string, unknown>>;
 }
 
+/** An ended job may be deleted as an ended delivery is, days later; an audit is not. */
 export interface JobStore {
   saveJob(job: Job): Promise<void>;
   job(jobId: string): Promise<Job | null>;
@@ -37,7 +38,7 @@ export interface BudgetStore {
 }
 
 export interface RevokedTokenStore {
-  /** Kept until `expiresAt`, when the token would have ended anyway. */
+  /** Kept until `expiresAt` at least, when the token would have ended anyway. */
   revokeToken(jti: string, expiresAt: number): Promise<void>;
   isRevoked(jti: string): Promise<boolean>;
 }

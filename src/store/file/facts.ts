@@ -90,8 +90,16 @@ export type RetentionFact =
   | { readonly t: 'bodiesGone'; readonly at: number; readonly before: number }
   /** A file of bodies is gone, and its key: what was to be kept of it lies elsewhere. */
   | { readonly t: 'fileGone'; readonly at: number; readonly file: string }
-  /** A look at what is to go. @see Retention */
-  | { readonly t: 'retained'; readonly at: number; readonly trustedAt: number; readonly doubtedMs: number };
+  /** A look at what is to go, and the small rows that it deleted at once. @see Retention */
+  | {
+      readonly t: 'retained';
+      readonly at: number;
+      readonly trustedAt: number;
+      readonly doubtedMs: number;
+      readonly jobs?: readonly string[];
+      /** Ids of revoked tokens. */
+      readonly tokens?: readonly string[];
+    };
 
 /** The texts of these events are erased, and what was answered to these deliveries. */
 export interface ErasedFact {

@@ -7,6 +7,18 @@ export function newestRecord({ events }: State): number | null {
   return last === null ? null : events.columns.recordedAt.get(last);
 }
 
+/** Jobs that ended before; of audits whoever runs them keeps the newest. */
+export function jobsGone({ jobs }: State, endedBefore: number): readonly string[] {
+  return [...jobs.values()]
+    .filter(({ kind, endedAt }) => kind !== 'audit' && endedAt !== null && endedAt < endedBefore)
+    .map(({ id }) => id);
+}
+
+/** Ids of revoked tokens that have come to their end by themselves. */
+export function tokensGone({ revoked }: State, now: number): readonly string[] {
+  return [...revoked.entries()].filter(([, until]) => until <= now).map(([jti]) => jti);
+}
+
 /** An id goes when nothing hangs on it, and the vendor was seen not to list it any more. */
 export function eventGoes(
   state: State,

@@ -4,10 +4,18 @@ import type { Bodies } from './bodies.ts';
 import type { BodyFiles } from './body-files.ts';
 import type { ColdRows } from './cold-rows.ts';
 import type { Commits } from './commits.ts';
-import type { Run } from './facts.ts';
+import { idsPerLine, type Run } from './facts.ts';
 import { NeededBodies } from './needed-bodies.ts';
 import type { OneAtATime } from './one-at-a-time.ts';
-import { backfilledIn, eventGoes, isAwaited, isOpen, newestRecord } from './retention-rules.ts';
+import {
+  backfilledIn,
+  eventGoes,
+  isAwaited,
+  isOpen,
+  jobsGone,
+  newestRecord,
+  tokensGone,
+} from './retention-rules.ts';
 import { dayNumber, type State } from './state.ts';
 import { TrustedTime } from './trusted-time.ts';
 
@@ -17,7 +25,7 @@ export interface RetentionDays {
   readonly ids: number;
   /** From the end of the event's last delivery. */
   readonly bodies: number;
-  /** From the end of the delivery; at least as long as ids. */
+  /** From the end of the delivery, or of the job; at least as long as ids. */
   readonly deliveries: number;
 }
 
@@ -59,7 +67,8 @@ const triesMax = 3;
 /**
  * Deletes what is kept no longer, a little at a time, while the relay works.
  *
- * - A delivery, with its attempts, some days after it ended.
+ * - A delivery, with its attempts, some days after it ended; a job likewise, but for audits.
+ * - The id of a revoked token once the token has come to its end by itself.
  * - An event's id some days after it was recorded, and only once a sweep that began later
  *   has not listed it: it would be taken for a new one otherwise.
  * - A day's file of bodies and excerpts, with the key that opens it, when nothing in it is
@@ -111,13 +120,12 @@ export class Retention {
         doubtedMs: state.counters.get('doubtedMs') ?? 0,
       };
       const look = this.#time.look(last);
-      record({ t: 'retained', at: clock.now(), ...look });
+      record({ t: 'retained', at: clock.now(), ...look, ...this.#smallRowsGone(state, look.trustedAt) });
       return look;
     });
     if (time.doubtedMs > 0) return { ...nothing, isClockDoubted: true };
     const now = time.trustedAt;
-    // As long as an id may be listed in one more clinic, its deliveries say whom it was sent to.
-    const endedBefore = now - Math.max(days.deliveries, days.ids) * dayMs;
+    const endedBefore = this.#endedBefore(now);
     const deliveries = await this.#remove('deliveriesGone', (state) => {
       const { deliveries: rows } = state;
       const { endedAt } = rows.columns;
@@ -132,6 +140,19 @@ export class Retention {
       state.deliveries.dropEmptyChunks();
     });
     return { deliveries, events, ...gone, isClockDoubted: false };
+  }
+
+  /** As many as one line takes; the next look goes on. */
+  #smallRowsGone(state: State, now: number): { jobs?: readonly string[]; tokens?: readonly string[] } {
+    const jobs = jobsGone(state, this.#endedBefore(now)).slice(0, idsPerLine);
+    const tokens = tokensGone(state, now).slice(0, idsPerLine);
+    return { ...(jobs.length > 0 && { jobs }), ...(tokens.length > 0 && { tokens }) };
+  }
+
+  /** As long as an id may be listed in one more clinic, its deliveries say whom it was sent to. */
+  #endedBefore(now: number): number {
+    const { days } = this.#on;
+    return now - Math.max(days.deliveries, days.ids) * dayMs;
   }
 
   #wait(ms: number): void {

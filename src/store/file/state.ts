@@ -216,6 +216,8 @@ export class State {
       case 'retained':
         this.#fold(this.counters, 'retainedAt', fact.trustedAt);
         this.#fold(this.counters, 'doubtedMs', fact.doubtedMs);
+        for (const id of fact.jobs ?? []) this.#fold(this.jobs, id, undefined);
+        for (const jti of fact.tokens ?? []) this.#fold(this.revoked, jti, undefined);
         break;
       default:
         throw unknownFact(fact);
