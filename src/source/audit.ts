@@ -5,10 +5,11 @@ import { stateOfSubscriber } from '../domain/subscriber.ts';
 import type { LogStore, PollStore, SubscriberSet, SubscriberStore } from '../store/store.ts';
 import type { AskedPollEnd } from './asked-polls.ts';
 import { type Bucket, buckets, Tally, type UnlistedReason } from './audit-book.ts';
-import { type ListEvents, type NoAccess, wordsOf } from './clinic-access.ts';
-import type { ListItem, ListPage, Refusal } from './events-api.ts';
+import { type ListEvents, wordsOf } from './clinic-access.ts';
+import type { ListItem } from './events-api.ts';
 import { halted, unlessHalted } from './halted.ts';
-import { dayBeforeHistory, pageAfter, pageOrEnd, pagesMax } from './list-bounds.ts';
+import { dayBeforeHistory } from './list-bounds.ts';
+import { listPages } from './list-pages.ts';
 import { unreadableItem } from './set-asides.ts';
 
 /** Polls a stream and tells how that poll ended; see `Poller.pollAgain`. */
@@ -126,40 +127,34 @@ class StreamAudit {
 
   /** @returns why it could not be read to its last page. */
   async #list(): Promise<Exclude<StreamFinding, { kind: 'listed' }> | null> {
-    const afterDay = dayBeforeHistory(this.#stream, this.#with.clock.now());
-    let before: ListPage | null = null;
-    for (let page = 1; ; ) {
-      const answer = await this.#page(afterDay, page, before);
-      if (answer.kind !== 'page') return answer;
-      await this.#takePage(answer.items);
-      const next = pageAfter(answer, before);
-      if (next === null) return null;
-      if (next <= page || next > pagesMax) return failed(`page ${page} is followed by page ${next}`);
-      before = answer;
-      page = next;
-    }
-  }
-
-  async #page(
-    afterDay: string,
-    page: number,
-    before: ListPage | null,
-  ): Promise<ListPage | Exclude<StreamFinding, { kind: 'listed' }>> {
     const { list, clock, halt } = this.#with;
     const { clinicId, category } = this.#stream;
-    let answer: ListPage | Refusal | NoAccess | typeof halted = halted;
-    for (let tries = 1; tries <= listTriesMax; tries++) {
-      if (tries > 1) await wait(clock, listAgainMs, halt);
-      answer = pageOrEnd(await unlessHalted(list({ clinicId, category, afterDay, page }), halt), before);
-      if (answer.kind === 'page' || answer.kind === 'halted') return answer;
-      if (answer.kind === 'forbidden' || answer.kind === 'notFound') {
-        return { kind: 'unlisted', reason: 'off', detail: wordsOf(answer) };
+    const afterDay = dayBeforeHistory(this.#stream, clock.now());
+    const ask = (page: number) => unlessHalted(list({ clinicId, category, afterDay, page }), halt);
+    let pages = 0;
+    let tries = 1;
+    for await (const answer of listPages(ask)) {
+      switch (answer.kind) {
+        case 'page':
+          pages++;
+          tries = 1;
+          await this.#takePage(answer.items);
+          continue;
+        case 'halted':
+          return answer;
+        case 'forbidden':
+        case 'notFound':
+          return { kind: 'unlisted', reason: 'off', detail: wordsOf(answer) };
+        case 'noAccess':
+          return { kind: 'unlisted', reason: 'noAccess', detail: answer.detail };
+        case 'endless':
+          return failed(answer.detail);
       }
-      if (answer.kind === 'noAccess') {
-        return { kind: 'unlisted', reason: 'noAccess', detail: answer.detail };
-      }
+      if (tries === listTriesMax) return failed(`page ${pages + 1} could not be read: ${wordsOf(answer)}`);
+      tries++;
+      await wait(clock, listAgainMs, halt);
     }
-    return failed(`page ${page} could not be read: ${wordsOf(answer as Refusal)}`);
+    return null;
   }
 
   async #takePage(items: readonly ListItem[]): Promise<void> {

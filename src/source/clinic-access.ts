@@ -2,6 +2,7 @@ import type { Connection } from '../domain/clinic.ts';
 import type { ClinicStore } from '../store/store.ts';
 import type { RequestBudget, RequestKind } from './budget.ts';
 import type { EventsApi, ListPage, Refusal, RetrievedEvent, Unreadable, VendorClinic } from './events-api.ts';
+import type { Endless } from './list-pages.ts';
 import type { ConnectionTokens } from './tokens.ts';
 
 /** No connection of the clinic can be used now. */
@@ -158,7 +159,7 @@ export function isLimited(answer: Answer): answer is Extract<Refusal, { kind: 'l
 }
 
 /** One line on what was answered instead. */
-export function wordsOf(answer: Refusal | Unreadable | NoAccess): string {
+export function wordsOf(answer: Refusal | Unreadable | NoAccess | Endless): string {
   switch (answer.kind) {
     case 'unauthorized':
       return 'status 401';
@@ -169,6 +170,7 @@ export function wordsOf(answer: Refusal | Unreadable | NoAccess): string {
     case 'limited':
     case 'rejected':
       return `status ${answer.status}`;
+    case 'endless':
     case 'tooLarge':
     case 'unreadable':
     case 'unavailable':

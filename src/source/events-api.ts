@@ -33,7 +33,7 @@ export interface ListItem {
 export interface ListPage {
   readonly kind: 'page';
   readonly items: readonly ListItem[];
-  /** `null` after the last; see `pageAfter`. */
+  /** `null` after the last; see `listPages`. */
   readonly nextPage: number | null;
   /** The vendor did not say whether there is another page. */
   readonly isNextGuessed?: true;

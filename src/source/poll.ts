@@ -4,9 +4,9 @@ import { StoreUnavailable } from '../domain/errors.ts';
 import type { Logger } from '../logger.ts';
 import type { ClinicStore, PollClaim, PollEnd, PollStore } from '../store/store.ts';
 import { type ListEvents, wordsOf } from './clinic-access.ts';
-import type { ListPage } from './events-api.ts';
 import { Intake, type IntakeDependencies } from './intake.ts';
-import { dayBefore, historyDays, pageAfter, pageOrEnd, pagesMax } from './list-bounds.ts';
+import { dayBefore, historyDays } from './list-bounds.ts';
+import { listPages } from './list-pages.ts';
 import type { Seen } from './schedule.ts';
 import { SetAsides } from './set-asides.ts';
 import { isSweepDue } from './sweep-turn.ts';
@@ -139,32 +139,22 @@ class Reading {
     const clinic = await this.#clinic();
     const intake = await this.#intake(clinic);
     const afterDay = this.#afterDay();
-    let beganAt: number | null = null;
-    let before: ListPage | null = null;
-    for (let page = 1; page <= pagesMax; ) {
-      const answer: Awaited<ReturnType<ListEvents>> = pageOrEnd(
-        await list({ clinicId, category, afterDay, page }),
-        before,
-      );
+    let beganAt = this.#now;
+    let pages = 0;
+    for await (const answer of listPages((page) => list({ clinicId, category, afterDay, page }))) {
       if (answer.kind === 'forbidden' || answer.kind === 'notFound') return this.#off(answer.kind);
       if (answer.kind !== 'page') return this.#failed(`the list could not be read: ${wordsOf(answer)}`);
       // Of two clocks the earlier one is safe: it only reads more again.
-      beganAt ??= Math.min(answer.vendorNow ?? this.#now, this.#now);
+      if (pages === 0) beganAt = Math.min(answer.vendorNow ?? this.#now, this.#now);
+      pages++;
       this.#eventsAt.push(...answer.items.flatMap(({ createdAt }) => createdAt ?? []));
       const problem = await intake.takePage(answer.items);
       if (problem !== null) return this.#failed(problem);
-      const next = pageAfter(answer, before);
-      if (next === null) {
-        if (intake.owing > 0) return this.#failed(`${intake.owing} events could not be retrieved yet`);
-        this.#learn({ afterDay, until: beganAt, pages: page });
-        const connectedAt = clinic?.createdAt ?? 0;
-        return this.#completed({ beganAt, connectedAt, pages: page, lateMs: intake.lateMs });
-      }
-      if (next <= page) return this.#failed(`page ${page} is followed by page ${next}`);
-      before = answer;
-      page = next;
     }
-    return this.#failed(`the list has more than ${pagesMax} pages`);
+    if (intake.owing > 0) return this.#failed(`${intake.owing} events could not be retrieved yet`);
+    this.#learn({ afterDay, until: beganAt, pages });
+    const connectedAt = clinic?.createdAt ?? 0;
+    return this.#completed({ beganAt, connectedAt, pages, lateMs: intake.lateMs });
   }
 
   async #clinic(): Promise<Clinic | null> {

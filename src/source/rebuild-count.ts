@@ -3,8 +3,9 @@ import { deliveryIdOf } from '../domain/delivery.ts';
 import { type Subscriber, subscribersOf } from '../domain/subscriber.ts';
 import type { ClinicStore, SubscriberStore } from '../store/store.ts';
 import { type ListEvents, wordsOf } from './clinic-access.ts';
-import type { ListItem, ListPage } from './events-api.ts';
-import { dayBeforeHistory, pageAfter, pageOrEnd, pagesMax } from './list-bounds.ts';
+import type { ListItem } from './events-api.ts';
+import { dayBeforeHistory } from './list-bounds.ts';
+import { listPages } from './list-pages.ts';
 import { unreadableItem } from './set-asides.ts';
 
 /** What a rebuild would record, by the vendor's lists. */
@@ -80,16 +81,9 @@ async function eachPage(
   take: (items: readonly ListItem[]) => void,
 ): Promise<string | null> {
   const afterDay = dayBeforeHistory({ cursor: null, startAt }, clock.now());
-  let before: ListPage | null = null;
-  for (let page = 1; page <= pagesMax; ) {
-    const answer: Awaited<ReturnType<ListEvents>> = pageOrEnd(await list({ ...of, afterDay, page }), before);
+  for await (const answer of listPages((page) => list({ ...of, afterDay, page }))) {
     if (answer.kind !== 'page') return wordsOf(answer);
     take(answer.items);
-    const next = pageAfter(answer, before);
-    if (next === null) return null;
-    if (next <= page) return `page ${page} is followed by page ${next}`;
-    before = answer;
-    page = next;
   }
-  return `the list has more than ${pagesMax} pages`;
+  return null;
 }

@@ -4,8 +4,9 @@ import { Conflict } from '../domain/errors.ts';
 import { startOf } from '../domain/start-from.ts';
 import type { RequestBudget } from './budget.ts';
 import { isLimited, wordsOf } from './clinic-access.ts';
-import type { EventsApi, ListPage, Refusal } from './events-api.ts';
-import { dayBeforeHistory, pageAfter, pageOrEnd } from './list-bounds.ts';
+import type { EventsApi, Refusal } from './events-api.ts';
+import { dayBeforeHistory } from './list-bounds.ts';
+import { listPages } from './list-pages.ts';
 import type { OAuth } from './oauth.ts';
 
 /** What a clinic would bring from its start on. */
@@ -83,28 +84,23 @@ async function countCategory(
   const ids = new Set<string>();
   let taken = 0;
   let past = 0;
-  let before: ListPage | null = null;
-  for (let page = 1; page <= pagesMax; ) {
-    const ask = { category, afterDay, page };
-    const answer: Awaited<ReturnType<EventsApi['list']>> = pageOrEnd(
-      await withinBudget(budget, () => api.list(accessToken, ask)),
-      before,
-    );
+  let pages = 0;
+  const ask = (page: number) =>
+    withinBudget(budget, () => api.list(accessToken, { category, afterDay, page }));
+  for await (const answer of listPages(ask, pagesMax)) {
+    if (answer.kind === 'endless') return { category, taken, past, isAtLeast: true, problem: null };
     if (answer.kind !== 'page') {
-      return { category, taken, past, isAtLeast: page > 1, problem: wordsOf(answer) };
+      return { category, taken, past, isAtLeast: pages > 0, problem: wordsOf(answer) };
     }
+    pages++;
     for (const { id, createdAt } of answer.items) {
       if (id === null || ids.has(id)) continue;
       ids.add(id);
       if (createdAt !== null && createdAt >= startAt) taken++;
       else past++;
     }
-    const next = pageAfter(answer, before);
-    if (next === null || next <= page) return { category, taken, past, isAtLeast: false, problem: null };
-    before = answer;
-    page = next;
   }
-  return { category, taken, past, isAtLeast: true, problem: null };
+  return { category, taken, past, isAtLeast: false, problem: null };
 }
 
 /** What is refused for asking too often has the whole app wait. */
