@@ -18,7 +18,7 @@ export function addBackup(program: Command, around: Surroundings): void {
       'put the data keys into this file instead, in place of those of the backup before',
     )
     .action(async (file: string, options: BackupOptions) => {
-      const from = options.from ?? configOf(around, options.config).config.store.path;
+      const from = options.from ?? (await configOf(around, options.config)).config.store.path;
       const { backUpStore } = await import('../main/upkeep.ts');
       const made = await backUpStore({
         from: resolve(around.folder, from),

@@ -1,10 +1,8 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { Config } from '../config.ts';
-import { createGuards } from '../delivery/guards.ts';
 import { RelayError } from '../domain/errors.ts';
 import { filterWarnings } from '../domain/filter-warnings.ts';
-import { networkDiskOfStore, tryStoreOf } from '../main/upkeep.ts';
 import { checkLog } from './check-log.ts';
 import { checkAddress, checkProxy, checkVendor } from './check-reach.ts';
 import { checkStanding } from './check-standing.ts';
@@ -21,7 +19,7 @@ export function addCheck(program: Command, around: Surroundings): void {
   verb(program, 'check', 'look at configuration, keys, store and reachability, without starting')
     .option('--log', 'verify every line and body of the delivery log instead, also while a relay runs')
     .action(async (options: CommonOptions & { log?: true }) => {
-      const { config } = configOf(around, options.config);
+      const { config } = await configOf(around, options.config);
       const { findings, ...seen } = options.log
         ? await checkLog(config, around.folder)
         : { findings: await findingsOf(config, around.folder) };
@@ -44,6 +42,8 @@ export function addCheck(program: Command, around: Surroundings): void {
 }
 
 async function findingsOf(config: Config, folder: string): Promise<readonly Finding[]> {
+  const { networkDiskOfStore, tryStoreOf } = await import('../main/upkeep.ts');
+  const { createGuards } = await import('../delivery/guards.ts');
   const guards = createGuards({ ...config.delivery, listening: () => [config.server] }, config);
   const path = resolve(folder, config.store.path);
   return [

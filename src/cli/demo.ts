@@ -3,9 +3,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
-import { runFinite } from './demo/finite.ts';
-import { demoKeys } from './demo/keys.ts';
-import { runLive } from './demo/live.ts';
 import { printer } from './print.ts';
 import type { Surroundings } from './surroundings.ts';
 import { type CommonOptions, verb } from './verb.ts';
@@ -22,10 +19,13 @@ export function addDemo(program: Command, around: Surroundings): void {
     .action(async (options: DemoOptions) => {
       const to = printer(around.stdout, around.stderr, around.env);
       if (!options.once) {
+        const { runLive } = await import('./demo/live.ts');
+        const { demoKeys } = await import('./demo/keys.ts');
         const folder = resolve(around.folder, options.path);
         await runLive({ folder, keys: await demoKeys(folder), around, to });
         return;
       }
+      const { runFinite } = await import('./demo/finite.ts');
       const folder = await mkdtemp(join(tmpdir(), 'relay-demo-'));
       try {
         const keys = { masterKey: randomKey(), jwtSecret: randomKey() };

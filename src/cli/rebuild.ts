@@ -32,7 +32,7 @@ export function addRebuild(program: Command, around: Surroundings): void {
     .addOption(new Option('--dry-run', 'list and count; record nothing'))
     .action(async (options: RebuildOptions) => {
       const startAt = startAtOf(options, now());
-      const { config } = configOf(around, options.config);
+      const { config } = await configOf(around, options.config);
       const { countRebuild, rebuild } = await import('../main/rebuild.ts');
       const to = printer(around.stdout, around.stderr, around.env);
       const halt = new AbortController();

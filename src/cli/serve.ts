@@ -9,7 +9,7 @@ import { type CommonOptions, verb } from './verb.ts';
 export function addServe(program: Command, around: Surroundings): void {
   verb(program, 'serve', 'run the relay: poll, deliver, answer the API').action(
     async (options: CommonOptions) => {
-      const { config } = configOf(around, options.config);
+      const { config } = await configOf(around, options.config);
       const { startRelay } = await import('../main.ts');
       const logger = jsonLogger('info', logOutput(around.stdout, around.clock.wall));
       const relay = await startRelay({ config, logger });

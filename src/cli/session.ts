@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { type SignedToken, type SigningKeys, signToken } from '../api/auth.ts';
 import { type CallApi, connectApi, type RelayAddress } from '../client/relay-api.ts';
-import { type Config, loadConfig } from '../config.ts';
+import type { Config } from '../config.ts';
 import { InvalidInput } from '../domain/errors.ts';
 import { envFileOf, withEnvFile } from './env-file.ts';
 import { patient } from './patience.ts';
@@ -46,10 +46,12 @@ export function envOf(around: Surroundings, configPath: string): Surroundings['e
 }
 
 /** The configuration that a verb names, and the environment that belongs to it. @throws InvalidInput */
-export function configOf(
+export async function configOf(
   around: Surroundings,
   configPath: string,
-): { config: Config; env: Surroundings['env'] } {
+): Promise<{ config: Config; env: Surroundings['env'] }> {
+  // Most verbs are clients of a relay, and need none of what reads a configuration.
+  const { loadConfig } = await import('../config.ts');
   const env = envOf(around, configPath);
   const path = resolve(around.folder, configPath);
   const readFile = (name: string) => readTextFile(resolve(around.folder, name));
