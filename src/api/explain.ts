@@ -1,4 +1,5 @@
 import { type Outcome, outcomeLabel } from '../domain/attempt.ts';
+import { paceOf } from '../domain/breaker.ts';
 import type { SetAside, Stream } from '../domain/clinic.ts';
 import { type Delivery, shownState } from '../domain/delivery.ts';
 import type { RecordedEvent, Withheld } from '../domain/event.ts';
@@ -42,6 +43,7 @@ type Recipient = Pick<
   | 'pauseReasons'
   | 'pausedAt'
   | 'health'
+  | 'requestsPerSecond'
   | 'deletedAt'
 >;
 
@@ -58,7 +60,7 @@ export interface DeliveryFacts {
 }
 
 export function explainDelivery(facts: DeliveryFacts): Explanation {
-  const { delivery, subscriber, lastAttemptAt, waitsBehind, isShadow, now } = facts;
+  const { delivery, subscriber, lastAttemptAt, waitsBehind, isShadow } = facts;
   const last = lastOutcome(delivery, lastAttemptAt);
   switch (shownState(delivery, stateOfSubscriber(subscriber))) {
     case 'delivered':
@@ -79,7 +81,7 @@ export function explainDelivery(facts: DeliveryFacts): Explanation {
     }
     case 'pending':
       if (isShadow) return because('shadow', inShadow);
-      return waitsBehind === null ? pending(delivery, last, now) : inOrder(subscriber, waitsBehind);
+      return waitsBehind === null ? pending(facts, last) : inOrder(subscriber, waitsBehind);
   }
 }
 
@@ -93,17 +95,27 @@ function inOrder({ name }: Recipient, ahead: string): Explanation {
   );
 }
 
-function pending(delivery: Delivery, last: string | null, now: number): Explanation {
+function pending({ delivery, subscriber, now }: DeliveryFacts, last: string | null): Explanation {
   const next = delivery.attempts + 1;
   const after = last === null ? '' : `, after ${last}`;
   if (delivery.dueAt === null || delivery.dueAt <= now) {
     return because(
       'due',
-      `Attempt ${next} is due since ${instant(delivery.dueAt)}${after}; it is under way, or waits for a free slot.${askOf(delivery)}`,
+      `Attempt ${next} is due since ${instant(delivery.dueAt)}${after}; it is under way, or waits for ${turnOf(subscriber)}.${askOf(delivery)}`,
     );
   }
   const at = instant(delivery.dueAt);
   return because('waiting', `Waiting for attempt ${next} at ${at}${after}.${askOf(delivery)}`);
+}
+
+/** What a delivery that is due is waiting for, if it is not being sent. */
+function turnOf({ name, health, requestsPerSecond }: Recipient): string {
+  const pace = paceOf(health, requestsPerSecond);
+  if (pace === null) return 'a free slot';
+  const rate = `its turn: ${name} is sent at most ${pace} ${pace === 1 ? 'request' : 'requests'} a second`;
+  return pace === requestsPerSecond
+    ? `${rate}, as its requestsPerSecond says`
+    : `${rate} until it takes one, for it fails one delivery after another`;
 }
 
 function lastOutcome({ lastOutcome: outcome }: Delivery, at: number | null): string | null {

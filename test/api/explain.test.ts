@@ -29,6 +29,7 @@ describe('a delivery explains itself in one line', () => {
   const failing = {
     health: { ...untriedHealth, isFailing: true, firstFailureAt: now - 60 * minuteMs },
   };
+  const failsOneAfterAnother = { ...untriedHealth, failedInRow: ['d1', 'd2', 'd3', 'd4', 'd5'] };
   const failed = {
     state: 'failed',
     attempts: 10,
@@ -42,6 +43,27 @@ describe('a delivery explains itself in one line', () => {
       word: 'due',
       says: 'Attempt 1 is due since 2026-11-22T11:50:00.000Z; it is under way, or waits for a free slot.',
       reason: 'it was not tried yet',
+    },
+    {
+      delivery: aDelivery(),
+      subscriber: { requestsPerSecond: 0.5 },
+      word: 'due',
+      says: 'Attempt 1 is due since 2026-11-22T11:50:00.000Z; it is under way, or waits for its turn: ehr is sent at most 0.5 requests a second, as its requestsPerSecond says.',
+      reason: 'its subscriber is sent no more than it asked for',
+    },
+    {
+      delivery: aDelivery(),
+      subscriber: { requestsPerSecond: 20, health: failsOneAfterAnother },
+      word: 'due',
+      says: 'Attempt 1 is due since 2026-11-22T11:50:00.000Z; it is under way, or waits for its turn: ehr is sent at most 5 requests a second until it takes one, for it fails one delivery after another.',
+      reason: 'its subscriber is spared, which is no setting of its own',
+    },
+    {
+      delivery: aDelivery(),
+      subscriber: { requestsPerSecond: 2, health: failsOneAfterAnother },
+      word: 'due',
+      says: 'Attempt 1 is due since 2026-11-22T11:50:00.000Z; it is under way, or waits for its turn: ehr is sent at most 2 requests a second, as its requestsPerSecond says.',
+      reason: 'the slower of the two rates holds',
     },
     {
       delivery: aDelivery({ attempts: 2, dueAt: now + 5 * minuteMs, lastOutcome: refused }),
