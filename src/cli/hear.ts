@@ -6,6 +6,8 @@ import type { Surroundings } from './surroundings.ts';
 
 export type HeardMessage = Extract<Heard, { kind: 'event' }>;
 
+const listening = 'Listening; Ctrl-C stops it. Each line ends with a position: --after goes on behind it.';
+
 /** Between two tries to come back to the relay, and to a receiver that is not there. */
 export const againMinMs = 1_000;
 export const againMaxMs = 30_000;
@@ -15,6 +17,7 @@ export const againMaxMs = 30_000;
  * again, and goes on after the last event that `take` was done with.
  *
  * @param take resolves to whether it is done with the event; it is not when it was stopped before.
+ *   `before` is the position behind which the event is the first; `null` when the relay gave none.
  * @throws RelayUnreachable, RelayRefused when the relay was never heard, or will not answer
  *   otherwise the next time; where to go on is told before
  */
@@ -22,7 +25,7 @@ export async function hear(
   around: Surroundings,
   { address, to }: Pick<Session, 'address' | 'to'>,
   ask: ListenAsk,
-  take: (heard: HeardMessage, signal: AbortSignal) => Promise<boolean>,
+  take: (heard: HeardMessage, before: string | null, signal: AbortSignal) => Promise<boolean>,
 ): Promise<void> {
   const { clock } = around;
   const stopped = new AbortController();
@@ -35,11 +38,12 @@ export async function hear(
   const goOn = async () => {
     const from = position === null ? ask : { ...ask, after: position };
     for await (const heard of listen(address, from, { clock, signal })) {
-      if (state === 'unheard') to.note('Listening; Ctrl-C stops it.');
+      if (state === 'unheard') to.note(listening);
       if (state === 'gone') to.note('Connected again.');
       state = 'connected';
       waitMs = againMinMs;
-      if (heard.kind === 'event' && !(await take(heard, signal))) return;
+      const before = position ?? ask.after ?? null;
+      if (heard.kind === 'event' && !(await take(heard, before, signal))) return;
       position = heard.position;
       if (signal.aborted) return;
     }

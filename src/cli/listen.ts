@@ -57,7 +57,8 @@ export function addListen(program: Command, around: Surroundings): void {
       const ask = await askOf(session, options);
       if (receiver) announce(session.to, receiver, options);
       let sequence = 0;
-      await hear(around, session, ask, async (heard, signal) => {
+      const notTaken: (string | null)[] = [];
+      await hear(around, session, ask, async (heard, before, signal) => {
         const { id, body } = heard.event;
         if (forwarding === null || body === null) {
           show(session, heard, null, options.printBodies === true);
@@ -68,9 +69,21 @@ export function addListen(program: Command, around: Surroundings): void {
         const forwarded = await forward(forwarding, event, session.to, around.clock, signal);
         if (forwarded === null) return false;
         show(session, heard, forwarded, options.printBodies === true);
+        if (forwarded.outcome.kind !== 'accepted') {
+          notTaken.push(before);
+          session.to.note(`  It was not taken.${againFrom(before)}`);
+        }
         return true;
       }).finally(() => forwarding?.close());
+      if (notTaken.length > 0) {
+        session.to.note(`Not taken: ${notTaken.length} of ${sequence}.${againFrom(notTaken[0] ?? null)}`);
+      }
     });
+}
+
+/** How to have it forwarded once more, with all that came behind it. */
+function againFrom(before: string | null): string {
+  return before === null ? '' : ` To forward again from there: --after ${inert(before)}`;
 }
 
 async function askOf({ call }: Session, options: ListenOptions): Promise<ListenAsk> {
@@ -114,7 +127,8 @@ async function receiverOf(
 function announce(to: Printer, receiver: Subscriber, options: ListenOptions): void {
   to.note(`Events are forwarded to ${inert(receiver.url)}, signed for the profile ${receiver.profile}.`);
   const isOwn = options.secret ?? options.secretEnv ?? options.secretStdin;
-  if (isOwn === undefined) to.note(`Their secret, for this run: ${receiver.secrets[0]?.value}`);
+  if (isOwn === undefined)
+    to.note(`Their secret, for this run (--secret-env keeps one): ${receiver.secrets[0]?.value}`);
 }
 
 interface Forwarded {
@@ -174,7 +188,7 @@ function show(
     ` → ${to.paint(isTaken ? 'green' : 'red', inert(outcome ?? ''))} in ${forwarded.durationMs} ms`;
   const noText = body === null ? ' (its text is no longer stored)' : '';
   to.out(
-    `${recordedAt.slice(11, 19)}  ${inert(type)}  ${inert(id)}  ${inert(clinicId)}${answered ?? noText}`,
+    `${recordedAt.slice(11, 19)}  ${inert(type)}  ${inert(id)}  ${inert(clinicId)}${answered ?? noText}  ${to.paint('gray', inert(position))}`,
   );
   if (withBody && body !== null) to.out(inert(body));
 }

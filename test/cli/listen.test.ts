@@ -2,16 +2,22 @@ import { promises } from 'node:dns';
 import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { expect, onTestFinished, test, vi } from 'vitest';
+import { beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import { run } from '../../src/cli/program.ts';
 import { verify } from '../../src/receiver/verify.ts';
 import { type Answer, type StandIn, standIn } from '../client/stand-in.ts';
 import { simulatedClock } from '../world/clock.ts';
 import { type Outside, outside } from './outside.ts';
 
+// What forwards is loaded when it is needed, which takes real time; the tests' clock is simulated.
+beforeAll(() => import('../../src/main.ts'));
+
 const startedAt = Date.parse('2026-11-22T12:00:00Z');
 const secret = 'f9e0cbb95cd7b126ee072797acde99efa8e1cd9de52a40dc6e0420a7410e7d47';
 const body = '{"id":"e1", "n":12345678901234567890,"s":"\\u00e9é"}';
+
+const listeningLine =
+  'Listening; Ctrl-C stops it. Each line ends with a position: --after goes on behind it.';
 
 const message = (name: string, id: string, data: object) =>
   `id: ${id}\nevent: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
@@ -95,7 +101,7 @@ test('each event is a line, and a connection that breaks is made again after wha
   around.stop();
   expect(await exit).toBe(0);
   expect(around.out().split('\n').slice(0, 3)).toEqual(
-    ['e1', 'e2', 'e3'].map((id) => `12:00:01  order.placed  ${id}  cl_1`),
+    ['e1', 'e2', 'e3'].map((id) => `12:00:01  order.placed  ${id}  cl_1  p-${id}`),
   );
   expect(relay.seen.slice(0, 3).map(({ path }) => path)).toEqual([
     '/v1/listen',
@@ -103,7 +109,7 @@ test('each event is a line, and a connection that breaks is made again after wha
     '/v1/listen?after=p-e2',
   ]);
   expect(around.err().split('\n')).toEqual([
-    'Listening; Ctrl-C stops it.',
+    listeningLine,
     'The connection is gone; trying again.',
     'Connected again.',
     'Stopped.',
@@ -121,7 +127,7 @@ test('a stream that the relay ends, as it does when a token lapses, is followed 
   around.stop();
   await exit;
   expect(relay.seen[2]?.path).toBe('/v1/listen?after=p-e2');
-  expect(around.err()).toBe('Listening; Ctrl-C stops it.\nStopped.\nTo go on from here: --after p-e3\n');
+  expect(around.err()).toBe(`${listeningLine}\nStopped.\nTo go on from here: --after p-e3\n`);
 });
 
 for (const { between, because } of [
@@ -224,6 +230,19 @@ test('Ctrl-C does not wait for a receiver that hangs, and its event is left to t
   expect(await exit).toBe(0);
   expect(around.err()).toContain('--after p-0');
   expect(around.out()).toBe('');
+});
+
+test('a receiver that refuses stops nothing: each refusal says loudly how to forward it again, and so does the end', async () => {
+  const { port } = await receiver(0, 500);
+  const argv = ['--forward-to', `http://127.0.0.1:${port}/hook`, '--after', 'p-00'];
+  const { around, exit, until } = await listening(argv, [streamOf(event('e1'), event('e2'))]);
+  await until(() => around.out().includes('e2'));
+  around.stop();
+  expect(await exit).toBe(0);
+  expect(around.out()).toMatch(/e1 {2}cl_1 → status 500 in \d+ ms {2}p-e1\n/);
+  expect(around.err()).toContain('  It was not taken. To forward again from there: --after p-00\n');
+  expect(around.err()).toContain('  It was not taken. To forward again from there: --after p-e1\n');
+  expect(around.err()).toMatch(/\nNot taken: 2 of 2. To forward again from there: --after p-00\n$/);
 });
 
 for (const { argv, sent } of [
