@@ -1,5 +1,6 @@
 import type { Clock } from '../../clock.ts';
 import { RelayError, StoreBroken, type StoreUnavailable } from '../../domain/errors.ts';
+import { apply } from './apply.ts';
 import type { Bodies } from './bodies.ts';
 import { codeOf, isFull, isOutOf } from './disk.ts';
 import { diskBroken, diskFull, outOfResources } from './disk-trouble.ts';
@@ -218,7 +219,7 @@ export class Commits {
             });
           }
           facts.push(json);
-          this.#state.apply(fact);
+          apply(this.#state, fact);
         },
         keep: (plain, sealedFor) => this.#parts.bodies.keep(plain, sealedFor),
       });

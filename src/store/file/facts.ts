@@ -8,23 +8,18 @@ import type { Job, LinkFailure, Revocation } from '../store.ts';
 
 /**
  * What the journal says happened: each fact is one line, holds results and not
- * intentions, and is all that `State.apply` needs. Once released, a fact's meaning never
+ * intentions, and is all that `apply` needs. Once released, a fact's meaning never
  * changes; a new meaning gets a new type.
  */
-export type Fact =
-  | { readonly t: 'clinic'; readonly row: Clinic }
-  | { readonly t: 'connection'; readonly row: ConnectionRow }
-  | { readonly t: 'connectionGone'; readonly id: string }
-  /** A link to connect a clinic by was used, or nothing came of one. */
-  | { readonly t: 'link'; readonly at: number; readonly row: LinkRow }
-  | { readonly t: 'revocation'; readonly row: RevocationRow }
-  | { readonly t: 'revocationGone'; readonly id: string }
-  | { readonly t: 'stream'; readonly row: Stream }
-  | { readonly t: 'setAside'; readonly row: SetAside }
+export type Fact = LogFact | FoldedFact;
+
+export type FactOf<Type extends Fact['t']> = Extract<Fact, { readonly t: Type }>;
+
+/** Of events, deliveries and attempts; what some of them do to the folded part goes along. */
+export type LogFact =
   | EventFact
   | OwedFact
   | WithheldFact
-  | SubscriberFact
   | ClaimedFact
   /** Claims taken back before anything was sent: no attempt came of them. */
   | { readonly t: 'unclaimed'; readonly at: number; readonly of: readonly string[] }
@@ -38,7 +33,7 @@ export type Fact =
       readonly reason: Exclude<EndReason, 'scheduleUsedUp'>;
       readonly of: readonly string[];
     }
-  | RetentionFact
+  | LogRetentionFact
   | ErasedFact
   /** Fullscript's own webhook brought an event that is on record. */
   | { readonly t: 'pushed'; readonly clinic: string; readonly event: string; readonly push: Push }
@@ -49,7 +44,20 @@ export type Fact =
       readonly clinic: string;
       readonly event: string;
       readonly body: SealedRef;
-    }
+    };
+
+/** Of the small rows that the checkpoint holds, and of nothing else. */
+export type FoldedFact =
+  | { readonly t: 'clinic'; readonly row: Clinic }
+  | { readonly t: 'connection'; readonly row: ConnectionRow }
+  | { readonly t: 'connectionGone'; readonly id: string }
+  /** A link to connect a clinic by was used, or nothing came of one. */
+  | { readonly t: 'link'; readonly at: number; readonly row: LinkRow }
+  | { readonly t: 'revocation'; readonly row: RevocationRow }
+  | { readonly t: 'revocationGone'; readonly id: string }
+  | { readonly t: 'stream'; readonly row: Stream }
+  | { readonly t: 'setAside'; readonly row: SetAside }
+  | SubscriberFact
   | { readonly t: 'job'; readonly row: Job }
   | { readonly t: 'jobGone'; readonly id: string }
   /** The store came out of a backup taken at `takenAt`. */
@@ -58,13 +66,14 @@ export type Fact =
   | { readonly t: 'tokenKeyGone'; readonly id: string }
   | { readonly t: 'revoked'; readonly jti: string; readonly until: number }
   /** Requests taken out of the vendor's budget. */
-  | { readonly t: 'budget'; readonly at: number; readonly count: number; readonly countsUntil: number };
+  | { readonly t: 'budget'; readonly at: number; readonly count: number; readonly countsUntil: number }
+  | FoldedRetentionFact;
 
 /** Row numbers from the first to the second, which is not included. */
 export type Run = readonly [from: number, to: number];
 
-/** What retention did. */
-export type RetentionFact =
+/** What retention did to the log. */
+export type LogRetentionFact =
   /** Rows that are kept no longer, by number. */
   | { readonly t: 'deliveriesGone'; readonly at: number; readonly of: readonly Run[] }
   | { readonly t: 'eventsGone'; readonly at: number; readonly of: readonly Run[] }
@@ -85,7 +94,10 @@ export type RetentionFact =
       readonly n: number;
       readonly from: SealedRef;
       readonly excerpt: SealedRef;
-    }
+    };
+
+/** What retention deleted of files and small rows. */
+export type FoldedRetentionFact =
   /** The bodies' files of the days before this one (days since 1970) are gone, and their keys. */
   | { readonly t: 'bodiesGone'; readonly at: number; readonly before: number }
   /** A file of bodies is gone, and its key: what was to be kept of it lies elsewhere. */

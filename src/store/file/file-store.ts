@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Clock } from '../../clock.ts';
 import { RelayError, type StoreBroken, StoreCorrupt, type StoreUnavailable } from '../../domain/errors.ts';
 import type { Store } from '../store.ts';
+import { apply } from './apply.ts';
 import { backfillPart } from './backfills.ts';
 import { Bodies } from './bodies.ts';
 import { BodyFiles } from './body-files.ts';
@@ -237,9 +238,9 @@ async function readJournal(
   const reached = checkpoint?.sequence ?? 0;
   const covered = checkpoint?.isVouched ? reached : 0;
   const before = checkpoint && (await indexer.load(checkpoint.storeId, covered));
-  const apply = (facts: readonly Fact[], sequence: number): Promise<void> | undefined => {
+  const applyAll = (facts: readonly Fact[], sequence: number): Promise<void> | undefined => {
     try {
-      for (const fact of facts) state.apply(fact, sequence <= covered);
+      for (const fact of facts) apply(state, fact, sequence <= covered);
       state.undo.forget();
       return undefined;
     } catch (error) {
@@ -247,14 +248,14 @@ async function readJournal(
       state.undo.rollBackTo(0);
       return indexer.fetch(error).then((admit) => {
         admit();
-        return apply(facts, sequence);
+        return applyAll(facts, sequence);
       });
     }
   };
   const recovered = await recover(
     from,
     { before, atLeast: reached },
-    apply,
+    applyAll,
     async (part, place, isClosed) => {
       indexer.closed(part);
       if (!isClosed || !checkpoint || place.sequence > reached) return;
