@@ -2,7 +2,8 @@ import { StoreCorrupt } from '../../domain/errors.ts';
 import { codeOf, type Disk, isOutOf } from './disk.ts';
 import { outOfResources } from './disk-trouble.ts';
 import { readRow } from './index-file.ts';
-import type { Place, RowOrPlace } from './log-rows.ts';
+import type { RowOrPlace } from './log-rows.ts';
+import type { Place } from './row-places.ts';
 
 /** Rows nearer to each other than this are read at once. */
 const gapMax = 16 * 1024;

@@ -68,6 +68,30 @@ export function columnsOf<Name extends string>(kinds: Readonly<Record<Name, Colu
   return columns;
 }
 
+/** Puts values at rows in no particular order, a column an array; of those it is given none for, nothing changes. */
+export function setRows(
+  columns: Columns<string>,
+  rows: ColumnArray,
+  values: Readonly<Record<string, ColumnArray>>,
+): void {
+  for (const [from, to] of runsOf(rows)) {
+    for (const name in columns) {
+      const given = values[name];
+      if (given) columns[name]?.setRun(rows[from] as number, given, from, to);
+    }
+  }
+}
+
+/** From index to index (not included), where each number is one more than the number before it. */
+function* runsOf(numbers: ColumnArray): Generator<readonly [from: number, to: number]> {
+  for (let from = 0; from < numbers.length; ) {
+    let to = from + 1;
+    while (to < numbers.length && numbers[to] === (numbers[to - 1] as number) + 1) to++;
+    yield [from, to];
+    from = to;
+  }
+}
+
 export function columnArray(kind: ColumnKind, length: number): ColumnArray {
   switch (kind) {
     case 'u8':

@@ -7,7 +7,8 @@ import { type ColumnArray, type ColumnKind, columnArray, type Words } from './co
 import type { Disk } from './disk.ts';
 import type { Place as JournalPlace } from './journal.ts';
 import type { KeyRing } from './keys.ts';
-import type { LoadedRows, LogRows, Place, TakenRow } from './log-rows.ts';
+import type { LogRows, TakenRow } from './log-rows.ts';
+import type { LoadedRows, Place } from './row-places.ts';
 import type { DataKey } from './sealing.ts';
 
 /**

@@ -2,7 +2,8 @@ import type { Delivery, DeliveryState, EndReason } from '../../domain/delivery.t
 import type { Words } from './columns.ts';
 import type { DueQueues } from './due-queues.ts';
 import type { AttemptRow, EventRow, OpenAttempt, StoredDelivery } from './facts.ts';
-import type { LogRows, RowKind } from './log-rows.ts';
+import type { LogRows } from './log-rows.ts';
+import type { RowKind } from './row-kind.ts';
 import type { Table } from './table.ts';
 
 /** What lists and rules look at, of an event in a clinic. `first` and `count` are the deliveries made with it. */

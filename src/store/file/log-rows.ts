@@ -1,55 +1,11 @@
-import {
-  type Column,
-  type ColumnArray,
-  type ColumnKind,
-  type Columns,
-  chunkRows,
-  columnsOf,
-} from './columns.ts';
-import { keyColumns, keyOfId, type RowKey, RowNumbers } from './row-numbers.ts';
+import { type Column, type ColumnKind, type Columns, columnsOf, setRows } from './columns.ts';
+import type { RowKind } from './row-kind.ts';
+import { keyColumns } from './row-numbers.ts';
+import { type LoadedRows, type Place, RowPlaces } from './row-places.ts';
 import type { UndoLog } from './table.ts';
-
-/** Where a row lies in an index file. */
-export interface Place {
-  /** A number that `ColdRows` gave to the file. */
-  readonly file: number;
-  readonly at: number;
-  readonly length: number;
-}
 
 /** A row in memory, or where it lies. */
 export type RowOrPlace<Row> = { readonly row: Row } | { readonly place: Place };
-
-const placeColumns = { file: 'u32', at: 'u32', length: 'u32' } as const;
-type OwnColumn = keyof typeof keyColumns | keyof typeof placeColumns;
-
-/** What `file` says of a row that is not there, or not any more, and of one that is in memory only. */
-const absent = 0;
-const nowhere = 0xffffffff;
-
-/** What distinguishes one kind of rows from another. */
-export interface RowKind<Row, Name extends string> {
-  /** What lists, counts and rules look at. */
-  readonly columns: Readonly<Record<Name, ColumnKind>>;
-  columnsOf(row: Row): Readonly<Record<Name, number>>;
-  /** The row's name in memory. */
-  nameOf(row: Row): string;
-  /** The id in a name, and the clinic when several rows may share the id. */
-  seek(name: string): { readonly id: string; readonly clinicId?: string };
-  /** All that is to be kept of a row, what is held beside it included, as JSON can say it. */
-  store(row: Row): unknown;
-  /** The row that `store` gave, what is held beside it put back. */
-  restore(stored: unknown): Row;
-  /** True while work may come to it at any moment: such rows stay in memory. */
-  isBusy(row: Row): boolean;
-  /** It came into memory out of an index. */
-  entered(row: Row): void;
-  /** It left memory, and what is held beside it may go. */
-  left(row: Row): void;
-  /** A row was removed, or (by 1) the removal was taken back; its columns still say what it was. */
-  removed(number: number, by: 1 | -1): void;
-  changed(before: Row | undefined, after: Row | undefined): void;
-}
 
 interface Hot<Row> {
   readonly name: string;
@@ -64,15 +20,6 @@ export interface TakenRow<Row> {
   readonly row: Row | null;
   readonly stored: unknown;
   readonly isBusy: boolean;
-}
-
-/** What an index says of the rows that changed in its range, a column an array. */
-export interface LoadedRows {
-  readonly numbers: ColumnArray;
-  readonly at: ColumnArray;
-  /** 0 of a row that was removed. */
-  readonly length: ColumnArray;
-  readonly columns: Readonly<Record<string, ColumnArray>>;
 }
 
 /** A decision met rows that are not in memory: it is taken again once they are. */
@@ -97,19 +44,13 @@ export class NotInMemory extends Error {
  */
 export class LogRows<Row, Name extends string> {
   readonly columns: Columns<Name>;
-  /** One more than the highest number given. */
-  end = 0;
-  /** Rows that are there, hot or cold. */
-  size = 0;
   readonly #kind: RowKind<Row, Name>;
-  readonly #own: Columns<OwnColumn>;
+  readonly #places = new RowPlaces();
   readonly #undo: UndoLog;
   readonly #clinicNumber: (clinicId: string) => number | null;
-  readonly #numbers: RowNumbers;
   readonly #hot = new Map<string, Hot<Row>>();
   readonly #hotByNumber = new Map<number, Hot<Row>>();
   #changed = new Set<number>();
-  #lastKey = { id: '', key: keyOfId('') };
   /** Brought back into memory; those that nothing was done with leave it again. */
   #admitted = new Set<number>();
 
@@ -123,8 +64,16 @@ export class LogRows<Row, Name extends string> {
     this.#kind = kind;
     this.#clinicNumber = clinicNumber;
     this.columns = columnsOf(kind.columns);
-    this.#own = columnsOf({ ...keyColumns, ...placeColumns });
-    this.#numbers = new RowNumbers(this.#own, (number) => this.isThere(number));
+  }
+
+  /** One more than the highest number given. */
+  get end(): number {
+    return this.#places.end;
+  }
+
+  /** Rows that are there, hot or cold. */
+  get size(): number {
+    return this.#places.size;
   }
 
   /** @throws NotInMemory when the row is cold. */
@@ -167,31 +116,26 @@ export class LogRows<Row, Name extends string> {
 
   /** Of all rows with this id. */
   numbersOf(id: string): number[] {
-    return this.#numbers.of(this.#keyOf(id));
+    return this.#places.numbersOf(id);
   }
 
   /** Of all rows that share the id of row `number`, itself included. */
   numbersLike(number: number): number[] {
-    const key = (name: keyof typeof keyColumns) => this.#own[name].get(number);
-    return this.#numbers.of([key('k0'), key('k1'), key('k2'), key('k3')]);
+    return this.#places.numbersLike(number);
   }
 
   /** 32 bits of a digest of the row's id. */
   markOf(number: number): number {
-    return this.#own.k0.get(number);
+    return this.#places.keyOf(number)[0];
   }
 
   isThere(number: number): boolean {
-    return this.#own.file.get(number) !== absent;
+    return this.#places.isThere(number);
   }
 
   /** The number of the last row before `number`; `null` when there is none. */
   before(number: number): number | null {
-    for (let at = number - 1; at >= 0; at--) {
-      if (this.#own.file.get(at) !== absent) return at;
-      at = this.#own.file.gapBefore(at);
-    }
-    return null;
+    return this.#places.before(number);
   }
 
   /** The row, or where it lies. Only of a row that is there. */
@@ -201,8 +145,7 @@ export class LogRows<Row, Name extends string> {
   }
 
   placeOf(number: number): Place {
-    const { file, at, length } = this.#own;
-    return { file: file.get(number), at: at.get(number), length: length.get(number) };
+    return this.#places.of(number);
   }
 
   /** Those in memory. */
@@ -215,29 +158,26 @@ export class LogRows<Row, Name extends string> {
     if (hot) this.#change(hot, row);
     else {
       this.need([name]);
-      this.#create(name, row, this.end);
+      this.#create(name, row);
     }
   }
 
   /** The row is kept no longer; its number stays its own. Not for one that is busy. */
   remove(number: number): void {
     if (!this.isThere(number)) return;
-    const file = this.#own.file.get(number);
     const hot = this.#hotByNumber.get(number);
     const wasChanged = this.#changed.has(number);
-    this.#own.file.set(number, absent);
+    const putBack = this.#places.remove(number);
     this.#hotByNumber.delete(number);
     if (hot) this.#hot.delete(hot.name);
-    this.size--;
     this.#changed.add(number);
     this.#kind.removed(number, -1);
     this.#undo.note(() => {
-      this.#own.file.set(number, file);
+      putBack();
       if (hot) {
         this.#hot.set(hot.name, hot);
         this.#hotByNumber.set(number, hot);
       }
-      this.size++;
       if (!wasChanged) this.#changed.delete(number);
       this.#kind.removed(number, 1);
     });
@@ -250,10 +190,9 @@ export class LogRows<Row, Name extends string> {
 
   /** Gives back the memory of chunks of which no row is there any more. */
   dropEmptyChunks(): void {
-    for (let from = 0; from + chunkRows <= this.end; from += chunkRows) {
-      const last = this.before(from + chunkRows);
-      if (last !== null && last >= from) continue;
-      for (const column of Object.values<Column>({ ...this.#own, ...this.columns })) column.dropChunk(from);
+    for (const from of this.#places.emptyChunks()) {
+      this.#places.dropChunk(from);
+      for (const column of Object.values<Column>(this.columns)) column.dropChunk(from);
     }
   }
 
@@ -286,14 +225,8 @@ export class LogRows<Row, Name extends string> {
 
   /** Its columns as an index holds them. */
   columnsOf({ number, row }: TakenRow<Row>): Readonly<Record<string, number>> {
-    const key = (name: keyof typeof keyColumns) => this.#own[name].get(number);
-    return {
-      k0: key('k0'),
-      k1: key('k1'),
-      k2: key('k2'),
-      k3: key('k3'),
-      ...(row !== null && this.#kind.columnsOf(row)),
-    };
+    const [k0, k1, k2, k3] = this.#places.keyOf(number);
+    return { k0, k1, k2, k3, ...(row !== null && this.#kind.columnsOf(row)) };
   }
 
   /** The columns that an index holds. */
@@ -305,7 +238,7 @@ export class LogRows<Row, Name extends string> {
   settle(number: number, place: Place): void {
     const hot = this.#hotByNumber.get(number);
     if (!hot || this.#changed.has(number)) return;
-    this.#setPlace(number, place);
+    this.#places.put(number, place);
     this.#leave(hot);
   }
 
@@ -332,28 +265,9 @@ export class LogRows<Row, Name extends string> {
   }
 
   /** Rows come to be, or to be something else, without being read. */
-  load({ numbers, at, length, columns }: LoadedRows, file: number): void {
-    const wasThere = Array.from(numbers, (number) => this.isThere(number));
-    const all = { ...this.#own, ...this.columns } as Columns<string>;
-    const values: Readonly<Record<string, ColumnArray>> = { ...columns, at, length };
-    for (const [from, to] of runsOf(numbers)) {
-      const first = numbers[from] as number;
-      for (const name in values) (all[name] as Column).setRun(first, values[name] as ColumnArray, from, to);
-      this.end = Math.max(this.end, first + to - from);
-    }
-    for (let i = 0; i < numbers.length; i++) {
-      const number = numbers[i] as number;
-      const isThere = length[i] !== 0;
-      this.#own.file.set(number, isThere ? file : absent);
-      if (wasThere[i] !== isThere) this.size += isThere ? 1 : -1;
-      if (isThere && !wasThere[i]) this.#numbers.add(number);
-    }
-  }
-
-  /** Whoever asks whether a row is there often makes it next. */
-  #keyOf(id: string): RowKey {
-    if (this.#lastKey.id !== id) this.#lastKey = { id, key: keyOfId(id) };
-    return this.#lastKey.key;
+  load(loaded: LoadedRows, file: number): void {
+    this.#places.load(loaded, file);
+    setRows(this.columns, loaded.numbers, loaded.columns);
   }
 
   #leave(hot: Hot<Row>): void {
@@ -363,27 +277,19 @@ export class LogRows<Row, Name extends string> {
     this.#kind.left(hot.row);
   }
 
-  #create(name: string, row: Row, number: number): void {
-    const key = this.#keyOf(this.#kind.seek(name).id);
+  #create(name: string, row: Row): void {
+    const number = this.#places.add(this.#kind.seek(name).id);
     const hot = { name, number, row };
-    this.end = number + 1;
-    this.size++;
-    this.#setPlace(number, { file: nowhere, at: 0, length: 0 });
-    this.#setKey(number, key);
     this.#setColumns(number, row);
-    this.#numbers.add(number);
     this.#hot.set(name, hot);
     this.#hotByNumber.set(number, hot);
     this.#changed.add(number);
     this.#kind.changed(undefined, row);
     this.#undo.note(() => {
-      this.#numbers.remove(number);
-      this.#own.file.set(number, absent);
+      this.#places.takeBack(number);
       this.#hot.delete(name);
       this.#hotByNumber.delete(number);
       this.#changed.delete(number);
-      this.end = number;
-      this.size--;
       this.#kind.changed(row, undefined);
     });
   }
@@ -404,29 +310,4 @@ export class LogRows<Row, Name extends string> {
     const values = this.#kind.columnsOf(row);
     for (const name in values) this.columns[name].set(number, values[name]);
   }
-
-  #setKey(number: number, [k0, k1, k2, k3]: RowKey): void {
-    this.#own.k0.set(number, k0);
-    this.#own.k1.set(number, k1);
-    this.#own.k2.set(number, k2);
-    this.#own.k3.set(number, k3);
-  }
-
-  #setPlace(number: number, { file, at, length }: Place): void {
-    this.#own.file.set(number, file);
-    this.#own.at.set(number, at);
-    this.#own.length.set(number, length);
-  }
-}
-
-/** From index to index (not included), where each number is one more than the number before it. */
-function runsOf(numbers: ColumnArray): [from: number, to: number][] {
-  const runs: [number, number][] = [];
-  for (let from = 0; from < numbers.length; ) {
-    let to = from + 1;
-    while (to < numbers.length && numbers[to] === (numbers[to - 1] as number) + 1) to++;
-    runs.push([from, to]);
-    from = to;
-  }
-  return runs;
 }
