@@ -8,7 +8,7 @@ export interface Lane {
   readonly slots: number;
   readonly inFlight: number;
   readonly isSlow: boolean;
-  /** It may have due deliveries; false after it was offered more slots than it had work for. */
+  /** It may have due deliveries; false from an offer on, until it took every slot of it. */
   readonly mayHaveWork: boolean;
 }
 
@@ -135,20 +135,27 @@ export class Lanes<Queue extends LaneQueue> {
     return false;
   }
 
-  /** See `allot`. */
+  /**
+   * See `allot`. Who is offered slots counts as having no more work until it took them all, so
+   * that what is learnt of it while they are being claimed is not forgotten.
+   */
   offer(slots: number): ReadonlyMap<string, number> {
-    return allot([...this.#lanes.values()], slots);
+    const offered = allot([...this.#lanes.values()], slots);
+    for (const subscriberId of offered.keys()) {
+      const lane = this.#lanes.get(subscriberId);
+      if (lane) lane.mayHaveWork = false;
+    }
+    return offered;
   }
 
-  /** A lane that took fewer than offered has no more; those served go to the end of the row. */
+  /** A lane that took all that it was offered may have more; those served go to the end of the row. */
   noteTaken(offered: ReadonlyMap<string, number>, claims: readonly DeliveryClaim[]): void {
     const taken = new Map<string, number>();
     for (const { subscriber } of claims) taken.set(subscriber.id, (taken.get(subscriber.id) ?? 0) + 1);
-    for (const [subscriberId, slots] of offered) {
+    for (const [subscriberId, count] of taken) {
       const lane = this.#lanes.get(subscriberId);
       if (!lane) continue;
-      lane.mayHaveWork = taken.get(subscriberId) === slots;
-      if (!taken.has(subscriberId)) continue;
+      if (count === offered.get(subscriberId)) lane.mayHaveWork = true;
       this.#lanes.delete(subscriberId);
       this.#lanes.set(subscriberId, lane);
     }

@@ -144,6 +144,38 @@ describe('a subscriber that takes the events of each clinic in order', () => {
     const made = endpoint.requests.map(({ headers }) => headers['relay-sequence']);
     expect(made).toEqual(['2', '2', '3', '3', '4', '4']);
   });
+
+  test('gets what follows at once, also when the event before it ended while a claim found nothing', async () => {
+    await subscribed('sub_a', { order: 'perClinic' });
+    await store.saveClinic(aClinic('clinic-2', 'New York'));
+    await store.follow('clinic-2', [{ category: 'orders', startAt: 0 }]);
+    await recordFor(['sub_a'], 1);
+    const owed = ['head', 'next'].map((id) => anEvent(id, { subscriberIds: ['sub_a'] }));
+    await record(store, owed, 'clinic-2');
+    const begun = new Map<string, () => void>();
+    const deliver: Deliver = async (claim) => {
+      await new Promise<void>((resolve) => begun.set(claim.delivery.eventId, resolve));
+      return acceptedAndRecorded(claim);
+    };
+    let found = 0;
+    const claimDeliveries: Store['claimDeliveries'] = async (ask) => {
+      const claims = await store.claimDeliveries(ask);
+      found += claims.length;
+      if (claims.length > 0 || found !== 2) return claims;
+      begun.get('head')?.();
+      await eventually(() => delivered(2));
+      await quiet();
+      return claims;
+    };
+    dispatching({ store: { ...store, claimDeliveries }, deliver });
+    await eventually(() => begun.size === 2);
+    await quiet();
+    begun.get(`event-${eventsMade}`)?.();
+    await eventually(() => begun.has('next'));
+    begun.get('next')?.();
+    await eventually(() => delivered(3));
+    expect(clock.now()).toBe(startMs);
+  });
 });
 
 describe('a subscriber with more retries than it can take', () => {
