@@ -28,7 +28,9 @@ interface Named {
 function idAmong(kind: string, things: readonly Named[], idOrName: string): string {
   if (things.some(({ id }) => id === idOrName)) return idOrName;
   const [first, ...others] = things.filter(({ name }) => name === idOrName);
-  if (first === undefined) throw new NotFound(kind, idOrName);
+  if (first === undefined) {
+    throw new NotFound(kind, idOrName, `\`relay ${kind}s list\` shows those that there are.`);
+  }
   if (others.length > 0) {
     const ids = [first, ...others].map(({ id }) => id).join(', ');
     throw new RelayError('name_ambiguous', `Several ${kind}s are named ${idOrName}: ${ids}.`, {

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { RelayRefused } from '../client/errors.ts';
 import { InvalidInput } from '../domain/errors.ts';
 import { addAudit } from './audit.ts';
 import { addBackup } from './backup.ts';
@@ -29,7 +30,7 @@ import { badUsage, guardOptions } from './verb.ts';
 const packageJson = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
 const { version } = JSON.parse(packageJson) as { version: string };
 
-/** 0 done, 1 failed, 2 bad usage or configuration: nothing was asked of the relay. */
+/** 0 done, 1 failed, 2 bad usage or configuration: what was asked for cannot be meant, and nothing was done. */
 export type ExitCode = 0 | 1 | 2;
 
 /** Runs one command line, `argv` without the program's own name. Never rejects. */
@@ -45,9 +46,9 @@ export async function run(argv: readonly string[], around: Surroundings): Promis
     return 0;
   } catch (thrown) {
     if (thrown instanceof CommanderError && thrown.exitCode === 0) return 0;
-    const error = thrown instanceof CommanderError ? usageOf(thrown) : thrown;
+    const error = thrown instanceof CommanderError ? usageOf(thrown, program, argv) : thrown;
     printError(to, error, asksForJson(argv));
-    return error instanceof InvalidInput ? 2 : 1;
+    return isBadUsage(error) ? 2 : 1;
   }
 }
 
@@ -91,21 +92,39 @@ function programOf(around: Surroundings): Command {
   return program;
 }
 
+/** Whether the command line saw it or the relay, who asked has to ask for something else. */
+function isBadUsage(error: unknown): boolean {
+  return error instanceof InvalidInput || (error instanceof RelayRefused && error.status === 400);
+}
+
 /** Also where the command line could not be understood otherwise; what follows `--` is no option. */
 function asksForJson(argv: readonly string[]): boolean {
   const end = argv.indexOf('--');
   return argv.slice(0, end === -1 ? argv.length : end).includes('--json');
 }
 
-function usageOf({ code, message }: CommanderError): InvalidInput {
+function usageOf({ code, message }: CommanderError, program: Command, argv: readonly string[]): InvalidInput {
   // A group without its verb: the library answers with help instead of an error.
-  if (code === 'commander.help')
-    return badUsage('A verb is missing.', 'Run the same with --help to see them.');
+  if (code === 'commander.help') return verbMissing(program, argv);
   const [first = '', ...more] = message.replace(/^error: /, '').split('\n');
   const suggestion = more.join(' ').trim();
   const text = `${first.charAt(0).toUpperCase()}${first.slice(1)}`;
   return badUsage(
     /[.!?]$/.test(text) ? text : `${text}.`,
     suggestion === '' ? 'Run the same with --help to see what there is.' : suggestion.replace(/^\(|\)$/g, ''),
+  );
+}
+
+function verbMissing(program: Command, argv: readonly string[]): InvalidInput {
+  const words = argv.filter((word) => !word.startsWith('-'));
+  const asked = words[words.indexOf('help') + 1];
+  if (words.includes('help') && asked !== undefined) {
+    return badUsage(`Unknown command '${asked}'.`, 'Run `relay --help` to see what there is.');
+  }
+  const group = program.commands.find((command) => command.name() === words[0]);
+  const verbs = (group?.commands ?? []).map((command) => command.name());
+  return badUsage(
+    'A verb is missing.',
+    `Write one of ${verbs.join(', ')}; \`relay ${words[0]} --help\` says what each does.`,
   );
 }

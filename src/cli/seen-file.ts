@@ -90,7 +90,8 @@ function readFile(path: string): string {
   } catch (error) {
     if (error instanceof InvalidInput) throw error;
     const { code = 'unknown' } = error as NodeJS.ErrnoException;
-    throw invalid(code === 'ENOENT' ? `There is no file ${path}.` : `${path} cannot be read: ${code}.`);
+    const message = code === 'ENOENT' ? `There is no file ${path}.` : `${path} cannot be read: ${code}.`;
+    throw invalid(message, 'Name a file that this user may read, or - for standard input.');
   }
 }
 
@@ -114,8 +115,9 @@ function decoded(bytes: Buffer): string {
   }
 }
 
-function invalid(message: string): InvalidInput {
-  return new InvalidInput('seen_list_invalid', message, {
-    hint: 'Give one id a line, CSV with the id in its first column, or a JSON object with "id" a line.',
-  });
+function invalid(
+  message: string,
+  hint = 'Give one id a line, CSV with the id in its first column, or a JSON object with "id" a line.',
+): InvalidInput {
+  return new InvalidInput('seen_list_invalid', message, { hint });
 }

@@ -46,14 +46,29 @@ export function addToken(program: Command, around: Surroundings): void {
     to.note(`Valid until ${shownInstant(expiresAt)}. To end it sooner: relay token revoke ${made.jti}`);
   });
 
-  verb(group, 'revoke <jti>', 'refuse a token from now on, by the id that it was made with').action(
+  verb(group, 'revoke <jti>', 'refuse a token from now on, by its id (or the token itself)').action(
     async (jti: string, options: CommonOptions) => {
       const { call, to, asJson } = openSession(around, options);
-      await revokeToken(call, jti);
-      if (asJson) return to.json({ jti, revoked: true });
-      to.out(`The token ${inert(jti)} is refused from now on.`);
+      const id = jtiIn(jti);
+      await revokeToken(call, id);
+      if (asJson) return to.json({ jti: id, revoked: true });
+      to.out(`The token ${inert(id)} is refused from now on.`);
     },
   );
+}
+
+/** The id of the token that was given: somebody who holds one has its id nowhere else. @throws InvalidInput */
+function jtiIn(given: string): string {
+  if (!/^[\w-]+\.[\w-]+\.[\w-]+$/.test(given)) return given;
+  try {
+    const { jti } = JSON.parse(Buffer.from(given.split('.')[1] ?? '', 'base64url').toString()) as {
+      jti?: unknown;
+    };
+    if (typeof jti === 'string') return jti;
+  } catch {
+    // It only looks like a token.
+  }
+  throw badUsage('That is no token of a relay.', 'Give its id, as `relay token create` told it.');
 }
 
 function scopesOf(words: readonly string[]): readonly Scope[] {

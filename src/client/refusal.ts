@@ -8,7 +8,15 @@ export function unreachable(base: string, timeoutMs: number, thrown: unknown): R
       hint: 'Look at the log of `relay serve`; it may be busy, or stopped in a debugger.',
     });
   }
-  return new RelayUnreachable('relay_unreachable', `No relay answers at ${base} (${reasonOf(thrown)}).`, {
+  const reason = reasonOf(thrown);
+  if (reason === 'bad port') {
+    return new RelayUnreachable(
+      'port_refused',
+      `Port ${new URL(base).port} is one of those that fetch never connects to.`,
+      { hint: 'Choose another for the relay (`server.port`), or put a proxy with another port before it.' },
+    );
+  }
+  return new RelayUnreachable('relay_unreachable', `No relay answers at ${base} (${reason}).`, {
     hint: 'Start it with `relay serve`, or set RELAY_URL to where it runs.',
   });
 }
@@ -52,16 +60,28 @@ export function refusalOf(base: string, answer: Response, body: unknown): RelayR
     {
       code: problem.code,
       status: answer.status,
-      message: text(problem.detail) ?? text(problem.title) ?? `The relay answered ${answer.status}.`,
+      message:
+        messageFor(problem.code) ??
+        text(problem.detail) ??
+        text(problem.title) ??
+        `The relay answered ${answer.status}.`,
       problems: problemsOf(problem.problems),
       retryAfterMs: retryAfterMsOf(answer),
     },
-    { hint: hintFor(answer) ?? text(problem.hint) ?? 'Look at the log of `relay serve`.' },
+    { hint: hintFor(answer, problem.code) ?? text(problem.hint) ?? 'Look at the log of `relay serve`.' },
   );
 }
 
+/** Who calls by functions wrote neither a body nor a query. */
+const callsOwn = ['invalid_body', 'invalid_query'];
+
+function messageFor(code: string): string | null {
+  return callsOwn.includes(code) ? 'The relay does not take that.' : null;
+}
+
 /** For what the caller's own surroundings decide, the relay cannot know the remedy. */
-function hintFor(answer: Response): string | null {
+function hintFor(answer: Response, code: string): string | null {
+  if (callsOwn.includes(code)) return 'Correct what is named; `--help` says what each option takes.';
   if (answer.status === 401) {
     return 'Set RELAY_TOKEN to a token of this relay that is still valid (`relay token create`), or RELAY_JWT_SECRET to the secret that it runs with.';
   }

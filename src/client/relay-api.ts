@@ -56,7 +56,8 @@ export function connectApi(address: RelayAddress): CallApi {
     if (!answer.headers.has('relay-version')) throw notARelay(base, answer);
     if (answer.status === 204) return null;
     const body = jsonIn(answer, text);
-    if (body === undefined) throw notARelay(base, answer);
+    // A relay's answers are objects, each of them.
+    if (typeof body !== 'object' || body === null || Array.isArray(body)) throw notARelay(base, answer);
     if (answer.ok) return body;
     throw refusalOf(base, answer, body);
   };

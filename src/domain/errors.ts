@@ -43,9 +43,9 @@ const idShownMax = 100;
 
 /** No such thing, or none that the caller may see. */
 export class NotFound extends RelayError {
-  constructor(kind: string, id: string) {
+  constructor(kind: string, id: string, hint = 'List what there is to see the ids.') {
     const shown = id.length > idShownMax ? `${id.slice(0, idShownMax)}…` : id;
-    super('not_found', `There is no ${kind} ${shown}.`, { hint: 'List what there is to see the ids.' });
+    super('not_found', `There is no ${kind} ${shown}.`, { hint });
   }
 }
 

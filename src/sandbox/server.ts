@@ -108,8 +108,12 @@ async function listen(server: Server, host: string, port: number): Promise<void>
       resolve();
     });
   }).catch((cause: unknown) => {
-    throw new RelayError('sandbox_cannot_listen', `The sandbox cannot listen on ${host}:${port}.`, {
-      hint: 'Choose another port, or 0 for any free one.',
+    const code = (cause as NodeJS.ErrnoException).code ?? 'unknown';
+    throw new RelayError('sandbox_cannot_listen', `The sandbox cannot listen on ${host}:${port} (${code}).`, {
+      hint:
+        code === 'EADDRINUSE'
+          ? 'Another process has that port: stop it, or choose another with --port (0 takes any free one).'
+          : 'Give --host and --port of this machine that may be taken.',
       cause,
     });
   });

@@ -47,6 +47,19 @@ for (const { refused, because } of [
   });
 }
 
+test('an answer that takes long is waited for, and the terminal says so', async () => {
+  const clock = simulatedClock(0);
+  const notes: string[] = [];
+  const slow = () => new Promise((resolve) => clock.after(8_000, () => resolve('answer')));
+  const answer = patient(slow, { clock, note: (line) => notes.push(line) })(ask);
+  await clock.advance(4_900);
+  expect(notes).toEqual([]);
+  await clock.advance(3_100);
+  expect(await answer).toBe('answer');
+  await clock.advance(60_000);
+  expect(notes).toEqual(['The relay has not answered yet.']);
+});
+
 test('a relay that refuses again and again is not asked for ever', async () => {
   const { clock, answer, times } = asked(Array.from({ length: 99 }, () => refusal(429, 1_000)));
   const ended = answer.catch((error: RelayRefused) => error.status);

@@ -18,7 +18,14 @@ afterEach(() => around.discard());
 describe('bad usage ends with 2, says what is wrong and what to do, and shows no stack', () => {
   for (const { argv, says } of [
     { argv: ['subscriber'], says: /unknown command 'subscriber'/i },
-    { argv: ['subscribers'], says: /verb is missing/ },
+    {
+      argv: ['subscribers'],
+      says: /verb is missing\.\n {2}Write one of list, add, show, .*rotate-secret; `relay subscribers --help`/,
+    },
+    { argv: ['help', 'nope'], says: /unknown command 'nope'/i },
+    { argv: ['subscribers', 'help', 'nope'], says: /unknown command 'nope'/i },
+    { argv: ['seen', 'compare', 'nowhere.txt'], says: /no file .*\n {2}Name a file/ },
+    { argv: ['token', 'revoke', 'aa.bb.cc'], says: /no token of a relay/ },
     { argv: ['subscribers', 'lst'], says: /unknown command 'lst'/i },
     { argv: ['status', '--jsn'], says: /unknown option '--jsn'/i },
     { argv: ['status', 'now'], says: /too many arguments/i },

@@ -451,14 +451,16 @@ describe('a replay of all that failed', () => {
 });
 
 test('a token that the command makes for itself is renewed before it ends', async () => {
-  const clock = simulatedClock(Date.parse('2026-11-22T08:00:00Z'));
+  const simulated = simulatedClock(Date.parse('2026-11-22T08:00:00Z'));
+  let passedMs = 0;
+  const clock = { ...simulated, wall: () => simulated.wall() + passedMs };
   const replay = { id: 'rpl_1', state: 'running', matched: 1, done: 0 };
   let looked = 0;
   const answers = {
     'POST /v1/replays': (): Answer => ({ status: 202, json: replay }),
     'GET /v1/replays/rpl_1': (): Answer => {
       looked += 1;
-      void clock.advance(120_000);
+      passedMs += 120_000;
       return { status: 200, json: looked < 6 ? replay : { ...replay, state: 'done', done: 1 } };
     },
   };
@@ -467,7 +469,7 @@ test('a token that the command makes for itself is renewed before it ends', asyn
   const running = relayRun(['replay', '--failed'], answers, { clock, env }).finally(() => {
     isOver = true;
   });
-  while (!isOver) await clock.advance(500);
+  while (!isOver) await simulated.advance(500);
   const { exit, asked } = await running;
   expect(exit).toBe(0);
   const tokens = [...new Set(asked.map(({ authorization }) => authorization ?? ''))];
@@ -477,6 +479,38 @@ test('a token that the command makes for itself is renewed before it ends', asyn
     expect(claims).toMatchObject({ sub: 'owner', scope: 'admin' });
     expect(claims.exp - claims.iat).toBe(300);
   }
+});
+
+test('what the relay finds wrong with what was asked ends with 2, in the words of the command line', async () => {
+  const problems = [{ path: 'requestsPerSecond', message: 'must be 0.01 at least' }];
+  const { exit, err } = await relayRun(['subscribers', 'add', '--name', 'a', '--url', 'https://a.example'], {
+    'POST /v1/subscribers': () => ({
+      status: 400,
+      json: { code: 'invalid_body', detail: 'The body has a mistake.', hint: 'GET /openapi.json', problems },
+    }),
+  });
+  expect({ exit, err }).toEqual({
+    exit: 2,
+    err: 'relay: The relay does not take that.\n  requestsPerSecond: must be 0.01 at least\n  Correct what is named; `--help` says what each option takes.\n',
+  });
+});
+
+test('a name that nobody has is answered with the verb that lists those that there are', async () => {
+  const { exit, err } = await relayRun(['subscribers', 'pause', 'nobody'], {});
+  expect({ exit, err }).toEqual({
+    exit: 1,
+    err: 'relay: There is no subscriber nobody.\n  `relay subscribers list` shows those that there are.\n',
+  });
+});
+
+test('a token that got out is revoked by itself, whose id nobody may have written down', async () => {
+  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const token = `${part({ alg: 'HS256' })}.${part({ sub: 'me', jti: 'jti-1' })}.c2lnbmF0dXJl`;
+  const { exit, out, asked } = await relayRun(['token', 'revoke', token], {
+    'POST /v1/tokens/revoke': () => ({ status: 204, text: '' }),
+  });
+  expect({ exit, out }).toEqual({ exit: 0, out: 'The token jti-1 is refused from now on.\n' });
+  expect(asked.map(({ body }) => body)).toEqual([{ jti: 'jti-1' }]);
 });
 
 describe('what the relay did not do is said in its words, with 1', () => {
@@ -1014,11 +1048,17 @@ describe('where the relay is and how to be let in', () => {
     });
   }
 
+  test('a port to which no fetch connects is said to be one', async () => {
+    around = await outside({ env: { RELAY_TOKEN: 't', RELAY_URL: 'http://127.0.0.1:6000' } });
+    expect(await run(['status'], around)).toBe(1);
+    expect(around.err()).toMatch(/^relay: Port 6000 .+\n {2}Choose another for the relay/);
+  });
+
   test('a relay that is down is named, with the command that starts it', async () => {
-    around = await outside({ env: { RELAY_TOKEN: 't', RELAY_URL: 'http://127.0.0.1:1' } });
+    around = await outside({ env: { RELAY_TOKEN: 't', RELAY_URL: 'http://127.0.0.1:2' } });
     expect(await run(['status'], around)).toBe(1);
     expect(around.err()).toMatch(
-      /^relay: No relay answers at http:\/\/127\.0\.0\.1:1 .+\n {2}Start it with `relay serve`/,
+      /^relay: No relay answers at http:\/\/127\.0\.0\.1:2 .+\n {2}Start it with `relay serve`/,
     );
   });
 });

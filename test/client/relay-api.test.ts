@@ -111,6 +111,12 @@ describe('somebody else who answers in JSON is not taken for a relay', () => {
   }
 });
 
+for (const json of [null, [], 'yes', 7]) {
+  test(`an answer of ${JSON.stringify(json)} is none of a relay, whatever its headers say`, async () => {
+    expect((await failureOf({ status: 200, json })).code).toBe('not_a_relay');
+  });
+}
+
 test('a redirect is not followed: the token goes to nobody else', async () => {
   const other = await standIn(() => ({ status: 200, json: {} }));
   await failureOf({ status: 307, text: '', headers: { location: other.url } });
