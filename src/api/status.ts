@@ -35,7 +35,8 @@ export interface StatusDependencies {
   readonly shortfall: () => z.infer<typeof shortfallView> | null;
   /** `null` while requests may go to the vendor. */
   readonly standstill: () => {
-    readonly because: 'usedUp' | 'vendorAsked';
+    readonly because: z.infer<typeof standstillView>['because'];
+    readonly clinicId: string | null;
     readonly since: number;
     readonly until: number;
   } | null;
@@ -100,9 +101,13 @@ const restorationView = z.object({
 /** The request budget cannot poll each stream every `pollSecondsMax`. Either of these would be enough by itself. */
 const shortfallView = z.object({ requestsPerFiveMinutes: z.number(), pollSecondsMax: z.number() });
 
-/** Nothing is sent to Fullscript: the requests of five minutes are used up, or it asked the app to slow down. */
+/**
+ * Nothing is sent to Fullscript: the requests of five minutes are used up, or it asked the app to slow down. With
+ * `manyEvents` only the new events of one clinic wait: more happened there than five minutes' requests can retrieve.
+ */
 const standstillView = z.object({
-  because: z.enum(['usedUp', 'vendorAsked']),
+  because: z.enum(['usedUp', 'vendorAsked', 'manyEvents']),
+  clinicId: z.string().nullable(),
   since: z.string(),
   /** The next request goes then at the earliest. */
   until: z.string(),
@@ -224,8 +229,8 @@ function viewOfStandstill(
   standstill: ReturnType<StatusDependencies['standstill']>,
 ): z.infer<typeof standstillView> | null {
   if (standstill === null) return null;
-  const { because, since, until } = standstill;
-  return { because, since: shown(since), until: shown(until) };
+  const { since, until, ...why } = standstill;
+  return { ...why, since: shown(since), until: shown(until) };
 }
 
 async function troubleOf(store: Pick<Store, 'assertWritable'>): Promise<z.infer<typeof troubleView> | null> {

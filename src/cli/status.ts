@@ -151,18 +151,20 @@ function needsOf(status: StatusView): readonly string[] {
 /** A budget that is used well has none left for a moment again and again. */
 const standstillFromMs = 10_000;
 
-function budgetNeeds({ budget, at }: StatusView): readonly string[] {
+function budgetNeeds(status: StatusView): readonly string[] {
+  const { shortfall = null, standstill = null } = status.budget ?? {};
   const needs: string[] = [];
-  const { shortfall = null, standstill = null } = budget ?? {};
   if (
     standstill !== null &&
     Date.parse(standstill.until) - Date.parse(standstill.since) >= standstillFromMs
   ) {
-    const { because, since, until } = standstill;
-    const seconds = Math.max(1, Math.ceil((Date.parse(until) - Date.parse(at)) / 1_000));
-    needs.push(
-      `Nothing is read since ${shownInstant(since)}, for ${seconds} more s: ${whyStandstill[because]}.`,
-    );
+    const { because, clinicId, since, until } = standstill;
+    const seconds = Math.max(1, Math.ceil((Date.parse(until) - Date.parse(status.at)) / 1_000));
+    const what =
+      clinicId === null
+        ? 'Nothing is read'
+        : `New events of ${namesIn(status).get(clinicId) ?? clinicId} wait`;
+    needs.push(`${what} since ${shownInstant(since)}, for ${seconds} more s: ${whyStandstill[because]}.`);
   }
   if (shortfall !== null) {
     const { requestsPerFiveMinutes, pollSecondsMax } = shortfall;
@@ -176,6 +178,7 @@ function budgetNeeds({ budget, at }: StatusView): readonly string[] {
 const whyStandstill = {
   usedUp: 'the requests of five minutes are used up (source.requestsPerFiveMinutes)',
   vendorAsked: 'Fullscript asked the app to slow down',
+  manyEvents: 'more happened there than five minutes’ requests can retrieve (source.requestsPerFiveMinutes)',
 };
 
 const streamColumns = (names: ReadonlyMap<string, string>) => [

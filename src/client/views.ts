@@ -344,9 +344,11 @@ export interface StatusView {
   readonly budget?: {
     /** What either of them would have to be; `null` while each stream can be polled every `pollSecondsMax`. */
     readonly shortfall: { readonly requestsPerFiveMinutes: number; readonly pollSecondsMax: number } | null;
-    /** Why nothing is sent to Fullscript at the moment; `null` while requests may go. */
+    /** What cannot be sent to Fullscript at the moment, and why; `null` while requests may go. */
     readonly standstill?: {
-      readonly because: 'usedUp' | 'vendorAsked';
+      readonly because: 'usedUp' | 'vendorAsked' | 'manyEvents';
+      /** Whose new events wait; `null` when nothing at all is sent. */
+      readonly clinicId: string | null;
       readonly since: string;
       readonly until: string;
     } | null;

@@ -3,6 +3,7 @@ import { type Clock, wait } from '../clock.ts';
 import { RelayError, StoreUnavailable } from '../domain/errors.ts';
 import type { Logger } from '../logger.ts';
 import type { BudgetStore } from '../store/store.ts';
+import { WindowShare } from './window-share.ts';
 
 /** Who goes first when requests wait: what is half done before what is new; `spare` is what the others leave over. */
 export type RequestKind = 'token' | 'retrieve' | 'list' | 'spare';
@@ -18,10 +19,15 @@ export interface BudgetDependencies {
   readonly requestsPerFiveMinutes: number;
 }
 
-/** Why nothing is sent to the vendor at the moment. */
+/** Requests that cannot be sent to the vendor at the moment, and why. */
 export interface Standstill {
-  /** The requests of the last five minutes are as many as may be, or the vendor asked for air. */
-  readonly because: 'usedUp' | 'vendorAsked';
+  /**
+   * None at all: the requests of the last five minutes are as many as may be (`usedUp`), or the vendor asked for
+   * air. None for the events of one clinic, in which too many happened at once (`manyEvents`).
+   */
+  readonly because: 'usedUp' | 'vendorAsked' | 'manyEvents';
+  /** `null` when it is the whole app's. */
+  readonly clinicId: string | null;
   readonly since: number;
   /** The next request goes then at the earliest. */
   readonly until: number;
@@ -41,6 +47,11 @@ const storeAgainMs = 1_000;
 const toldFromMs = 10_000;
 const firstBackoffMs = 30_000;
 const lastBackoffMs = 10 * 60_000;
+/**
+ * Of the limit, in any window, the events of one clinic take at most so much: where much
+ * happens at once must not keep all others from being read for minutes.
+ */
+const retrieveShare = 0.9;
 /** Of the limit, in any window: so much do spare requests take at most … */
 const spareShare = 0.1;
 /** … and only while no more than this is taken by all together: polls leave three hundredths free, see schedule.ts. */
@@ -68,19 +79,32 @@ export class RequestBudget {
   #usedUp: { readonly since: number; readonly until: number } | null = null;
   #backoffMs = firstBackoffMs;
   readonly #stop = new AbortController();
-  /** When the last spare requests were taken, the oldest first, on the clock that never steps. */
-  readonly #spareTakenAt: number[] = [];
+  /** By clinic. */
+  readonly #retrieved = new Map<string, WindowShare>();
+  readonly #spare: WindowShare;
+  /** Clinic id → how long its retrievals wait for their share, while they do. */
+  readonly #retrievalsWait = new Map<string, Pick<Standstill, 'since' | 'until'>>();
 
   constructor(dependencies: BudgetDependencies) {
     this.#dependencies = dependencies;
+    this.#spare = new WindowShare(dependencies.clock, windowMs);
   }
 
-  /** Runs one request when there is room for it. @throws RelayError `stopped` after `stop` */
-  async run<Answer>(kind: RequestKind, request: () => Promise<Answer>): Promise<Answer> {
+  /**
+   * Runs one request when there is room for it.
+   * @param clinicId whose event is retrieved.
+   * @throws RelayError `stopped` after `stop`
+   */
+  async run<Answer>(
+    kind: RequestKind,
+    request: () => Promise<Answer>,
+    clinicId: string | null = null,
+  ): Promise<Answer> {
     if (kind === 'spare') {
       await this.#takeSpare();
       return request();
     }
+    if (kind === 'retrieve' && clinicId !== null) await this.#takeRetrieval(clinicId);
     const answer = await this.#queue.add(
       async () => {
         await this.#takeOne();
@@ -99,10 +123,15 @@ export class RequestBudget {
   /** `null` while requests may go. */
   get standstill(): Standstill | null {
     const now = this.#dependencies.clock.now();
+    const ofApp = { clinicId: null };
     if (now < this.#pausedUntil) {
-      return { because: 'vendorAsked', since: this.#pausedSince, until: this.#pausedUntil };
+      return { because: 'vendorAsked', ...ofApp, since: this.#pausedSince, until: this.#pausedUntil };
     }
-    return this.#usedUp !== null && now < this.#usedUp.until ? { because: 'usedUp', ...this.#usedUp } : null;
+    if (this.#usedUp !== null && now < this.#usedUp.until) {
+      return { because: 'usedUp', ...ofApp, ...this.#usedUp };
+    }
+    for (const [clinicId, wait] of this.#retrievalsWait) return { because: 'manyEvents', clinicId, ...wait };
+    return null;
   }
 
   /**
@@ -168,13 +197,34 @@ export class RequestBudget {
     return this.#reserving;
   }
 
-  /** Waits outside of the queue: its places are for requests that have to be made. */
-  async #takeSpare(): Promise<void> {
-    const { store, clock, requestsPerFiveMinutes } = this.#dependencies;
-    const limit = Math.max(1, Math.floor(requestsPerFiveMinutes * spareUntilShare));
+  /** Waits outside of the queue, as spare requests do: its places are for requests that may be made. */
+  async #takeRetrieval(clinicId: string): Promise<void> {
+    const { clock, logger, requestsPerFiveMinutes } = this.#dependencies;
+    const share = this.#retrieved.get(clinicId) ?? new WindowShare(clock, windowMs);
+    this.#retrieved.set(clinicId, share);
     for (;;) {
       this.#assertRunning();
-      const waitMs = this.#spareWaitMs();
+      const waitMs = share.waitMs(this.#mostOf(retrieveShare));
+      if (waitMs === 0) break;
+      const now = clock.now();
+      const known = this.#retrievalsWait.get(clinicId);
+      if (known === undefined && waitMs >= toldFromMs) {
+        const words = 'More happened in a clinic than five minutes’ requests can retrieve; the rest follows.';
+        logger.info(words, { clinicId, requestsPerFiveMinutes, waitMs });
+      }
+      this.#retrievalsWait.set(clinicId, { since: known?.since ?? now, until: now + waitMs });
+      await wait(clock, waitMs, this.#stop.signal);
+    }
+    this.#retrievalsWait.delete(clinicId);
+    share.take();
+  }
+
+  async #takeSpare(): Promise<void> {
+    const { store, clock } = this.#dependencies;
+    const limit = this.#mostOf(spareUntilShare);
+    for (;;) {
+      this.#assertRunning();
+      const waitMs = this.#spare.waitMs(this.#mostOf(spareShare));
       if (waitMs > 0 || clock.now() < this.#pausedUntil) {
         await (waitMs > 0 ? wait(clock, waitMs, this.#stop.signal) : this.#untilPauseEnds());
         continue;
@@ -183,7 +233,7 @@ export class RequestBudget {
         const { granted, retryInMs } = await store.reserveRequests({ count: 1, limit, windowMs });
         // A pause may have begun meanwhile: the request is wasted, then.
         if (granted > 0 && clock.now() >= this.#pausedUntil) {
-          this.#spareTakenAt.push(clock.monotonic());
+          this.#spare.take();
           return;
         }
         await wait(clock, retryInMs, this.#stop.signal);
@@ -194,13 +244,8 @@ export class RequestBudget {
     }
   }
 
-  /** Until spare requests have not used up their share any more. */
-  #spareWaitMs(): number {
-    const { clock, requestsPerFiveMinutes } = this.#dependencies;
-    const taken = this.#spareTakenAt;
-    while (taken[0] !== undefined && taken[0] + windowMs <= clock.monotonic()) taken.shift();
-    const most = Math.max(1, Math.floor(requestsPerFiveMinutes * spareShare));
-    return taken.length < most ? 0 : (taken[0] ?? 0) + windowMs - clock.monotonic();
+  #mostOf(share: number): number {
+    return Math.max(1, Math.floor(this.#dependencies.requestsPerFiveMinutes * share));
   }
 
   #assertRunning(): void {

@@ -130,7 +130,7 @@ export class ClinicAccess {
   ): Promise<Answered<A>> {
     const { tokens, budget } = this.#dependencies;
     const run = async (accessToken: string): Promise<A | Refusal> => {
-      const answer = await budget.run(kind, () => ask(accessToken));
+      const answer = await budget.run(kind, () => ask(accessToken), connection.clinicId);
       if (isLimited(answer)) budget.pause(answer.retryAfterMs);
       else if (answer.kind !== 'unavailable') budget.answered();
       return answer;

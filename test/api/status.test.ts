@@ -149,12 +149,18 @@ test('says what would be enough where the request budget is not, to an admin', a
 
 test('says since when and until when nothing goes to Fullscript, and why', async () => {
   const now = api.clock.now();
-  api.endpoint.standstill = { because: 'usedUp', since: now - 60_000, until: now + 240_000 };
+  api.endpoint.standstill = {
+    because: 'manyEvents',
+    clinicId: 'clinic-1',
+    since: now - 60_000,
+    until: now + 240_000,
+  };
   const { body } = await api.ask('GET', '/v1/status', { token: admin });
   expect(body.budget).toEqual({
     shortfall: null,
     standstill: {
-      because: 'usedUp',
+      because: 'manyEvents',
+      clinicId: 'clinic-1',
       since: new Date(now - 60_000).toISOString(),
       until: new Date(now + 240_000).toISOString(),
     },

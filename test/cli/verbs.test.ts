@@ -740,10 +740,16 @@ describe('the status', () => {
       until: '2026-11-22T08:00:30.000Z',
       says: 'Nothing is read since 2026-11-22T07:59:00Z, for 30 more s: Fullscript asked the app to slow down.',
     },
+    {
+      because: 'manyEvents',
+      until: '2026-11-22T08:00:30.000Z',
+      says: 'New events of Washington wait since 2026-11-22T07:59:00Z, for 30 more s: more happened there than five minutes’ requests can retrieve (source.requestsPerFiveMinutes).',
+    },
     { because: 'usedUp', until: '2026-11-22T07:59:01.000Z', says: null },
   ] as const) {
     test(`${says ? 'says' : 'does not say'} that nothing is read until ${until}: ${because}`, async () => {
-      const standstill = { because, since: '2026-11-22T07:59:00.000Z', until };
+      const clinicId = because === 'manyEvents' ? 'cl_1' : null;
+      const standstill = { because, clinicId, since: '2026-11-22T07:59:00.000Z', until };
       const at = '2026-11-22T08:00:00.000Z';
       const { out } = await relayRun(['status'], {
         'GET /v1/status': () => ({
@@ -751,7 +757,7 @@ describe('the status', () => {
           json: { ...status, at, budget: { shortfall: null, standstill } },
         }),
       });
-      if (says === null) expect(out).not.toContain('Nothing is read');
+      if (says === null) expect(out).not.toMatch(/Nothing is read|New events/);
       else expect(out).toContain(says);
     });
   }

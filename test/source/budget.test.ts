@@ -218,10 +218,20 @@ test('a standstill says why, since when and until when, and ends by itself', asy
   expect(budget.standstill).toBeNull();
   const waiting = budget.run('list', answered);
   await clock.advance(1_000);
-  expect(budget.standstill).toEqual({ because: 'usedUp', since: noon, until: noon + 200_000 });
+  expect(budget.standstill).toEqual({
+    because: 'usedUp',
+    clinicId: null,
+    since: noon,
+    until: noon + 200_000,
+  });
   expect(lines.map(({ facts }) => facts)).toEqual([{ requestsPerFiveMinutes: 100, waitMs: 200_000 }]);
   budget.pause(30_000);
-  expect(budget.standstill).toEqual({ because: 'vendorAsked', since: noon + 1_000, until: noon + 31_000 });
+  expect(budget.standstill).toEqual({
+    because: 'vendorAsked',
+    clinicId: null,
+    since: noon + 1_000,
+    until: noon + 31_000,
+  });
   await clock.advance(30_000);
   expect(budget.standstill).toMatchObject({ because: 'usedUp' });
   free = { granted: 1, useWithinMs: 5_000, retryInMs: 0 };
@@ -237,8 +247,61 @@ test('a short wait for room is in nobody’s log, and since when it stands is th
   const budget = new RequestBudget({ store, clock, random: () => 0, logger, requestsPerFiveMinutes: 100 });
   void budget.run('list', answered).catch(() => {});
   await clock.advance(20_000);
-  expect(budget.standstill).toEqual({ because: 'usedUp', since: noon, until: noon + 27_000 });
+  expect(budget.standstill).toEqual({ because: 'usedUp', clinicId: null, since: noon, until: noon + 27_000 });
   expect(lines).toEqual([]);
   budget.stop();
   await clock.advance(1);
+});
+
+test('the events of one clinic take nine tenths of a window at most: lists, tokens and other clinics go on', async () => {
+  const { budget, clock } = aCountedBudget(100);
+  let retrieved = 0;
+  const retrieve = async () => {
+    retrieved += 1;
+  };
+  const retrievals = Array.from({ length: 120 }, () => budget.run('retrieve', retrieve, 'clinic-1'));
+  await clock.advance(1_000);
+  expect(retrieved).toBe(90);
+  const until = noon + 5 * minute;
+  expect(budget.standstill).toEqual({ because: 'manyEvents', clinicId: 'clinic-1', since: noon, until });
+  expect(await budget.run('list', answered)).toBe('answered');
+  expect(await budget.run('token', answered)).toBe('answered');
+  expect(await budget.run('retrieve', answered, 'clinic-2')).toBe('answered');
+  expect(budget.standstill).toMatchObject({ clinicId: 'clinic-1' });
+  await clock.advance(5 * minute - 1_001);
+  expect(retrieved).toBe(90);
+  await clock.advance(1);
+  await Promise.all(retrievals);
+  expect(retrieved).toBe(120);
+  expect(budget.standstill).toBeNull();
+});
+
+test('while thousands of events of one clinic come in, another one is read as ever', async () => {
+  const delays = async (burst: number) => {
+    const relay = await pollingRelay({
+      clinics: ['Washington', 'New York'],
+      requestsPerFiveMinutes: 1_000,
+      limit: { requests: 1_000, windowMs: 5 * minute },
+      startFromMs: minute,
+    });
+    await relay.clock.advance(10 * minute);
+    for (let made = 0; made < burst; made++) relay.fullscript.addEvent(orders);
+    const clinicId = relay.fullscript.clinics.find(({ name }) => name === 'New York')?.id ?? '';
+    let longestMs = 0;
+    for (let made = 0; made < 20; made++) {
+      const at = relay.clock.now();
+      const { id } = relay.fullscript.addEvent({ clinic: 'New York', type: 'order.placed' });
+      let isRecorded = false;
+      while (!isRecorded) {
+        await relay.clock.advance(5_000);
+        const { items } = await relay.store.events({ clinicId }, { limit: 100, cursor: null });
+        isRecorded = items.some((event) => event.id === id);
+      }
+      longestMs = Math.max(longestMs, relay.clock.now() - at);
+      await relay.clock.advance(30_000);
+    }
+    expect(relay.fullscript.requests().violations).toBe(0);
+    return longestMs;
+  };
+  expect(await delays(4_000)).toBeLessThanOrEqual((await delays(0)) + 30_000);
 });
