@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Help, type Option } from 'commander';
 import { RelayRefused } from '../client/errors.ts';
 import { InvalidInput } from '../domain/errors.ts';
 import { addAudit } from './audit.ts';
@@ -33,6 +33,23 @@ const { version } = JSON.parse(packageJson) as { version: string };
 /** 0 done, 1 failed, 2 bad usage or configuration: what was asked for cannot be meant, and nothing was done. */
 export type ExitCode = 0 | 1 | 2;
 
+/** In the order in which somebody new needs them. */
+const groups = [
+  ['Begin:', [addDemo, addInit, addSandbox, addCheck, addServe]],
+  ['See and repair:', [addStatus, addClinics, addSubscribers, addDeliveries, addReplay, addAudit]],
+  ['Write a receiver:', [addListen]],
+  ['Look after the delivery log:', [addBackup, addRestore, addRebuild, addErase]],
+  ['Come from something else:', [addSeen, addIngest]],
+  ['Let in, and be told:', [addToken, addKeys, addOperationalEvents]],
+] as const;
+
+const surroundingsHelp = `
+What sees and repairs is a client of a running relay. RELAY_URL says where that is,
+or else the configuration; RELAY_TOKEN lets it in, or else a short token that it signs
+with RELAY_JWT_SECRET. Both may stand in .env.
+
+Exit codes: 0 done, 1 failed, 2 bad usage or configuration.`;
+
 /** Runs one command line, `argv` without the program's own name. Never rejects. */
 export async function run(argv: readonly string[], around: Surroundings): Promise<ExitCode> {
   const to = printer(around.stdout, around.stderr, around.env);
@@ -57,39 +74,35 @@ function programOf(around: Surroundings): Command {
     .description('Turns Fullscript’s pull-only events API into signed webhooks.')
     .version(version)
     .exitOverride()
+    .configureHelp({
+      subcommandTerm: (command) => [command.name(), ...argumentsOf(command)].join(' '),
+      visibleOptions(command) {
+        const options = Help.prototype.visibleOptions.call(this, command);
+        return [...options.filter((option) => !isCommon(option)), ...options.filter(isCommon)];
+      },
+    })
     .configureOutput({
       writeOut: (text) => around.stdout.write(text),
       // Errors are printed once, by `run`.
       writeErr: () => {},
       getOutHelpWidth: () => around.stdout.columns ?? 80,
     });
-  for (const add of [
-    addInit,
-    addServe,
-    addDemo,
-    addSandbox,
-    addCheck,
-    addBackup,
-    addRestore,
-    addRebuild,
-    addOperationalEvents,
-    addStatus,
-    addClinics,
-    addSubscribers,
-    addDeliveries,
-    addReplay,
-    addAudit,
-    addListen,
-    addErase,
-    addSeen,
-    addIngest,
-    addToken,
-    addKeys,
-  ]) {
-    add(program, around);
+  for (const [title, adds] of groups) {
+    program.commandsGroup(title);
+    for (const add of adds) add(program, around);
   }
+  program.commandsGroup('Help:').addHelpText('after', surroundingsHelp);
   guardOptions(program);
   return program;
+}
+
+function argumentsOf({ registeredArguments }: Command): readonly string[] {
+  return registeredArguments.map((each) => (each.required ? `<${each.name()}>` : `[${each.name()}]`));
+}
+
+/** What every verb has stands below what only this one has. */
+function isCommon({ long }: Option): boolean {
+  return ['--json', '--config', '--help'].includes(long ?? '');
 }
 
 /** Whether the command line saw it or the relay, who asked has to ask for something else. */

@@ -133,6 +133,28 @@ for (const argv of [
   });
 }
 
+test('the help begins with what somebody new needs, and says where the relay is looked for', async () => {
+  await run(['--help'], around);
+  const order = [
+    '\nBegin:',
+    '\n  demo ',
+    '\n  serve ',
+    '\nSee and repair:',
+    '\n  status ',
+    '\nCommands:',
+    'RELAY_URL says',
+  ];
+  const places = order.map((text) => around.out().indexOf(text));
+  expect(places).toEqual([...places].sort((a, b) => a - b));
+  expect(places).not.toContain(-1);
+  expect(around.out()).toMatch(/\nCommands:\n {2}help .+\n\n/);
+});
+
+test('in the help of a verb its own options come before those that every verb has', async () => {
+  await run(['replay', '--help'], around);
+  expect(around.out().indexOf('--dry-run')).toBeLessThan(around.out().indexOf('--json'));
+});
+
 test('an error is JSON where JSON was asked for', async () => {
   expect(await run(['replay', '--json'], around)).toBe(2);
   expect(JSON.parse(around.err())).toMatchObject({ error: { code: 'usage' } });
