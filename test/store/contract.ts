@@ -284,6 +284,21 @@ export function keepsTheContract(name: string, open: () => Promise<StoreUnderTes
         expect(await claim(store)).toHaveLength(1);
       });
 
+      for (const { requestsPerSecond, because } of [
+        { requestsPerSecond: 1000, because: 'a higher rate counts at once' },
+        { requestsPerSecond: null, because: 'without a rate nothing waits for one' },
+      ]) {
+        test(`a rate of ${requestsPerSecond} after a very low one is no wait of a hundred seconds: ${because}`, async () => {
+          await furnished(store, aSubscriber('sub_1', { requestsPerSecond: 0.01 }));
+          await record(store, [anEvent('e1'), anEvent('e2')]);
+          expect(await claim(store)).toHaveLength(1);
+          await store.changeSubscriber('sub_1', { requestsPerSecond });
+          expect((await store.nextDueAt()) ?? 0).toBeLessThanOrEqual(under.clock.now() + 1);
+          await under.clock.advance(1);
+          expect(await claim(store)).toHaveLength(1);
+        });
+      }
+
       test('who failed five deliveries in a row is sent five a second, until it takes one', async () => {
         await furnished(store, aSubscriber('sub_1', { retrySeconds: [3_600] }));
         await record(

@@ -221,7 +221,8 @@ export function deliveryPart(core: Core): DeliveryStore & { interruptLapsed(): P
           const dueAt = state.due.nextDueAt(row.id, isOpen);
           if (dueAt === null) continue;
           const probeAt = shown === 'failing' ? (health.nextProbeAt ?? 0) : 0;
-          const waitMs = rates.waitMs(row.id);
+          const perSecond = paceOf(health, codec.subscriber(state, row).requestsPerSecond);
+          const waitMs = perSecond === null ? 0 : rates.waitMs(row.id, perSecond);
           const soonestHere = Math.max(dueAt, probeAt, waitMs === 0 ? 0 : clock.now() + waitMs);
           if (soonest === null || soonestHere < soonest) soonest = soonestHere;
         }
