@@ -75,9 +75,9 @@ function recordEvent(state: State, { row, at, to }: FactOf<'event'>, fold: Fold)
   const made = [deliveries.end, to.length] as const;
   const isSeenAgain = events.numbersOf(row.id).length > 0;
   events.put(eventKey(row.clinicId, row.id), { ...row, recordedAt: at, deliveries: made, isSeenAgain });
-  const event = { eventId: row.id, clinicId: row.clinicId, eventType: row.type };
+  const { id: eventId, clinicId, type: eventType } = row;
   for (const [subscriberId, sequence] of to) {
-    const delivery = newDelivery({ ...event, subscriberId, sequence }, at);
+    const delivery = newDelivery({ eventId, subscriberId, clinicId, eventType, sequence }, at);
     deliveries.put(delivery.id, delivery);
     fold(state.sequences, subscriberId, sequence);
   }
