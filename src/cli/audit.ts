@@ -1,7 +1,13 @@
 import type { Command } from 'commander';
-import { cancelAudit, showAudit, startAudit } from '../client/audits.ts';
+import {
+  type AuditedStreamView,
+  type AuditView,
+  cancelAudit,
+  showAudit,
+  startAudit,
+  type UnlistedStreamView,
+} from '../client/audits.ts';
 import { listClinics } from '../client/clinics.ts';
-import type { AuditedStreamView, AuditView, UnlistedStreamView } from '../client/views.ts';
 import { wait } from '../clock.ts';
 import { RelayError } from '../domain/errors.ts';
 import { clinicIdOf } from './named.ts';

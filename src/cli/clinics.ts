@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
+import type { ClinicView, StartCountView } from '../client/clinics.ts';
 import * as api from '../client/clinics.ts';
 import type { CallApi } from '../client/relay-api.ts';
-import type { ClinicView, StartCountView } from '../client/views.ts';
 import { confirm, fromEnv } from './ask.ts';
 import { addConnect } from './clinics-connect.ts';
 import { clinicIdOf, oneOrRestored } from './named.ts';

@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
+import type { AttemptView, DeliveryView } from '../client/deliveries.ts';
 import * as api from '../client/deliveries.ts';
-import type { AttemptView, DeliveryView } from '../client/views.ts';
 import { shownInstant } from './instant.ts';
 import { clinicIdOf, subscriberIdOf, subscriberNames } from './named.ts';
 import { type Colour, inert } from './print.ts';

@@ -1,7 +1,6 @@
 import type { Command } from 'commander';
-import { showErasure, startErasure } from '../client/erasures.ts';
+import { type ErasureView, showErasure, startErasure } from '../client/erasures.ts';
 import { RelayUnreachable } from '../client/errors.ts';
-import type { ErasureView } from '../client/views.ts';
 import { wait } from '../clock.ts';
 import { RelayError } from '../domain/errors.ts';
 import { inert, type Printer } from './print.ts';

@@ -1,6 +1,12 @@
 import type { Command } from 'commander';
-import { countReplay, replayDelivery, showReplay, startReplay } from '../client/replays.ts';
-import type { ReplayStartedView, ReplayView } from '../client/views.ts';
+import {
+  countReplay,
+  type ReplayStartedView,
+  type ReplayView,
+  replayDelivery,
+  showReplay,
+  startReplay,
+} from '../client/replays.ts';
 import { wait } from '../clock.ts';
 import { RelayError } from '../domain/errors.ts';
 import { subjectsOf } from './deliveries.ts';

@@ -1,4 +1,4 @@
-import type { StatusView, StreamView } from '../client/views.ts';
+import type { StatusView, StreamView } from '../client/status.ts';
 import { shownInstant } from './instant.ts';
 import type { Printer } from './print.ts';
 import { type Column, printTable } from './table.ts';

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import { showStatus } from '../client/status.ts';
-import type { ClinicView, SetAsideView, StatusView, StreamView } from '../client/views.ts';
+import type { ClinicView } from '../client/clinics.ts';
+import { type SetAsideView, type StatusView, type StreamView, showStatus } from '../client/status.ts';
 import { shownInstant } from './instant.ts';
 import { clinicIdOf } from './named.ts';
 import { inert, type Printer } from './print.ts';

@@ -1,5 +1,5 @@
 import type { Command, Option } from 'commander';
-import type { SubscriberInput } from '../client/views.ts';
+import type { SubscriberInput } from '../client/subscribers.ts';
 import { fromEnv } from './ask.ts';
 import type { Surroundings } from './surroundings.ts';
 import { badUsage, listOption, numberOption, rateOption, secondsOption } from './verb.ts';

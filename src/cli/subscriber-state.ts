@@ -1,4 +1,4 @@
-import type { SubscriberView } from '../client/views.ts';
+import type { SubscriberView } from '../client/subscribers.ts';
 import { inert } from './print.ts';
 
 /** `paused (person, gone)` */

@@ -1,7 +1,6 @@
 import type { Command } from 'commander';
 import { countBackfill } from '../client/backfills.ts';
-import { addSubscriber } from '../client/subscribers.ts';
-import type { NewSubscriberView } from '../client/views.ts';
+import { addSubscriber, type NewSubscriberView } from '../client/subscribers.ts';
 import { readSecret } from './ask.ts';
 import { inert, type Printer, printWarnings } from './print.ts';
 import { openSession, type Session } from './session.ts';

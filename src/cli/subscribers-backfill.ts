@@ -1,5 +1,7 @@
 import type { Command } from 'commander';
 import {
+  type BackfillCountView,
+  type BackfillView,
   cancelBackfill,
   countBackfill,
   listBackfills,
@@ -8,7 +10,6 @@ import {
 } from '../client/backfills.ts';
 import { listClinics } from '../client/clinics.ts';
 import type { CallApi } from '../client/relay-api.ts';
-import type { BackfillCountView, BackfillView } from '../client/views.ts';
 import { wait } from '../clock.ts';
 import { RelayError } from '../domain/errors.ts';
 import { shownInstant } from './instant.ts';

@@ -1,7 +1,6 @@
 import type { Command } from 'commander';
 import type { CallApi } from '../client/relay-api.ts';
-import { listSubscribers, resumeSubscriber } from '../client/subscribers.ts';
-import type { ResumedSubscriberView } from '../client/views.ts';
+import { listSubscribers, type ResumedSubscriberView, resumeSubscriber } from '../client/subscribers.ts';
 import { oneOrRestored, subscriberIdOf } from './named.ts';
 import { inert, type Printer } from './print.ts';
 import { openSession } from './session.ts';

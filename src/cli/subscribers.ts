@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
+import type { SubscriberView } from '../client/subscribers.ts';
 import * as api from '../client/subscribers.ts';
-import type { SubscriberView } from '../client/views.ts';
 import { RelayError } from '../domain/errors.ts';
 import { confirm } from './ask.ts';
 import { addDoctor } from './doctor.ts';

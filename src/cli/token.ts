@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { type Scope, signToken, tokenLifeMaxMs } from '../api/auth.ts';
-import { revokeToken } from '../client/status.ts';
+import { revokeToken } from '../client/tokens.ts';
 import { shownInstant } from './instant.ts';
 import { inert, printer } from './print.ts';
 import { envOf, openSession, signingKeysOf } from './session.ts';

@@ -1,6 +1,31 @@
 import { allPages } from './pages.ts';
 import { type CallApi, pathOf } from './relay-api.ts';
-import type { BackfillCountView, BackfillView } from './views.ts';
+
+export interface BackfillView {
+  readonly id: string;
+  readonly subscriberId: string;
+  readonly from: string;
+  readonly state: 'running' | 'done' | 'cancelled';
+  /** How many events it has found so far. */
+  readonly matched: number;
+  /** How many of them it has gone through. */
+  readonly done: number;
+  /** For how many of these it made a delivery. */
+  readonly enqueued: number;
+  /** How many were left out because nobody has their text any more. */
+  readonly unavailable: number;
+}
+
+/** What a backfill would take. */
+export interface BackfillCountView {
+  readonly from: string;
+  readonly matched: number;
+  readonly streams: readonly {
+    readonly clinicId: string;
+    readonly category: string;
+    readonly events: number;
+  }[];
+}
 
 /** Of a subscriber, or of the filters that a new one would have. */
 export interface BackfillAsk {

@@ -1,6 +1,31 @@
 import { allPages } from './pages.ts';
 import { type CallApi, pathOf } from './relay-api.ts';
-import type { ClinicView, StartCountView } from './views.ts';
+
+/** Without the scope `admin` only the id and the name are shown. */
+export interface ClinicView {
+  /** The vendor's, or the connection's while its tokens were not used yet. */
+  readonly id: string;
+  readonly name: string;
+  readonly state?: 'active' | 'paused' | 'connecting' | 'waiting' | 'needsReconnect' | 'removed';
+  readonly stateReason?: string | null;
+  /** While it is not read: how long the vendor still lists all that is missing. */
+  readonly daysLeft?: number | null;
+  readonly connections?: readonly { readonly state: 'working' | 'needsReconnect' | 'restored' }[];
+}
+
+/** What the start of a new clinic would take. */
+export interface StartCountView {
+  readonly clinicId: string;
+  readonly name: string;
+  readonly startAt: string;
+  readonly categories: readonly {
+    readonly category: string;
+    readonly taken: number;
+    readonly past: number;
+    readonly isAtLeast: boolean;
+    readonly problem: string | null;
+  }[];
+}
 
 /** A clinic by a pair of tokens that the relay alone rotates, or by a URL that hands out access tokens. */
 export interface ClinicInput {

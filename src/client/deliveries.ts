@@ -1,5 +1,49 @@
+import type { PageView } from './pages.ts';
 import { type CallApi, pathOf } from './relay-api.ts';
-import type { DeliveryView, DeliveryWithAttempts, ExplanationView, PageView } from './views.ts';
+
+export type StateOfDelivery = 'pending' | 'held' | 'delivered' | 'failed' | 'cancelled';
+
+export interface DeliveryView {
+  readonly id: string;
+  readonly state: StateOfDelivery;
+  readonly subscriberId: string;
+  readonly clinicId: string;
+  readonly eventId: string;
+  readonly eventType: string;
+  readonly sequence: number;
+  readonly round: number;
+  /** How many attempts were made. */
+  readonly attemptCount: number;
+  readonly createdAt: string;
+  readonly dueAt: string | null;
+  readonly deliveredAt: string | null;
+  readonly endReason: string | null;
+  /** One word for what came of the last attempt; `null` before the first. */
+  readonly lastOutcome: string | null;
+}
+
+export interface AttemptView {
+  readonly number: number;
+  readonly round: number;
+  readonly startedAt: string;
+  readonly durationMs: number;
+  readonly outcome: string;
+  /** The subscriber's breaker was open: a failure consumed no step of the schedule. */
+  readonly isProbe: boolean;
+  /** It came after its claim was lost and changed nothing. */
+  readonly isLate: boolean;
+  readonly excerpt: string | null;
+}
+
+export interface DeliveryWithAttempts extends DeliveryView {
+  readonly attempts: readonly AttemptView[];
+}
+
+export interface ExplanationView {
+  /** One word for programs. */
+  readonly because: string;
+  readonly explanation: string;
+}
 
 /** Instants are ISO 8601. */
 export interface DeliveryQuery {

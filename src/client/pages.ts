@@ -1,5 +1,10 @@
 import type { ApiCall, CallApi } from './relay-api.ts';
-import type { PageView } from './views.ts';
+
+/** One page of a list; `nextCursor` is `null` on the last. */
+export interface PageView<T> {
+  readonly data: readonly T[];
+  readonly nextCursor: string | null;
+}
 
 const pageSize = 500;
 

@@ -21,7 +21,8 @@ export interface ApiCall {
 }
 
 /**
- * Makes one call and gives back the answer's JSON, or `null` where it has none.
+ * Makes one call and gives back the answer's JSON, or `null` where it has none. In every
+ * view instants are ISO 8601 in UTC, and `null` is "not yet" or "none".
  *
  * @throws RelayUnreachable, RelayRefused
  */

@@ -1,5 +1,34 @@
 import { type CallApi, pathOf } from './relay-api.ts';
-import type { ReplayCountView, ReplayStartedView, ReplayView } from './views.ts';
+
+export interface ReplayView {
+  readonly id: string;
+  readonly state: 'running' | 'done' | 'cancelled';
+  /** How many deliveries it found to replay. */
+  readonly matched: number;
+  /** How many of them it has gone through. */
+  readonly done: number;
+  /** For how many of those the event was kept no longer and was fetched again. */
+  readonly fetched: number;
+  /** How many were left as they are, because nobody has their event any more. */
+  readonly notKept: number;
+  /** How many were left as they are, because their event could not be fetched at the time. */
+  readonly notFetched: number;
+}
+
+/** What a replay of one delivery did: a `newRound`, made `due` now, or left as it is. */
+export interface ReplayStartedView {
+  readonly deliveryId: string;
+  readonly kind: 'newRound' | 'due' | 'inFlight' | 'held';
+  /** The relay did not have the event any more, and fetched it from Fullscript again. */
+  readonly isFetched: boolean;
+}
+
+/** What a replay would go through; nothing is changed. */
+export interface ReplayCountView {
+  readonly matched: number;
+  /** Of these, whose event would have to be fetched again. */
+  readonly toFetch: number;
+}
 
 export interface ReplayAsk {
   /** `failed` leaves out what was skipped; `skipped` names it. */

@@ -1,6 +1,6 @@
+import type { AuditView } from '../../src/client/audits.ts';
 import { RelayRefused } from '../../src/client/errors.ts';
 import type { CallApi } from '../../src/client/relay-api.ts';
-import type { AuditView } from '../../src/client/views.ts';
 import { pause } from './pause.ts';
 
 const looksMax = 1_000;

@@ -1,6 +1,6 @@
+import type { ErasureView } from '../../src/client/erasures.ts';
 import { RelayRefused } from '../../src/client/errors.ts';
 import type { CallApi } from '../../src/client/relay-api.ts';
-import type { ErasureView } from '../../src/client/views.ts';
 import { concernsPatient } from '../../src/domain/patient.ts';
 import type { StoredEvent } from '../../src/sandbox/event-log.ts';
 import type { Prepared, Scene } from './deeds.ts';

@@ -1,6 +1,7 @@
+import type { DeliveryView } from '../../src/client/deliveries.ts';
 import { RelayRefused } from '../../src/client/errors.ts';
+import type { PageView } from '../../src/client/pages.ts';
 import type { CallApi } from '../../src/client/relay-api.ts';
-import type { DeliveryView, PageView } from '../../src/client/views.ts';
 import type { StoredEvent } from '../../src/sandbox/event-log.ts';
 import { fullscriptSignature } from '../../src/wire/fullscript.ts';
 import { audit, audited } from './audits.ts';

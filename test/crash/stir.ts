@@ -1,5 +1,6 @@
+import type { DeliveryView } from '../../src/client/deliveries.ts';
+import type { PageView } from '../../src/client/pages.ts';
 import type { CallApi } from '../../src/client/relay-api.ts';
-import type { DeliveryView, PageView } from '../../src/client/views.ts';
 import type { Town } from './town.ts';
 
 /**

@@ -2,15 +2,13 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { signToken } from '../../src/api/auth.ts';
+import type { ClinicView } from '../../src/client/clinics.ts';
+import type { DeliveryWithAttempts } from '../../src/client/deliveries.ts';
 import { RelayRefused, RelayUnreachable } from '../../src/client/errors.ts';
+import type { PageView } from '../../src/client/pages.ts';
 import { type CallApi, connectApi } from '../../src/client/relay-api.ts';
-import type {
-  ClinicView,
-  DeliveryWithAttempts,
-  PageView,
-  StatusView,
-  SubscriberView,
-} from '../../src/client/views.ts';
+import type { StatusView } from '../../src/client/status.ts';
+import type { SubscriberView } from '../../src/client/subscribers.ts';
 import { documentedEventTypes } from '../../src/domain/event.ts';
 import type { StoredEvent } from '../../src/sandbox/event-log.ts';
 import type { Random } from '../../src/sandbox/random.ts';
