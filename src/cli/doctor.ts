@@ -66,7 +66,7 @@ async function examined(
     const { call } = openSession(around, options);
     return examineSubscriber(call, await idOf(call, named));
   }
-  const { examineHere } = await import('../main.ts');
+  const { examineHere } = await import('../main/here.ts');
   const { challengeTokenEnv } = options;
   const challengeToken =
     challengeTokenEnv === undefined ? null : fromEnv(env, challengeTokenEnv, '--challenge-token-env');

@@ -53,7 +53,7 @@ export function addListen(program: Command, around: Surroundings): void {
     .action(async (options: ListenOptions) => {
       const session = openSession(around, options);
       const receiver = await receiverOf(around, session, options);
-      const forwarding = receiver && (await import('../main.ts')).forwardTo(receiver, around.clock);
+      const forwarding = receiver && (await import('../main/here.ts')).forwardTo(receiver, around.clock);
       const ask = await askOf(session, options);
       if (receiver) announce(session.to, receiver, options);
       let sequence = 0;
