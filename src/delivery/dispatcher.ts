@@ -64,6 +64,7 @@ export class Dispatcher {
   #mustTurnAgain = false;
   #mustLook = false;
   #isNextLookPlanned = false;
+  #lookedAt = 0;
   #areLanesStale = true;
   #lanesReadAt = 0;
   #isWaitingForStore = false;
@@ -157,6 +158,7 @@ export class Dispatcher {
     if (this.#mustLook) {
       this.#mustLook = false;
       this.#isNextLookPlanned = false;
+      this.#lookedAt = this.#dependencies.clock.now();
       this.#alarm.cancel();
       await this.#refreshLanes();
       this.#lanes.expectWork();
@@ -167,7 +169,8 @@ export class Dispatcher {
       const slotsBySubscriber = this.#lanes.offer(slots);
       if (!this.#isRunning || slotsBySubscriber.size === 0) break;
       const claims = await store.claimDeliveries({ slotsBySubscriber, leaseMs: this.#leaseMs });
-      this.#lanes.noteTaken(slotsBySubscriber, claims);
+      // Who has no more at the moment counted as pressed when the next look was planned.
+      if (!this.#lanes.noteTaken(slotsBySubscriber, claims)) this.#isNextLookPlanned = false;
       for (const claim of claims) {
         const run = this.#run(claim);
         run.then(this.#runs.add(run));
@@ -229,15 +232,14 @@ export class Dispatcher {
     if (this.#isNextLookPlanned || !this.#isRunning) return;
     this.#isNextLookPlanned = true;
     const { store, clock } = this.#dependencies;
-    const isPressed = this.#lanes.arePressed;
-    const dueAt = isPressed ? null : await store.nextDueAt();
+    const { pressed } = this.#lanes;
+    const dueAt = await store.nextDueAt(pressed);
     this.#isWaitingForStore = false;
     const now = clock.now();
-    // What is due and was not to be had just now is not asked for again without a pause.
-    const isOverdue = isPressed || (dueAt !== null && dueAt <= now);
-    this.#lookBy(
-      isOverdue ? now + lookAgainMs : Math.min(dueAt ?? Number.POSITIVE_INFINITY, now + sleepMaxMs),
-    );
+    // What was due at this look already and was not to be had is not asked for again without a pause.
+    const isOverdue = dueAt !== null && dueAt <= this.#lookedAt;
+    const pauseMs = isOverdue || pressed.size > 0 ? lookAgainMs : sleepMaxMs;
+    this.#lookBy(Math.min(now + pauseMs, isOverdue || dueAt === null ? Number.POSITIVE_INFINITY : dueAt));
   }
 
   #lookBy(at: number): void {

@@ -129,10 +129,13 @@ export class Lanes<Queue extends LaneQueue> {
     for (const lane of this.#lanes.values()) lane.mayHaveWork = lane.slots > 0;
   }
 
-  /** Some lane may have more work than slots. */
-  get arePressed(): boolean {
-    for (const { mayHaveWork } of this.#lanes.values()) if (mayHaveWork) return true;
-    return false;
+  /** The subscribers that may have more work than slots. */
+  get pressed(): ReadonlySet<string> {
+    const pressed = new Set<string>();
+    for (const { subscriberId, mayHaveWork } of this.#lanes.values()) {
+      if (mayHaveWork) pressed.add(subscriberId);
+    }
+    return pressed;
   }
 
   /**
@@ -148,16 +151,23 @@ export class Lanes<Queue extends LaneQueue> {
     return offered;
   }
 
-  /** A lane that took all that it was offered may have more; those served go to the end of the row. */
-  noteTaken(offered: ReadonlyMap<string, number>, claims: readonly DeliveryClaim[]): void {
+  /**
+   * A lane that took all that it was offered may have more; those served go to the end of the row.
+   *
+   * @returns whether each of them took all.
+   */
+  noteTaken(offered: ReadonlyMap<string, number>, claims: readonly DeliveryClaim[]): boolean {
     const taken = new Map<string, number>();
     for (const { subscriber } of claims) taken.set(subscriber.id, (taken.get(subscriber.id) ?? 0) + 1);
+    let tookAll = taken.size === offered.size;
     for (const [subscriberId, count] of taken) {
       const lane = this.#lanes.get(subscriberId);
       if (!lane) continue;
       if (count === offered.get(subscriberId)) lane.mayHaveWork = true;
+      else tookAll = false;
       this.#lanes.delete(subscriberId);
       this.#lanes.set(subscriberId, lane);
     }
+    return tookAll;
   }
 }

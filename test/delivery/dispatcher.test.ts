@@ -281,6 +281,44 @@ describe('due deliveries', () => {
   });
 });
 
+describe('a subscriber with a rate of its own', () => {
+  test('gets as much as it asked for, also while another one has more than its slots', async () => {
+    const hanging = await subscribed('sub_hanging', { isProven: false });
+    hanging.answer(() => new Promise(() => {}));
+    const rated = await subscribed('sub_rated', { requestsPerSecond: 20 });
+    await recordFor(['sub_hanging', 'sub_rated'], 40);
+    dispatching();
+    for (let passedMs = 0; passedMs < 1_000; passedMs += 10) {
+      await quiet(2);
+      await clock.advance(10);
+    }
+    expect(rated.requests.length).toBeGreaterThanOrEqual(20);
+    expect(rated.requests.length).toBeLessThanOrEqual(23);
+  });
+
+  test('gets as much as it asked for, also when its share of a second passes while a claim is under way', async () => {
+    await subscribed('sub_rated', { requestsPerSecond: 200 });
+    await recordFor(['sub_rated'], 220);
+    const claimDeliveries: Store['claimDeliveries'] = async (ask) => {
+      const claims = await store.claimDeliveries(ask);
+      await clock.advance(6);
+      return claims;
+    };
+    let made = 0;
+    const deliver: Deliver = async (claim) => {
+      made += 1;
+      return acceptedAndRecorded(claim);
+    };
+    dispatching({ store: { ...store, claimDeliveries }, deliver });
+    while (clock.now() < startMs + 1_000) {
+      await quiet(10);
+      await clock.advance(1);
+    }
+    expect(made).toBeGreaterThanOrEqual(190);
+    expect(made).toBeLessThanOrEqual(225);
+  });
+});
+
 describe('a lane', () => {
   test('has the subscriber’s own number of slots, or the configured one', async () => {
     const few = await subscribed('sub_few', { concurrency: 2 });

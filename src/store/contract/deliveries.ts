@@ -31,8 +31,13 @@ export interface DeliveryStore {
    * @throws ClaimLost after recording the late result.
    */
   recordAttempt(claim: DeliveryClaim, result: AttemptResult): Promise<AfterAttempt>;
-  /** When the next delivery that nobody has claimed may be sent to an active or failing subscriber; `null` when none will. */
-  nextDueAt(): Promise<number | null>;
+  /**
+   * When the next delivery that nobody has claimed may be sent to an active or failing
+   * subscriber, also when that moment is past; `null` when none will.
+   *
+   * @param except ids of subscribers that do not count.
+   */
+  nextDueAt(except?: ReadonlySet<string>): Promise<number | null>;
   /**
    * Starts a round for each: see `startRound`. In flight and held ones stay as they are.
    * A failing subscriber is probed at once: somebody believes that it is well again.

@@ -210,11 +210,12 @@ export function deliveryPart(core: Core): DeliveryStore & { interruptLapsed(): P
       return after;
     },
 
-    nextDueAt: () =>
+    nextDueAt: (except) =>
       commits.read((state) => {
         const isOpen = isOpenIn(state);
         let soonest: number | null = null;
         for (const row of state.subscribers.values()) {
+          if (except?.has(row.id)) continue;
           const health = state.healthOf(row.id);
           const shown = stateOfSubscriber({ ...row, health });
           if (shown !== 'active' && shown !== 'failing') continue;
@@ -222,8 +223,8 @@ export function deliveryPart(core: Core): DeliveryStore & { interruptLapsed(): P
           if (dueAt === null) continue;
           const probeAt = shown === 'failing' ? (health.nextProbeAt ?? 0) : 0;
           const perSecond = paceOf(health, codec.subscriber(state, row).requestsPerSecond);
-          const waitMs = perSecond === null ? 0 : rates.waitMs(row.id, perSecond);
-          const soonestHere = Math.max(dueAt, probeAt, waitMs === 0 ? 0 : clock.now() + waitMs);
+          const freeAt = perSecond === null ? 0 : rates.freeAt(row.id, perSecond);
+          const soonestHere = Math.max(dueAt, probeAt, freeAt);
           if (soonest === null || soonestHere < soonest) soonest = soonestHere;
         }
         return soonest;

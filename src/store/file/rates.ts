@@ -28,17 +28,22 @@ export class Rates {
     this.#paidAt.set(subscriberId, paidAt + (count * 1000) / perSecond);
   }
 
-  /** Until one more may start, in milliseconds; 0 when it may at once. */
-  waitMs(subscriberId: string, perSecond: number): number {
-    return Math.max(0, Math.ceil(this.#aheadMs(subscriberId, perSecond) - burstMs));
+  /** From when on one more may start, also when that is past; `-Infinity` for whoever was sent nothing yet. */
+  freeAt(subscriberId: string, perSecond: number): number {
+    const waitMs = this.#paidAtOf(subscriberId, perSecond) - burstMs - this.#clock.monotonic();
+    return this.#clock.now() + Math.ceil(waitMs);
+  }
+
+  #aheadMs(subscriberId: string, perSecond: number): number {
+    return Math.max(0, this.#paidAtOf(subscriberId, perSecond) - this.#clock.monotonic());
   }
 
   /** What was taken at a lower rate is paid for as if it had been taken at this one: nobody waits for a rate that was given up. */
-  #aheadMs(subscriberId: string, perSecond: number): number {
-    const now = this.#clock.monotonic();
-    const mostAt = now + burstMs + 1000 / perSecond;
-    const paidAt = Math.min(this.#paidAt.get(subscriberId) ?? now, mostAt);
-    if (paidAt === mostAt) this.#paidAt.set(subscriberId, paidAt);
-    return Math.max(0, paidAt - now);
+  #paidAtOf(subscriberId: string, perSecond: number): number {
+    const paidAt = this.#paidAt.get(subscriberId) ?? Number.NEGATIVE_INFINITY;
+    const mostAt = this.#clock.monotonic() + burstMs + 1000 / perSecond;
+    if (paidAt <= mostAt) return paidAt;
+    this.#paidAt.set(subscriberId, mostAt);
+    return mostAt;
   }
 }
