@@ -4,7 +4,17 @@ import type { FileStore } from '../../src/store/file/file-store.ts';
 import type { Retained } from '../../src/store/file/retention.ts';
 import { simulatedClock } from '../world/clock.ts';
 import { folder, SimulatedDisk, storeOn } from '../world/disk.ts';
-import { accepted, aJob, anEvent, aSubscriber, claim, furnished, record, refused } from './fixtures.ts';
+import {
+  accepted,
+  aJob,
+  anEvent,
+  aSubscriber,
+  claim,
+  furnished,
+  pollOf,
+  record,
+  refused,
+} from './fixtures.ts';
 
 const noon = Date.parse('2026-11-22T12:00:00Z');
 const hourMs = 3_600_000;
@@ -156,6 +166,23 @@ describe('retention', () => {
     expect(await jobsOf(store)).toEqual(kept);
     const { store: again } = await opened(disk.kill(), clock);
     expect(await jobsOf(again)).toEqual(kept);
+  });
+
+  test('what was set aside and read after all is forgotten after the days of an id, and what was not read stays', async () => {
+    const { disk, clock, store } = await aLog();
+    const poll = await pollOf(store);
+    const item = { reason: 'retrievalFailed', detail: 'status 404' } as const;
+    for (const id of ['e1', 'e2']) await store.setAside(poll, { key: id, eventId: id, ...item });
+    await store.endPoll(poll, { kind: 'failed', problem: 'cut short', nextPollAt: 0 });
+    await record(store, [anEvent('e1')]);
+    const keysIn = async (of: FileStore) =>
+      (await of.setAsides({ includeResolved: true })).map(({ key }) => key);
+    await clock.advance(35 * dayMs);
+    expect(await keysIn(store)).toEqual(['e1', 'e2']);
+    await clock.advance(dayMs);
+    expect(await keysIn(store)).toEqual(['e2']);
+    const { store: again } = await opened(disk.kill(), clock);
+    expect(await keysIn(again)).toEqual(['e2']);
   });
 
   test('a revoked token is remembered until it has come to its end by itself, by no clock that jumped ahead', async () => {

@@ -32,7 +32,7 @@ export interface PollStore {
    * @throws ClaimLost
    */
   setAside(claim: PollClaim, item: UnreadableItem): Promise<SetAside>;
-  /** Items that could not be read; those that were read after all only with `includeResolved`. */
+  /** Items that could not be read; those that were read after all only with `includeResolved`, and while they are kept. */
   setAsides(filter?: { readonly includeResolved?: boolean }): Promise<readonly SetAside[]>;
   /** Extends the lease. @throws ClaimLost */
   renewPoll(claim: PollClaim, leaseMs: number): Promise<void>;

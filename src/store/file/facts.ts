@@ -111,6 +111,8 @@ export type FoldedRetentionFact =
       readonly jobs?: readonly string[];
       /** Ids of revoked tokens. */
       readonly tokens?: readonly string[];
+      /** Their keys in the table. */
+      readonly setAsides?: readonly string[];
     };
 
 /** The texts of these events are erased, and what was answered to these deliveries. */

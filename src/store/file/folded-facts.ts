@@ -112,11 +112,12 @@ function useLink({ links }: State, { at, row }: FactOf<'link'>, fold: Fold): voi
   fold(links, row.id, row);
 }
 
-function retain(state: State, { trustedAt, doubtedMs, jobs, tokens }: FactOf<'retained'>, fold: Fold): void {
-  fold(state.counters, 'retainedAt', trustedAt);
-  fold(state.counters, 'doubtedMs', doubtedMs);
-  for (const id of jobs ?? []) fold(state.jobs, id, undefined);
-  for (const jti of tokens ?? []) fold(state.revoked, jti, undefined);
+function retain(state: State, fact: FactOf<'retained'>, fold: Fold): void {
+  fold(state.counters, 'retainedAt', fact.trustedAt);
+  fold(state.counters, 'doubtedMs', fact.doubtedMs);
+  for (const id of fact.jobs ?? []) fold(state.jobs, id, undefined);
+  for (const jti of fact.tokens ?? []) fold(state.revoked, jti, undefined);
+  for (const key of fact.setAsides ?? []) fold(state.setAsides, key, undefined);
 }
 
 /** A later version may record what this one knows nothing of; leaving it out would be a guess. */

@@ -19,6 +19,13 @@ export function tokensGone({ revoked }: State, now: number): readonly string[] {
   return [...revoked.entries()].filter(([, until]) => until <= now).map(([jti]) => jti);
 }
 
+/** Keys of items that were read after all before a moment. */
+export function setAsidesGone({ setAsides }: State, resolvedBefore: number): readonly string[] {
+  return [...setAsides.entries()]
+    .filter(([, { resolvedAt }]) => resolvedAt !== null && resolvedAt < resolvedBefore)
+    .map(([key]) => key);
+}
+
 /** An id goes when nothing hangs on it, and the vendor was seen not to list it any more. */
 export function eventGoes(
   state: State,

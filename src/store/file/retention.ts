@@ -4,7 +4,7 @@ import type { Bodies } from './bodies.ts';
 import type { BodyFiles } from './body-files.ts';
 import type { ColdRows } from './cold-rows.ts';
 import type { Commits } from './commits.ts';
-import { idsPerLine, type Run } from './facts.ts';
+import { type FactOf, idsPerLine, type Run } from './facts.ts';
 import { NeededBodies } from './needed-bodies.ts';
 import type { OneAtATime } from './one-at-a-time.ts';
 import {
@@ -14,6 +14,7 @@ import {
   isOpen,
   jobsGone,
   newestRecord,
+  setAsidesGone,
   tokensGone,
 } from './retention-rules.ts';
 import { dayNumber, type State } from './state.ts';
@@ -53,6 +54,8 @@ export interface RetentionDependencies {
   readonly onRetained: (retained: Retained | Error) => void;
 }
 
+type SmallRowsGone = Pick<FactOf<'retained'>, 'jobs' | 'tokens' | 'setAsides'>;
+
 const dayMs = 86_400_000;
 /** After the start, and after one that could not be done. */
 const soonMs = 60_000;
@@ -68,6 +71,7 @@ const triesMax = 3;
  * Deletes what is kept no longer, a little at a time, while the relay works.
  *
  * - A delivery, with its attempts, some days after it ended; a job likewise, but for audits.
+ * - An item that was set aside and read after all, as long after that as an id.
  * - The id of a revoked token once the token has come to its end by itself.
  * - An event's id some days after it was recorded, and only once a sweep that began later
  *   has not listed it: it would be taken for a new one otherwise.
@@ -143,10 +147,14 @@ export class Retention {
   }
 
   /** As many as one line takes; the next look goes on. */
-  #smallRowsGone(state: State, now: number): { jobs?: readonly string[]; tokens?: readonly string[] } {
-    const jobs = jobsGone(state, this.#endedBefore(now)).slice(0, idsPerLine);
-    const tokens = tokensGone(state, now).slice(0, idsPerLine);
-    return { ...(jobs.length > 0 && { jobs }), ...(tokens.length > 0 && { tokens }) };
+  #smallRowsGone(state: State, now: number): SmallRowsGone {
+    const gone: Required<SmallRowsGone> = {
+      jobs: jobsGone(state, this.#endedBefore(now)),
+      tokens: tokensGone(state, now),
+      setAsides: setAsidesGone(state, now - this.#on.days.ids * dayMs),
+    };
+    const some = Object.entries(gone).filter(([, keys]) => keys.length > 0);
+    return Object.fromEntries(some.map(([name, keys]) => [name, keys.slice(0, idsPerLine)]));
   }
 
   /** As long as an id may be listed in one more clinic, its deliveries say whom it was sent to. */
