@@ -56,7 +56,7 @@ export function addDeliveries(program: Command, around: Surroundings): void {
         cursor,
       });
       if (asJson) return to.json(page);
-      if (page.data.length === 0) return to.note('There are no such deliveries.');
+      if (page.data.length === 0) return to.note(isNarrowed(options) ? noneSuch : noneYet);
       printTable(to, columnsOf(await subscriberNames(call)), page.data);
       if (page.nextCursor !== null) to.note(`There are more: --cursor ${inert(page.nextCursor)}`);
     });
@@ -93,6 +93,16 @@ export function addDeliveries(program: Command, around: Surroundings): void {
       if (asJson) return to.json(explained);
       to.out(inert(explained.explanation));
     });
+}
+
+const noneSuch = 'There are no such deliveries.';
+const noneYet =
+  'There are no deliveries yet: one is made when the relay records an event that a subscriber wants. `relay status` says how far it is.';
+
+function isNarrowed({ state, subscriber, clinic, eventType, event, since, until, cursor }: ListOptions) {
+  return [state, subscriber, clinic, eventType, event, since, until, cursor].some(
+    (option) => option !== undefined,
+  );
 }
 
 /** The ids of the subscriber and the clinic that options name. */

@@ -48,8 +48,9 @@ export function addInit(program: Command, around: Surroundings): void {
       }
       to.out('');
       to.out('Next, each in a terminal of its own:');
-      to.out('  relay sandbox    an offline Fullscript, which this configuration reads');
-      to.out('  relay serve      the relay');
+      const relay = around.env.npm_command === 'exec' ? 'npx relay' : 'relay';
+      to.out(`  ${relay} sandbox    an offline Fullscript, which this configuration reads`);
+      to.out(`  ${relay} serve      the relay`);
       to.out('For the real Fullscript, put your app’s id and secret into .env and remove "apiUrl" from the');
       to.out('configuration. Keep .env safe: without RELAY_MASTER_KEY the store cannot be read.');
     },

@@ -100,6 +100,21 @@ function clinicNeeds({ name, state, stateReason, daysLeft }: ClinicView): readon
   return [`${name} ${need}: ${stateReason ?? 'unknown reason'}.${left}`];
 }
 
+/** A subscriber that is sent nothing, and which verb says more or lifts that. */
+function subscriberNeeds(subscriber: StatusView['subscribers']['notActive'][number]): string {
+  const { id, name, state, pauseReasons } = subscriber;
+  // What stands behind a verb is copied into a shell.
+  const called = /^[\w.-]+$/.test(name) ? name : id;
+  if (pauseReasons.length === 0) {
+    return `${name} is ${state}; what it is owed is held until it takes one: relay subscribers doctor ${called}`;
+  }
+  const held = `${name} is ${state} (${pauseReasons.join(', ')}); what it is owed is held`;
+  const isTheFiles = pauseReasons.every((reason) => reason === 'removed');
+  return isTheFiles
+    ? `${held} until it stands in the configuration again.`
+    : `${held}: relay subscribers resume ${called}`;
+}
+
 /** What the last audit found and somebody has to look at. */
 function auditNeeds(audits: StatusView['audits']): readonly string[] {
   if (!audits?.last) return [];
@@ -135,10 +150,7 @@ function needsOf(status: StatusView): readonly string[] {
   const overdueMs = overdueSince === null ? 0 : Date.parse(at) - Date.parse(overdueSince);
   return [
     ...clinics.flatMap(clinicNeeds),
-    ...subscribers.notActive.map(({ name, state, pauseReasons }) => {
-      const why = pauseReasons.length > 0 ? ` (${pauseReasons.join(', ')})` : '';
-      return `${name} is ${state}${why}; what it is owed is held.`;
-    }),
+    ...subscribers.notActive.map(subscriberNeeds),
     ...(overdueMs < overdueFromMs
       ? []
       : [`Deliveries wait for their turn since ${shownInstant(overdueSince)}.`]),

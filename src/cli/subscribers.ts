@@ -149,7 +149,7 @@ function printFields(to: Printer, subscriber: SubscriberView): void {
       'signs as',
       [subscriber.signature, ...subscriber.publicKeys, ...(subscriber.jwt ? ['and a token'] : [])].join(', '),
     ],
-    ['token', subscriber.hasChallengeToken ? 'it is asked for a challenge token' : 'none'],
+    ['answers', subscriber.hasChallengeToken ? 'its challenge token' : 'any 2xx: it has no challenge token'],
     ['success', shownInstant(subscriber.lastSuccessAt)],
     ['failure', shownInstant(subscriber.lastFailureAt)],
     ['created', shownInstant(createdAt)],

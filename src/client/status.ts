@@ -91,6 +91,7 @@ export interface StatusView {
   readonly subscribers: {
     readonly counts: Readonly<Record<string, number>>;
     readonly notActive: readonly {
+      readonly id: string;
       readonly name: string;
       readonly state: string;
       readonly pauseReasons: readonly string[];

@@ -77,7 +77,9 @@ test('a subscriber is registered, tried, changed, held, rotated and removed', as
   expect(await told(['subscribers', 'pause', 'billing'])).toMatchObject({
     out: 'billing is paused (person).\n',
   });
-  expect((await told(['status'])).out).toContain('billing is paused (person); what it is owed is held.');
+  expect((await told(['status'])).out).toContain(
+    'billing is paused (person); what it is owed is held: relay subscribers resume billing',
+  );
   expect(await told(['subscribers', 'resume', added.id])).toMatchObject({ out: 'billing is active.\n' });
 
   const rotated = await asked<{ secret: string }>(['subscribers', 'rotate-secret', 'billing']);

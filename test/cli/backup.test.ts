@@ -106,7 +106,9 @@ describe('relay backup and relay restore', () => {
     expect(JSON.parse(warning ?? '{}')).toMatchObject({ level: 40, subscribers: 1, openDeliveries: 1 });
     const { out } = await told(['status']);
     expect(out).toMatch(/^This log was restored at \S+Z from a backup of \S+Z\.$/m);
-    expect(out).toContain('ehr is paused (person, restored); what it is owed is held.');
+    expect(out).toContain(
+      'ehr is paused (person, restored); what it is owed is held: relay subscribers resume ehr',
+    );
     const { store } = JSON.parse((await told(['status', '--json'])).out);
     expect(store.restored).toMatchObject({ subscribers: 1, connections: 0, openDeliveries: 1 });
     expect(receiver.seen).toEqual([]);

@@ -20,6 +20,15 @@ const envOf = () => parseEnv(readFileSync(envPath, 'utf8'));
 const modeOf = (path: string) => statSync(path).mode & 0o777;
 
 describe('relay init', () => {
+  test('names the next step in the way in which it was called', async () => {
+    const byNpx = await outside({ env: { npm_command: 'exec' } });
+    expect(await run(['init'], byNpx)).toBe(0);
+    expect(byNpx.out()).toContain('  npx relay serve ');
+    await byNpx.discard();
+    expect(await run(['init'], around)).toBe(0);
+    expect(around.out()).toContain('  relay serve ');
+  });
+
   test('writes a configuration and fresh keys, and names the next step', async () => {
     expect(await run(['init'], around)).toBe(0);
     const env = envOf();

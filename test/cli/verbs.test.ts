@@ -530,6 +530,20 @@ describe('what the relay did not do is said in its words, with 1', () => {
   }
 });
 
+for (const { argv, says } of [
+  { argv: [], says: 'There are no deliveries yet: one is made when' },
+  { argv: ['--state', 'failed'], says: 'There are no such deliveries.' },
+  { argv: ['--limit', '3'], says: 'There are no deliveries yet' },
+]) {
+  test(`relay deliveries list ${argv.join(' ')} says of an empty list: ${says}`, async () => {
+    const { exit, err, out } = await relayRun(['deliveries', 'list', ...argv], {
+      'GET /v1/deliveries': () => page(),
+    });
+    expect({ exit, out }).toEqual({ exit: 0, out: '' });
+    expect(err).toContain(says);
+  });
+}
+
 test('an explanation is one line, by delivery or by event and subscriber', async () => {
   const explanation = 'Waits for attempt 3 until 08:05.';
   const answers = {
@@ -647,7 +661,11 @@ describe('the status', () => {
     deliveries: { counts: { pending: 2, held: 0, delivered: 40 }, overdueSince: null },
     subscribers: {
       counts: { active: 1 },
-      notActive: [{ name: 'ehr', state: 'paused', pauseReasons: ['gone'] }],
+      notActive: [
+        { id: 'sub_1', name: 'ehr', state: 'paused', pauseReasons: ['gone'] },
+        { id: 'sub_2', name: 'a; b', state: 'failing', pauseReasons: [] },
+        { id: 'sub_3', name: 'old', state: 'paused', pauseReasons: ['removed'] },
+      ],
     },
   };
 
@@ -669,7 +687,13 @@ describe('the status', () => {
       'The last audit found 2 listed events missing and took in 1: relay audit aud_1\nThe last audit could not list 3 streams: relay audit aud_1\n',
     );
     expect(out).toContain('New York needs to be connected again: invalid_grant.');
-    expect(out).toContain('ehr is paused (gone); what it is owed is held.');
+    expect(out).toContain('ehr is paused (gone); what it is owed is held: relay subscribers resume ehr\n');
+    expect(out).toContain(
+      'a; b is failing; what it is owed is held until it takes one: relay subscribers doctor sub_2\n',
+    );
+    expect(out).toContain(
+      'old is paused (removed); what it is owed is held until it stands in the configuration again.\n',
+    );
     expect(out).toMatch(/Washington {2}products {2}off {4}- {11}29\.5 {7}answered 403/);
     expect(out).toMatch(/SET ASIDE {2}CLINIC {6}CATEGORY {2}WHY {26}TRIES {2}FINAL\n/);
     expect(out).toMatch(/evt_1 {6}Washington {2}orders {4}retrievalFailed: status 500 {2}3 {6}yes\n/);
