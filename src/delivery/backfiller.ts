@@ -1,5 +1,5 @@
 import { wait } from '../clock.ts';
-import { Conflict, NotFound, StoreUnavailable } from '../domain/errors.ts';
+import { Conflict, StoreUnavailable } from '../domain/errors.ts';
 import type { JobStore } from '../store/store.ts';
 import {
   asBackfillJob,
@@ -9,6 +9,7 @@ import {
   type Wanting,
 } from './backfill.ts';
 import { BackfillRun, type BackfillRunDependencies } from './backfill-run.ts';
+import { JobRuns } from './job-runs.ts';
 
 export interface BackfillerDependencies extends Omit<BackfillRunDependencies, 'halt' | 'store'> {
   readonly store: BackfillRunDependencies['store'] & Pick<JobStore, 'job' | 'jobs'>;
@@ -21,21 +22,23 @@ const unavailableWaitMs = 2_000;
 /** Runs stored backfills until each is done or cancelled. It alone changes them. */
 export class Backfiller {
   readonly #dependencies: BackfillerDependencies;
-  readonly #running = new Map<string, { readonly halt: AbortController; readonly ended: Promise<void> }>();
+  readonly #runs: JobRuns<BackfillJob>;
   /** Of subscribers whose next backfill is being put on record. */
   readonly #starting = new Set<string>();
-  #isStopped = false;
 
   constructor(dependencies: BackfillerDependencies) {
     this.#dependencies = dependencies;
+    this.#runs = new JobRuns({
+      ...dependencies,
+      kind: 'backfill',
+      asKind: asBackfillJob,
+      run: (job, halt) => this.#untilEnded(job, halt),
+    });
   }
 
   /** Goes on with what is on record: what a restart cut off, or came on record with a new subscriber. */
-  async resume(): Promise<void> {
-    for (const job of await this.#dependencies.store.jobs()) {
-      const backfill = asBackfillJob(job);
-      if (backfill?.state === 'running') this.#run(backfill);
-    }
+  resume(): Promise<void> {
+    return this.#runs.resume();
   }
 
   /** How many events a backfill begun now would take. */
@@ -60,7 +63,7 @@ export class Backfiller {
       );
       if (running) throw underWay(`The backfill ${running.id} of the subscriber`);
       await store.saveJob(job);
-      this.#run(job);
+      this.#runs.begin(job);
     } finally {
       this.#starting.delete(subscriberId);
     }
@@ -71,40 +74,13 @@ export class Backfiller {
    *
    * @throws NotFound
    */
-  async cancel(jobId: string): Promise<BackfillJob> {
-    const { store, clock } = this.#dependencies;
-    const running = this.#running.get(jobId);
-    running?.halt.abort();
-    await running?.ended;
-    const job = asBackfillJob(await store.job(jobId));
-    if (job === null) throw new NotFound('backfill', jobId);
-    if (job.state !== 'running') return job;
-    const cancelled = { ...job, state: 'cancelled', endedAt: clock.now() } as const;
-    try {
-      await store.saveJob(cancelled);
-    } catch (error) {
-      // Not on record, so not cancelled.
-      this.#run(job);
-      throw error;
-    }
-    return cancelled;
+  cancel(jobId: string): Promise<BackfillJob> {
+    return this.#runs.cancel(jobId);
   }
 
   /** Halts after the step under way; `resume` goes on with the rest. */
-  async stop(): Promise<void> {
-    this.#isStopped = true;
-    const running = [...this.#running.values()];
-    for (const { halt } of running) halt.abort();
-    await Promise.all(running.map(({ ended }) => ended));
-  }
-
-  #run(job: BackfillJob): void {
-    if (this.#isStopped || this.#running.has(job.id)) return;
-    const halt = new AbortController();
-    const ended = this.#untilEnded(job, halt.signal)
-      .catch(this.#dependencies.onFatal)
-      .finally(() => this.#running.delete(job.id));
-    this.#running.set(job.id, { halt, ended });
+  stop(): Promise<void> {
+    return this.#runs.stop();
   }
 
   async #untilEnded(job: BackfillJob, halt: AbortSignal): Promise<void> {

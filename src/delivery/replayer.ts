@@ -1,9 +1,10 @@
 import { type Clock, wait } from '../clock.ts';
 import type { Delivery } from '../domain/delivery.ts';
-import { NotFound, StoreUnavailable } from '../domain/errors.ts';
+import { StoreUnavailable } from '../domain/errors.ts';
 import type { Logger } from '../logger.ts';
 import type { JobStore } from '../store/store.ts';
 import { type FetchEvent, type Replayed, startFetchedRounds } from './fetched-rounds.ts';
+import { JobRuns } from './job-runs.ts';
 import { asReplayJob, type ReplayJob, type ReplayStore, replayPage } from './replay.ts';
 
 export interface ReplayerDependencies {
@@ -24,19 +25,21 @@ const fetchWaitMs = 20_000;
 /** Runs stored replay jobs, page after page, until each is done or cancelled. It alone changes them. */
 export class Replayer {
   readonly #dependencies: ReplayerDependencies;
-  readonly #running = new Map<string, { readonly halt: AbortController; readonly ended: Promise<void> }>();
-  #isStopped = false;
+  readonly #runs: JobRuns<ReplayJob>;
 
   constructor(dependencies: ReplayerDependencies) {
     this.#dependencies = dependencies;
+    this.#runs = new JobRuns({
+      ...dependencies,
+      kind: 'replay',
+      asKind: asReplayJob,
+      run: (job, halt) => this.#untilEnded(job, halt),
+    });
   }
 
   /** Goes on with what a restart cut off. */
-  async resume(): Promise<void> {
-    for (const job of await this.#dependencies.store.jobs()) {
-      const replay = asReplayJob(job);
-      if (replay?.state === 'running') this.#run(replay);
-    }
+  resume(): Promise<void> {
+    return this.#runs.resume();
   }
 
   /**
@@ -66,7 +69,7 @@ export class Replayer {
   /** Puts the job on record and begins; it goes on after this has resolved. */
   async start(job: ReplayJob): Promise<void> {
     await this.#dependencies.store.saveJob(job);
-    this.#run(job);
+    this.#runs.begin(job);
   }
 
   /**
@@ -74,40 +77,13 @@ export class Replayer {
    *
    * @throws NotFound
    */
-  async cancel(jobId: string): Promise<ReplayJob> {
-    const { store, clock } = this.#dependencies;
-    const running = this.#running.get(jobId);
-    running?.halt.abort();
-    await running?.ended;
-    const job = asReplayJob(await store.job(jobId));
-    if (job === null) throw new NotFound('replay', jobId);
-    if (job.state !== 'running') return job;
-    const cancelled = { ...job, state: 'cancelled', endedAt: clock.now() } as const;
-    try {
-      await store.saveJob(cancelled);
-    } catch (error) {
-      // Not on record, so not cancelled.
-      this.#run(job);
-      throw error;
-    }
-    return cancelled;
+  cancel(jobId: string): Promise<ReplayJob> {
+    return this.#runs.cancel(jobId);
   }
 
   /** Halts after the page under way; `resume` goes on with the rest. */
-  async stop(): Promise<void> {
-    this.#isStopped = true;
-    const running = [...this.#running.values()];
-    for (const { halt } of running) halt.abort();
-    await Promise.all(running.map(({ ended }) => ended));
-  }
-
-  #run(job: ReplayJob): void {
-    if (this.#isStopped || this.#running.has(job.id)) return;
-    const halt = new AbortController();
-    const ended = this.#untilEnded(job, halt.signal)
-      .catch(this.#dependencies.onFatal)
-      .finally(() => this.#running.delete(job.id));
-    this.#running.set(job.id, { halt, ended });
+  stop(): Promise<void> {
+    return this.#runs.stop();
   }
 
   async #untilEnded(first: ReplayJob, halt: AbortSignal): Promise<void> {
