@@ -1,13 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import type { Clock } from '../../clock.ts';
-import { RelayError, type StoreBroken, StoreCorrupt, type StoreUnavailable } from '../../domain/errors.ts';
+import { RelayError, type StoreBroken, type StoreUnavailable } from '../../domain/errors.ts';
 import type { Store } from '../store.ts';
-import { apply } from './apply.ts';
 import { backfillPart } from './backfills.ts';
 import { Bodies } from './bodies.ts';
 import { BodyFiles } from './body-files.ts';
-import { type FoundCheckpoint, loadCheckpoint, readCheckpoint } from './checkpoint.ts';
+import { loadCheckpoint, readCheckpoint } from './checkpoint.ts';
 import { clinicPart } from './clinics.ts';
 import { ColdRows } from './cold-rows.ts';
 import { Commits } from './commits.ts';
@@ -15,7 +14,6 @@ import type { Core } from './core.ts';
 import { deliveryPart } from './deliveries.ts';
 import type { Disk } from './disk.ts';
 import { erasurePart } from './erasure.ts';
-import type { Fact } from './facts.ts';
 import { Indexer } from './indexer.ts';
 import { budgetPart, jobPart, revokedTokenPart } from './jobs.ts';
 import { JournalParts } from './journal-parts.ts';
@@ -23,11 +21,11 @@ import { KeyRing, type MasterKeys } from './keys.ts';
 import { linkPart } from './links.ts';
 import type { TakeLock } from './lock.ts';
 import { logPart } from './log.ts';
-import { NotInMemory } from './log-rows.ts';
 import { oneAtATime } from './one-at-a-time.ts';
 import { pollPart } from './polls.ts';
 import { pushPart } from './pushes.ts';
-import { type Recovered, recover } from './recovery.ts';
+import { readLog } from './read-log.ts';
+import type { Recovered } from './recovery.ts';
 import { forgetRestored, holdRestored, readRestored, restorationPart } from './restored.ts';
 import { Retention, type RetentionDays, type RetentionDependencies } from './retention.ts';
 import { revocationPart } from './revocations.ts';
@@ -119,8 +117,7 @@ async function openLocked(options: FileStoreOptions, opened: (() => unknown)[]):
   const checkpoint = await readCheckpoint(disk, path, keys);
   if (checkpoint?.isVouched) loadCheckpoint(state, checkpoint);
   const from = { disk, folder: folders.journal, keys };
-  const recovered = await readJournal(from, checkpoint, state, indexer, partBytes);
-  clampToNow(state, clock.now());
+  const recovered = await readLog(from, checkpoint, { state, indexer, partBytes, now: clock.now() });
 
   const storeId = recovered.storeId ?? randomUUID();
   const bodies = new Bodies(disk, folders.bodies, keys, (file) => state.bodyFiles.has(file));
@@ -223,83 +220,6 @@ async function closeAll(opened: (() => unknown)[]): Promise<void> {
       // The files were synced or given up before; a failing close changes neither.
     }
   }
-}
-
-/** More than this is indexed while it is read, so that the longest journal fits into memory. */
-const indexedWhileReadParts = 4;
-
-async function readJournal(
-  from: { readonly disk: Disk; readonly folder: string; readonly keys: KeyRing },
-  checkpoint: FoundCheckpoint | null,
-  state: State,
-  indexer: Indexer,
-  partBytes: number,
-): Promise<Recovered> {
-  const reached = checkpoint?.sequence ?? 0;
-  const covered = checkpoint?.isVouched ? reached : 0;
-  const before = checkpoint && (await indexer.load(checkpoint.storeId, covered));
-  const applyAll = (facts: readonly Fact[], sequence: number): Promise<void> | undefined => {
-    try {
-      for (const fact of facts) apply(state, fact, sequence <= covered);
-      state.undo.forget();
-      return undefined;
-    } catch (error) {
-      if (!(error instanceof NotInMemory)) throw error;
-      state.undo.rollBackTo(0);
-      return indexer.fetch(error).then((admit) => {
-        admit();
-        return applyAll(facts, sequence);
-      });
-    }
-  };
-  const recovered = await recover(
-    from,
-    { before, atLeast: reached },
-    applyAll,
-    async (part, place, isClosed) => {
-      indexer.closed(part);
-      if (!isClosed || !checkpoint || place.sequence > reached) return;
-      if (indexer.waitingBytes < indexedWhileReadParts * partBytes) return;
-      await indexer.write(indexer.take(place), checkpoint.storeId, async (work) => work());
-    },
-  );
-  if (checkpoint && checkpoint.storeId !== recovered.storeId) {
-    throw new StoreCorrupt(
-      'checkpoint_corrupt',
-      'The checkpoint belongs to another store than the journal.',
-      {
-        hint: 'Restore the whole data folder from one backup.',
-      },
-    );
-  }
-  return recovered;
-}
-
-/**
- * What a stepped clock left far ahead: a due time or a probe is no further away than the
- * wait it came from, and requests taken from the budget in the future count from now.
- */
-function clampToNow(state: State, now: number): void {
-  for (const delivery of [...state.deliveries.values()]) {
-    const dueAt = delivery.dueAt && Math.min(delivery.dueAt, now + delivery.waitMs);
-    const probedAt = delivery.probedAt && Math.min(delivery.probedAt, now);
-    if (dueAt !== delivery.dueAt || probedAt !== delivery.probedAt) {
-      state.deliveries.put(delivery.id, { ...delivery, dueAt, probedAt });
-    }
-  }
-  for (const [id, health] of [...state.healths.entries()]) {
-    const latest = now + health.probeWaitMs;
-    if (health.nextProbeAt !== null && health.nextProbeAt > latest) {
-      state.healths.put(id, { ...health, nextProbeAt: latest });
-    }
-  }
-  for (const [key, block] of [...state.budget.entries()]) {
-    const aheadMs = block.at - now;
-    if (aheadMs > 0) {
-      state.budget.put(key, { ...block, at: now, countsUntil: block.countsUntil - aheadMs });
-    }
-  }
-  state.undo.forget();
 }
 
 function isWritable(commits: Commits): boolean {
