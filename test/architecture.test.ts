@@ -41,7 +41,7 @@ const homes: Readonly<Record<string, readonly string[]>> = {
   'p-queue': ['delivery/dispatcher.ts', 'source/budget.ts'],
   pino: ['logger.ts'],
   commander: ['cli/'],
-  zod: ['config.ts', 'api/', 'domain/', 'sandbox/'],
+  zod: ['config.ts', 'config/', 'api/', 'domain/', 'sandbox/'],
 };
 
 const root = resolve(import.meta.dirname, '../src');

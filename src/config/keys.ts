@@ -1,4 +1,5 @@
 import type { Problem } from '../domain/errors.ts';
+import type { Env } from './environment.ts';
 
 /** The relay's own keys, which come from the environment and never from the configuration file. */
 export interface Keys {
@@ -9,8 +10,6 @@ export interface Keys {
   /** PEM texts of an ES256 pair; instead of a secret. */
   readonly jwtKeyPair: { readonly privateKey: string; readonly publicKey: string } | null;
 }
-
-type Env = Readonly<Record<string, string | undefined>>;
 
 const jwtSecretBytesMin = 32;
 const placeholders = /^(change-?me|secret|password|example|your[-_ ].*)$/i;
