@@ -57,7 +57,7 @@ export function addListen(program: Command, around: Surroundings): void {
       const ask = await askOf(session, options);
       if (receiver) announce(session.to, receiver, options);
       let sequence = 0;
-      const notTaken: (string | null)[] = [];
+      const notTaken: string[] = [];
       await hear(around, session, ask, async (heard, before, signal) => {
         const { id, body } = heard.event;
         if (forwarding === null || body === null) {
@@ -70,20 +70,22 @@ export function addListen(program: Command, around: Surroundings): void {
         if (forwarded === null) return false;
         show(session, heard, forwarded, options.printBodies === true);
         if (forwarded.outcome.kind !== 'accepted') {
-          notTaken.push(before);
-          session.to.note(`  It was not taken.${againFrom(before)}`);
+          const again = againFrom(before, ask);
+          notTaken.push(again);
+          session.to.note(`  It was not taken.${again}`);
         }
         return true;
       }).finally(() => forwarding?.close());
       if (notTaken.length > 0) {
-        session.to.note(`Not taken: ${notTaken.length} of ${sequence}.${againFrom(notTaken[0] ?? null)}`);
+        session.to.note(`Not taken: ${notTaken.length} of ${sequence}.${notTaken[0]}`);
       }
     });
 }
 
 /** How to have it forwarded once more, with all that came behind it. */
-function againFrom(before: string | null): string {
-  return before === null ? '' : ` To forward again from there: --after ${inert(before)}`;
+function againFrom(before: string | null, { since }: ListenAsk): string {
+  if (before !== null) return ` To forward again from there: --after ${inert(before)}`;
+  return since === undefined ? '' : ` To forward again from there: --since ${since}`;
 }
 
 async function askOf({ call }: Session, options: ListenOptions): Promise<ListenAsk> {

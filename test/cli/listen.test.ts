@@ -245,6 +245,21 @@ test('a receiver that refuses stops nothing: each refusal says loudly how to for
   expect(around.err()).toMatch(/\nNot taken: 2 of 2. To forward again from there: --after p-00\n$/);
 });
 
+test('what is refused before the relay gave a position is forwarded again from the moment that was asked for', async () => {
+  const { port } = await receiver(0, 500);
+  const url = `http://127.0.0.1:${port}/hook`;
+  const argv = ['--forward-to', url, '--since', '2026-11-22T11:00:00Z'];
+  const { around, exit, until } = await listening(argv, [streamOf(event('e1'), event('e2'))]);
+  await until(() => around.out().includes('e2'));
+  around.stop();
+  await exit;
+  expect(around.err()).toContain(
+    'not taken. To forward again from there: --since 2026-11-22T11:00:00.000Z\n',
+  );
+  expect(around.err()).toContain('not taken. To forward again from there: --after p-e1\n');
+  expect(around.err()).toMatch(/Not taken: 2 of 2. .+ --since 2026-11-22T11:00:00.000Z\n$/);
+});
+
 for (const { argv, sent } of [
   { argv: ['--envelope', 'both'], sent: `{"event":${body},"event_payload":{"event":${body}}}` },
   { argv: ['--thin'], sent: '{"event":{"id":"e1"}}' },
