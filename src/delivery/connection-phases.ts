@@ -36,7 +36,9 @@ export function followPhases(socket: Duplex, first: ConnectionPhase, clock: Cloc
   const enter = (phase: ConnectionPhase) => {
     cancel();
     phases.set(socket, phase);
-    cancel = clock.after(phaseMsMax, () => socket.destroy(new PhaseTimedOut(phase)));
+    // What came while the process was held up is read first, and may be the end of the phase.
+    const expire = () => phases.get(socket) === phase && socket.destroy(new PhaseTimedOut(phase));
+    cancel = clock.after(phaseMsMax, () => setImmediate(expire));
   };
   const leave = () => {
     cancel();

@@ -151,11 +151,15 @@ function exchange(
 
   const interrupt = () => giveUp({ kind: 'interrupted' });
   const forget = signal && onAbort(signal, interrupt);
-  const cancelDeadline = clock.after(timeoutMs, () => {
+  // What came while the process was held up, or suspended, is read before anybody is called late.
+  const cancelDeadline = clock.after(timeoutMs, () => setImmediate(expire));
+  dial(pooled);
+
+  function expire(): void {
+    if (isSettled) return;
     if (response !== undefined && !awaitsBody(response)) answered(response, true);
     else giveUp({ kind: 'timedOut', phase: phase(), timeoutMs });
-  });
-  dial(pooled);
+  }
 
   function dial(agents: GuardedAgents): void {
     const { host, port, isTls } = vetted.target;

@@ -1,8 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { Duplex } from 'node:stream';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import type { Clock } from '../../src/clock.ts';
 import type { AddressGuard } from '../../src/delivery/address-guard.ts';
+import { followPhases, phaseOfConnection } from '../../src/delivery/connection-phases.ts';
 import { createWebhookSender } from '../../src/delivery/webhook-sender.ts';
 import { simulatedClock } from '../world/clock.ts';
 import { hostile, openGuard, request } from './sending.ts';
@@ -90,4 +93,21 @@ describe('each phase of a connection ends after five seconds, however long the e
     await clock.advance(1);
     expect(await posted).toEqual({ kind: 'timedOut', phase: 'headers', timeoutMs });
   });
+});
+
+test('a connection that was made while the process was held up is kept', async () => {
+  const clock = simulatedClock(0);
+  const socket = new Duplex({ read() {}, write() {} });
+  const heldUp: Clock = {
+    ...clock,
+    after: (delayMs, then) =>
+      clock.after(delayMs, () => {
+        then();
+        socket.emit('connect');
+      }),
+  };
+  followPhases(socket, 'connect', heldUp);
+  await clock.advance(5_000);
+  expect(phaseOfConnection(socket)).toBeNull();
+  expect(socket.destroyed).toBe(false);
 });

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { type Clock, systemClock } from '../../src/clock.ts';
 import { createWebhookSender } from '../../src/delivery/webhook-sender.ts';
+import { simulatedClock } from '../world/clock.ts';
 import { http } from './peer.ts';
 import { hostile, openGuard, request, sender, told } from './sending.ts';
 import { tlsFiles } from './tls-files.ts';
@@ -214,6 +215,21 @@ describe('one deadline covers the whole exchange, and its phase is told', () => 
     });
     expect(told(await sender().post(request(peer, { timeoutMs: 80 })))).toBe('200 truncated');
     await peer.until(() => peer.open() === 0);
+  });
+
+  test('an answer that came while the process was held up still counts', async () => {
+    const clock = simulatedClock(0);
+    const peer = await hostile({
+      onRequest(socket) {
+        socket.write(http(200));
+        void clock.advance(2_000);
+      },
+    });
+    const { post, close } = createWebhookSender({ guard: openGuard(), clock });
+    onTestFinished(close);
+    expect(told(await post(request(peer)))).toBe('200');
+    expect(told(await post(request(peer)))).toBe('200');
+    expect(peer.connections()).toBe(1);
   });
 });
 
