@@ -198,8 +198,8 @@ export interface SetAside extends StreamKey {
 export type SetAsideReason = 'noId' | 'otherClinic' | 'retrievalFailed' | 'tooLarge';
 
 /** Three tries over at least an hour, then the item is set aside and the cursor moves on. */
-export const retrievalTriesMax = 3;
-export const retrievalTryingMs = 3_600_000;
+const retrievalTriesMax = 3;
+const retrievalTryingMs = 3_600_000;
 
 /** Items that no second look can change are final at once; a failed retrieval gets its hour. */
 export function setAsideIsFinal(

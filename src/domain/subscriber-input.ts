@@ -97,7 +97,7 @@ function checkTogether(input: z.infer<typeof all>, context: z.RefinementCtx): vo
   }
 }
 
-export function makeChallengeToken(): string {
+function makeChallengeToken(): string {
   return randomBytes(24).toString('base64url');
 }
 

@@ -28,7 +28,7 @@ export interface ListDialect {
   readonly utcOffsetMinutes: number;
 }
 
-export const defaultPageSize = 20;
+const defaultPageSize = 20;
 export const pageSizeMax = 100;
 
 /** Reads the query of a list; a string says what is wrong with it. Unknown parameters are ignored. */

@@ -10,7 +10,7 @@ export interface RegisteredApp {
 }
 
 /** Every scope that a relay needs. Source: Fullscript, the pages of the webhook types. */
-export const grantedScope =
+const grantedScope =
   'clinic:read catalog:read patients:read patients:order_history patients:treatment_plan_history';
 
 /** What the documentation leaves open; each is asked when it matters. */

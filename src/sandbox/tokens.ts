@@ -4,7 +4,7 @@ import type { Random } from './random.ts';
 
 /** Source: Fullscript, "Request access token". */
 export const accessTokenSeconds = 7200;
-export const codeMs = 10 * 60_000;
+const codeMs = 10 * 60_000;
 
 /**
  * What a refresh does to the old pair. `graceful`, as documented: its refresh token stays
