@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -20,6 +20,7 @@ let children: ChildProcess[];
 let closers: (() => Promise<void>)[];
 
 beforeEach(async () => {
+  if (!existsSync(relayCommand)) throw new Error(`${relayCommand} is not there: run \`npm run build\` first`);
   folder = mkdtempSync(join(tmpdir(), 'relay-e2e-'));
   sandbox = await startSandbox({ seed: 11 });
   children = [];
