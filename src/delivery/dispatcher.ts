@@ -169,8 +169,8 @@ export class Dispatcher {
       const slotsBySubscriber = this.#lanes.offer(slots);
       if (!this.#isRunning || slotsBySubscriber.size === 0) break;
       const claims = await store.claimDeliveries({ slotsBySubscriber, leaseMs: this.#leaseMs });
-      // Who has no more at the moment counted as pressed when the next look was planned.
-      if (!this.#lanes.noteTaken(slotsBySubscriber, claims)) this.#isNextLookPlanned = false;
+      // It counted as pressed when the next look was planned.
+      if (this.#lanes.noteTaken(slotsBySubscriber, claims)) this.#isNextLookPlanned = false;
       for (const claim of claims) {
         const run = this.#run(claim);
         run.then(this.#runs.add(run));
@@ -233,7 +233,9 @@ export class Dispatcher {
     this.#isNextLookPlanned = true;
     const { store, clock } = this.#dependencies;
     const { pressed } = this.#lanes;
-    const dueAt = await store.nextDueAt(pressed);
+    // Without rates, all that becomes due between two looks brings its own moment with it.
+    const mustAsk = pressed.size === 0 || this.#lanes.areRated;
+    const dueAt = mustAsk ? await store.nextDueAt(pressed) : null;
     this.#isWaitingForStore = false;
     const now = clock.now();
     // What was due at this look already and was not to be had is not asked for again without a pause.

@@ -73,6 +73,8 @@ export class OpenLane<Queue extends LaneQueue> implements Lane {
   slots = 0;
   isSlow = true;
   mayHaveWork = true;
+  /** It has a rate of its own, and may have more work than it is given at the moment. */
+  isRated = false;
   /** Claimed attempts whose result is not on record yet, those under way included. */
   unrecorded = 0;
 
@@ -91,6 +93,7 @@ export class OpenLane<Queue extends LaneQueue> implements Lane {
   follow(subscriber: Subscriber): void {
     this.slots = slotsOf(subscriber, this.#slotsPerLane);
     this.isSlow = subscriber.health.isSlow;
+    this.isRated = subscriber.requestsPerSecond !== null && this.slots > 0;
     // What was claimed just before the lane slowed down is still sent at once.
     this.queue.concurrency = subscriber.concurrency ?? this.#slotsPerLane;
   }
@@ -138,6 +141,11 @@ export class Lanes<Queue extends LaneQueue> {
     return pressed;
   }
 
+  get areRated(): boolean {
+    for (const { isRated } of this.#lanes.values()) if (isRated) return true;
+    return false;
+  }
+
   /**
    * See `allot`. Who is offered slots counts as having no more work until it took them all, so
    * that what is learnt of it while they are being claimed is not forgotten.
@@ -154,20 +162,21 @@ export class Lanes<Queue extends LaneQueue> {
   /**
    * A lane that took all that it was offered may have more; those served go to the end of the row.
    *
-   * @returns whether each of them took all.
+   * @returns whether one with a rate took less: it may have more, and soon.
    */
   noteTaken(offered: ReadonlyMap<string, number>, claims: readonly DeliveryClaim[]): boolean {
     const taken = new Map<string, number>();
     for (const { subscriber } of claims) taken.set(subscriber.id, (taken.get(subscriber.id) ?? 0) + 1);
-    let tookAll = taken.size === offered.size;
-    for (const [subscriberId, count] of taken) {
+    let hasRatedLeft = false;
+    for (const [subscriberId, slots] of offered) {
       const lane = this.#lanes.get(subscriberId);
       if (!lane) continue;
-      if (count === offered.get(subscriberId)) lane.mayHaveWork = true;
-      else tookAll = false;
+      if (taken.get(subscriberId) === slots) lane.mayHaveWork = true;
+      else hasRatedLeft ||= lane.isRated;
+      if (!taken.has(subscriberId)) continue;
       this.#lanes.delete(subscriberId);
       this.#lanes.set(subscriberId, lane);
     }
-    return tookAll;
+    return hasRatedLeft;
   }
 }
