@@ -7,7 +7,7 @@ import type { Subscriber } from '../domain/subscriber.ts';
 import type { LogStore, SubscriberStore } from '../store/store.ts';
 import type { Caller } from './auth.ts';
 import { attemptView, deliveryView, shownStates, viewOfAttempt, viewOfDelivery } from './delivery-view.ts';
-import { explainDelivery } from './explain.ts';
+import { explainDelivery } from './explain-delivery.ts';
 import { visibleSubscriberIds, visibleSubscribers } from './ownership.ts';
 import { checkWindow, idQuery, listOf, pageQuery, windowQuery } from './query.ts';
 import { type Route, route } from './route.ts';

@@ -7,7 +7,8 @@ import type { ClinicStore, LogStore, PollStore, SubscriberStore } from '../store
 import { mayDo } from './auth.ts';
 import { explanationView, given, keptTo } from './deliveries.ts';
 import { deliveryView, viewOfDelivery } from './delivery-view.ts';
-import { explainAbsence, explainDelivery } from './explain.ts';
+import { explainAbsence } from './explain-absence.ts';
+import { explainDelivery } from './explain-delivery.ts';
 import { subscriberFor, visibleSubscriberIds, visibleSubscribers } from './ownership.ts';
 import { checkWindow, idQuery, listOf, pageQuery, shown, windowQuery } from './query.ts';
 import { type Route, route } from './route.ts';

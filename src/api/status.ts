@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts';
 import { byClinic, type SetAside, type Stream } from '../domain/clinic.ts';
 import { StoreUnavailable } from '../domain/errors.ts';
 import { stateOfSubscriber } from '../domain/subscriber.ts';
+import type { Standstill } from '../source/budget.ts';
 import type { Restoration, Store } from '../store/store.ts';
 import { type AuditsDependencies, auditsOf, auditsView } from './audits.ts';
 import { mayDo } from './auth.ts';
@@ -34,12 +35,7 @@ export interface StatusDependencies {
   /** What would be enough; `null` while the budget is. */
   readonly shortfall: () => z.infer<typeof shortfallView> | null;
   /** `null` while requests may go to the vendor. */
-  readonly standstill: () => {
-    readonly because: z.infer<typeof standstillView>['because'];
-    readonly clinicId: string | null;
-    readonly since: number;
-    readonly until: number;
-  } | null;
+  readonly standstill: () => Standstill | null;
   readonly connectionUse: () => z.infer<typeof connectionsView>;
 }
 
@@ -225,9 +221,7 @@ function viewOfRestoration(restoration: Restoration | null): z.infer<typeof rest
   return { takenAt: shown(takenAt), restoredAt: shown(restoredAt), ...counts };
 }
 
-function viewOfStandstill(
-  standstill: ReturnType<StatusDependencies['standstill']>,
-): z.infer<typeof standstillView> | null {
+function viewOfStandstill(standstill: Standstill | null): z.infer<typeof standstillView> | null {
   if (standstill === null) return null;
   const { since, until, ...why } = standstill;
   return { ...why, since: shown(since), until: shown(until) };

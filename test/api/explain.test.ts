@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { explainAbsence, explainDelivery } from '../../src/api/explain.ts';
+import { explainAbsence } from '../../src/api/explain-absence.ts';
+import { explainDelivery } from '../../src/api/explain-delivery.ts';
 import type { SetAside, Stream } from '../../src/domain/clinic.ts';
 import { type Delivery, newDelivery } from '../../src/domain/delivery.ts';
 import type { RecordedEvent } from '../../src/domain/event.ts';

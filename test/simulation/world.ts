@@ -1,4 +1,5 @@
 import type { ClinicInput } from '../../src/domain/clinic-input.ts';
+import { historyMs } from '../../src/sandbox/event-log.ts';
 import { Fullscript } from '../../src/sandbox/fullscript.ts';
 import { type Random, seededRandom, seedOf } from '../../src/sandbox/random.ts';
 import type { RetentionDays } from '../../src/store/file/retention.ts';
@@ -44,10 +45,13 @@ const hour = 1 / 24;
 
 /**
  * What has ended is deleted an hour later, and its text when the day changes, while things
- * break. Clocks do not jump, so that it can be told what may be gone.
+ * break. A delivery is kept as long as the vendor may list its event in one more clinic,
+ * which a configuration cannot but do. Clocks do not jump, so that it can be told what may
+ * be gone.
  */
 function shortMemory(plan: Plan): Plan {
-  const retention = { ids: hour, bodies: 0, deliveries: hour };
+  const deliveries = plan.clinics.length === 1 ? hour : historyMs / dayMs;
+  const retention = { ids: hour, bodies: 0, deliveries };
   return { ...plan, badMs: 2 * plan.badMs, isClockJumping: false, retention };
 }
 

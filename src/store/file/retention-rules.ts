@@ -14,9 +14,9 @@ export function jobsGone({ jobs }: State, endedBefore: number): readonly string[
     .map(({ id }) => id);
 }
 
-/** Ids of revoked tokens that have come to their end by themselves. */
-export function tokensGone({ revoked }: State, now: number): readonly string[] {
-  return [...revoked.entries()].filter(([, until]) => until <= now).map(([jti]) => jti);
+/** Ids of revoked tokens that have come to their end by themselves before a moment. */
+export function tokensGone({ revoked }: State, endedBefore: number): readonly string[] {
+  return [...revoked.entries()].filter(([, until]) => until < endedBefore).map(([jti]) => jti);
 }
 
 /** Keys of items that were read after all before a moment. */

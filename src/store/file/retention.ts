@@ -72,7 +72,8 @@ const triesMax = 3;
  *
  * - A delivery, with its attempts, some days after it ended; a job likewise, but for audits.
  * - An item that was set aside and read after all, as long after that as an id.
- * - The id of a revoked token once the token has come to its end by itself.
+ * - The id of a revoked token as long after the token has come to its end by itself: a clock
+ *   that was ahead and is put right must not revive one.
  * - An event's id some days after it was recorded, and only once a sweep that began later
  *   has not listed it: it would be taken for a new one otherwise.
  * - A day's file of bodies and excerpts, with the key that opens it, when nothing in it is
@@ -148,10 +149,11 @@ export class Retention {
 
   /** As many as one line takes; the next look goes on. */
   #smallRowsGone(state: State, now: number): SmallRowsGone {
+    const idsBefore = now - this.#on.days.ids * dayMs;
     const gone: Required<SmallRowsGone> = {
       jobs: jobsGone(state, this.#endedBefore(now)),
-      tokens: tokensGone(state, now),
-      setAsides: setAsidesGone(state, now - this.#on.days.ids * dayMs),
+      tokens: tokensGone(state, idsBefore),
+      setAsides: setAsidesGone(state, idsBefore),
     };
     const some = Object.entries(gone).filter(([, keys]) => keys.length > 0);
     return Object.fromEntries(some.map(([name, keys]) => [name, keys.slice(0, idsPerLine)]));
